@@ -1,0 +1,1 @@
+"""What exists: curated language models with their dimensions, sizes, scores and sources."""

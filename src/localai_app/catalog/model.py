@@ -1,0 +1,70 @@
+"""One language model of the catalog, as data with its sources."""
+
+from __future__ import annotations
+
+import msgspec
+
+from localai_app.gguf.geometry import Geometry
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True):
+    """A published benchmark score in percent, or an estimate (`source` says from what)."""
+
+    benchmark: str
+    score: float
+    source: str
+
+
+class CatalogFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A known variant: label, size of all its files in bytes, and where the figure comes from.
+
+    `is_exact` False: computed from parameters and bits per weight, shown as "about"."""
+
+    label: str
+    size_bytes: int
+    source: str
+    is_exact: bool = False
+
+
+class CatalogModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that the program can suggest without asking the Hub."""
+
+    id: str
+    name: str
+    family: str
+    publisher: str
+    repo_id: str
+    """Hub repository with GGUF files, owner/name."""
+    license: str
+    gated: bool
+    summary: str
+    """What it is good at, one plain line."""
+    tasks: tuple[str, ...]
+    """Of: chat, code, reasoning, vision, languages."""
+    thinking: str
+    """never, optional or always."""
+    params_total: int
+    params_active: int
+    geometry: Geometry | None
+    """None where the dimensions are not known: listed, but never suggested."""
+    files: tuple[CatalogFile, ...]
+    quality: float
+    """0 to 100, one scale for all models; see quality_is_estimated."""
+    quality_is_estimated: bool
+    quality_source: str
+    scores: tuple[Score, ...] = ()
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    sampling_source: str = ""
+    is_base: bool = False
+    """A base model: it continues text and does not chat."""
+
+
+class Catalog(msgspec.Struct, frozen=True, kw_only=True):
+    """A catalog file: resources/catalog/models.json, or what `--catalog FILE` names."""
+
+    version: int
+    made_from: str
+    models: tuple[CatalogModel, ...]

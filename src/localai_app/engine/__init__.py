@@ -1,0 +1,1 @@
+"""Engines: the protocol, the client that starts and watches a worker, and the worker itself."""

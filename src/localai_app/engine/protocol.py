@@ -1,0 +1,239 @@
+"""What the window's process and a worker say to each other: one JSON object a line, declared here once.
+
+Commands go to the worker's stdin, events come back on a private descriptor. Every request carries an
+`id` chosen by the sender; every answer repeats it. Speeds are never sent, only counts and seconds.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+PROTOCOL_VERSION = 1
+MAX_LINE_BYTES = 8 * 1024 * 1024
+"""A longer line is a broken peer, not a message."""
+
+
+class KvType(StrEnum):
+    """How the KV cache is stored."""
+
+    F16 = "f16"
+    Q8_0 = "q8_0"
+    Q4_0 = "q4_0"
+
+
+class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that decides how a model is loaded; made by `fit`, used as it is by the worker."""
+
+    model_path: str
+    ctx: int
+    gpu_layers: int = 0
+    """Blocks plus one for the output head; 0 runs on the CPU."""
+    threads: int = 0
+    """0: the number of physical cores."""
+    kv_type: KvType = KvType.F16
+    batch: int = 2048
+    ubatch: int = 512
+    swa_full: bool = False
+    use_mmap: bool = True
+    devices: tuple[str, ...] = ()
+    """llama.cpp device names to use; empty: all."""
+    tensor_split: tuple[float, ...] = ()
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True):
+    """How the next token is chosen. `seed` None: a new one each time; `max_tokens` None: until the end or a full context."""
+
+    temperature: float = 0.8
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+    repeat_penalty: float = 1.0
+    seed: int | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn of a conversation; `role` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+class FinishReason(StrEnum):
+    """Why an answer ended."""
+
+    STOP = "stop"
+    """The model said that it is done, or a stop string came."""
+    LENGTH = "length"
+    """`max_tokens` reached."""
+    CONTEXT = "context"
+    """The context is full."""
+    CANCELLED = "cancelled"
+
+
+class GenerationStats(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts and times of one answer, so far or final; speeds are derived."""
+
+    prompt_tokens: int = 0
+    """Whole prompt, reused part included."""
+    reused_tokens: int = 0
+    """Part of the prompt that was still in the KV cache."""
+    completion_tokens: int = 0
+    prompt_s: float = 0.0
+    """Time to evaluate the part that was not reused."""
+    completion_s: float = 0.0
+    """From the first to the last generated token."""
+    ttft_s: float = 0.0
+    """From the request's arrival in the worker to the first token."""
+    context_used: int = 0
+    context_total: int = 0
+
+    @property
+    def prompt_tps(self) -> float:
+        """Prompt processing in tokens per second; 0.0 while unknown."""
+        evaluated = self.prompt_tokens - self.reused_tokens
+        return evaluated / self.prompt_s if self.prompt_s > 0 else 0.0
+
+    @property
+    def tps(self) -> float:
+        """Generation in tokens per second; the first token counts to the prompt. 0.0 while unknown."""
+        return (self.completion_tokens - 1) / self.completion_s if self.completion_s > 0 and self.completion_tokens > 1 else 0.0
+
+
+# --- commands ----------------------------------------------------------------------------------
+class Load(msgspec.Struct, frozen=True, tag="load", kw_only=True):
+    """Load a model; answered by LoadProgressed and then Loaded or RequestFailed."""
+
+    id: int
+    options: LoadOptions
+
+
+class Chat(msgspec.Struct, frozen=True, tag="chat", kw_only=True):
+    """Answer a conversation through the model's chat template."""
+
+    id: int
+    messages: tuple[ChatMessage, ...]
+    sampling: Sampling = Sampling()
+
+
+class Complete(msgspec.Struct, frozen=True, tag="complete", kw_only=True):
+    """Continue a text as it is, without a template (base models)."""
+
+    id: int
+    prompt: str
+    sampling: Sampling = Sampling()
+
+
+class Stop(msgspec.Struct, frozen=True, tag="stop", kw_only=True):
+    """End the running answer `id`; it finishes with reason `cancelled`."""
+
+    id: int
+
+
+class ListDevices(msgspec.Struct, frozen=True, tag="list_devices", kw_only=True):
+    """Ask llama.cpp which devices it sees."""
+
+    id: int
+
+
+class Shutdown(msgspec.Struct, frozen=True, tag="shutdown", kw_only=True):
+    """End the worker; closing its stdin does the same."""
+
+
+Command = Load | Chat | Complete | Stop | ListDevices | Shutdown
+
+
+# --- events ------------------------------------------------------------------------------------
+class Ready(msgspec.Struct, frozen=True, tag="ready", kw_only=True):
+    """First line of a worker."""
+
+    protocol: int
+    backend: str
+    """llama or echo."""
+    engine_build: str
+    """What runs: version, and the system info line of llama.cpp."""
+    gpu_offload: bool
+    """Whether this build can use a GPU at all."""
+    pid: int
+
+
+class LoadProgressed(msgspec.Struct, frozen=True, tag="load_progressed", kw_only=True):
+    """Share of the weights read, 0.0 to 1.0."""
+
+    id: int
+    fraction: float
+
+
+class Loaded(msgspec.Struct, frozen=True, tag="loaded", kw_only=True):
+    """The model is ready."""
+
+    id: int
+    description: str
+    ctx: int
+    ctx_train: int
+    n_layer: int
+    """Blocks plus one for the output head, as llama.cpp counts offloadable layers."""
+    gpu_layers: int
+    threads: int
+    model_bytes: int
+    load_s: float
+    has_chat_template: bool
+    """False: a base model; only plain completion makes sense."""
+
+
+class PromptProgressed(msgspec.Struct, frozen=True, tag="prompt_progressed", kw_only=True):
+    """Prompt tokens evaluated so far."""
+
+    id: int
+    done: int
+    total: int
+
+
+class TextGenerated(msgspec.Struct, frozen=True, tag="text_generated", kw_only=True):
+    """The next piece of the answer; whole characters only."""
+
+    id: int
+    text: str
+    stats: GenerationStats
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished", kw_only=True):
+    """An answer ended; its text was sent completely."""
+
+    id: int
+    reason: FinishReason
+    stats: GenerationStats
+
+
+class RequestFailed(msgspec.Struct, frozen=True, tag="request_failed", kw_only=True):
+    """A request could not be done; the worker lives on. `code` and `fields` name an `ErrorSpec` of errors.py."""
+
+    id: int
+    code: str
+    fields: dict[str, str] = {}
+    detail: str = ""
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """One device as llama.cpp lists it; `kind` is cpu, gpu, integrated_gpu or accelerator."""
+
+    name: str
+    description: str
+    kind: str
+    total_bytes: int
+    free_bytes: int
+
+
+class DevicesListed(msgspec.Struct, frozen=True, tag="devices_listed", kw_only=True):
+    """Answer to ListDevices."""
+
+    id: int
+    devices: tuple[Device, ...]
+
+
+Event = (
+    Ready | LoadProgressed | Loaded | PromptProgressed | TextGenerated | Finished | RequestFailed | DevicesListed
+)

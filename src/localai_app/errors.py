@@ -1,0 +1,189 @@
+"""Everything that can go wrong in words, declared once as data.
+
+An `ErrorSpec` is one way to fail: what happened, what to do, and the button that does it. `AppError`
+is one occurrence of it. An `AppError` is for the user's eyes; any other exception is a bug and goes
+to the crash dialog.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Remedy(StrEnum):
+    """What the button beside an error does; pages map each value to an action of theirs."""
+
+    NONE = "none"
+    RETRY = "retry"
+    OPEN_SETTINGS = "open_settings"
+    CHOOSE_FOLDER = "choose_folder"
+    CHOOSE_MODEL = "choose_model"
+    RELOAD_MODEL = "reload_model"
+    DOWNLOAD_AGAIN = "download_again"
+    OPEN_MODEL_PAGE = "open_model_page"
+    SHOW_LOG = "show_log"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorSpec:
+    """One way to fail. `message` and `action` are one sentence each, with `{fields}` to fill in."""
+
+    code: str
+    message: str
+    action: str
+    remedy: Remedy = Remedy.NONE
+
+
+class AppError(Exception):
+    """One occurrence of an `ErrorSpec`: `message`, `action` and `detail` are ready for the screen."""
+
+    def __init__(self, spec: ErrorSpec, *, detail: str = "", **fields: object) -> None:
+        self.spec = spec
+        self.message = spec.message.format(**fields)
+        self.action = spec.action.format(**fields)
+        self.detail = detail
+        super().__init__(f"{self.message} {self.action}")
+
+    @property
+    def code(self) -> str:
+        """The stable name of this way to fail, for logs, JSON and tests."""
+        return self.spec.code
+
+    @property
+    def remedy(self) -> Remedy:
+        """What the button beside the message does."""
+        return self.spec.remedy
+
+
+# --- model files -------------------------------------------------------------------------------
+NOT_A_GGUF = ErrorSpec(
+    "not_a_gguf", "{name} is not a GGUF model file.", "Choose a file in the GGUF format, or download the model again.",
+    Remedy.CHOOSE_MODEL)
+GGUF_TRUNCATED = ErrorSpec(
+    "gguf_truncated", "{name} is incomplete: it ends in the middle of {where}.", "Download it again.", Remedy.DOWNLOAD_AGAIN)
+GGUF_REFUSED = ErrorSpec(
+    "gguf_refused", "{name} was refused because its header is damaged: {reason}.",
+    "Download it again, or choose another file.", Remedy.DOWNLOAD_AGAIN)
+MODEL_FILE_MISSING = ErrorSpec(
+    "model_file_missing", "The model file {name} is no longer there.", "Download it again, or choose another model.",
+    Remedy.DOWNLOAD_AGAIN)
+MODEL_FILE_UNREADABLE = ErrorSpec(
+    "model_file_unreadable", "The model file {name} cannot be read.", "Check the permissions of the file and its folder.")
+MODEL_NOT_INSTALLED = ErrorSpec(
+    "model_not_installed", "No installed model is called {name}.",
+    "See the installed ones on the Models page or with `localai-app models`.", Remedy.CHOOSE_MODEL)
+MODEL_PARTS_MISSING = ErrorSpec(
+    "model_parts_missing", "{name} is split into {expected} files, and {missing} is missing.",
+    "Download the model again to fetch the missing part.", Remedy.DOWNLOAD_AGAIN)
+
+# --- Hub and downloads -------------------------------------------------------------------------
+HUB_UNREACHABLE = ErrorSpec(
+    "hub_unreachable", "The Hub at {host} cannot be reached.", "Check the internet connection and the proxy, then try again.",
+    Remedy.RETRY)
+HUB_REFUSED = ErrorSpec(
+    "hub_refused", "The Hub refused the request with status {status}.", "Try again in a few minutes.", Remedy.RETRY)
+HUB_RATE_LIMITED = ErrorSpec(
+    "hub_rate_limited", "The Hub asks for a pause because of too many requests.", "Try again in {wait}.", Remedy.RETRY)
+HUB_BAD_ANSWER = ErrorSpec(
+    "hub_bad_answer", "The Hub at {host} sent something that is not an answer: {reason}.",
+    "Check the Hub address and the proxy in the settings.", Remedy.OPEN_SETTINGS)
+REPO_UNKNOWN = ErrorSpec(
+    "repo_unknown", "There is no model {repo} on the Hub, or it is private.", "Check the spelling of its name.")
+REPO_GATED = ErrorSpec(
+    "repo_gated", "{repo} is shared only with people who accepted its licence.",
+    "Accept it on the model's page and enter your Hub token in the settings.", Remedy.OPEN_MODEL_PAGE)
+REPO_HAS_NO_GGUF = ErrorSpec(
+    "repo_has_no_gguf", "{repo} holds no GGUF files.", "Look for a repository of the same model whose name ends in GGUF.")
+VARIANT_UNKNOWN = ErrorSpec(
+    "variant_unknown", "{repo} has no variant {variant}.", "Choose one of: {choices}.")
+VARIANT_AMBIGUOUS = ErrorSpec(
+    "variant_ambiguous", "{repo} has several variants.", "Name one after a colon: {choices}.")
+UNSAFE_FILE_NAME = ErrorSpec(
+    "unsafe_file_name", "The Hub offers a file with an unsafe name: {name}.", "Choose another repository of this model.")
+HASH_MISMATCH = ErrorSpec(
+    "hash_mismatch", "{name} arrived damaged: its checksum differs from the one that the Hub states.",
+    "It was removed; download it again.", Remedy.DOWNLOAD_AGAIN)
+FILE_CHANGED = ErrorSpec(
+    "file_changed", "{name} was changed on the Hub while it was being downloaded.", "Start the download again.",
+    Remedy.DOWNLOAD_AGAIN)
+NO_SPACE = ErrorSpec(
+    "no_space", "There is not enough free space in {folder}: {needed} needed, {free} free.",
+    "Free some space, or choose another models folder in the settings.", Remedy.OPEN_SETTINGS)
+DISK_FULL = ErrorSpec(
+    "disk_full", "The disk that holds {folder} is full.", "Free some space; what was downloaded is kept and the download goes on.",
+    Remedy.RETRY)
+FOLDER_READ_ONLY = ErrorSpec(
+    "folder_read_only", "The folder {folder} cannot be written to.",
+    "Choose another folder in the settings, or change its permissions.", Remedy.OPEN_SETTINGS)
+FOLDER_MISSING = ErrorSpec(
+    "folder_missing", "The folder {folder} is not there.",
+    "Connect the drive it is on, or choose another folder in the settings.", Remedy.OPEN_SETTINGS)
+DOWNLOAD_BUSY = ErrorSpec(
+    "download_busy", "{name} is already being downloaded by another window or command.", "Wait until that one has finished.")
+TRANSFER_FAILED = ErrorSpec(
+    "transfer_failed", "The download of {name} stopped: {reason}.", "What has arrived is kept; try again to go on from there.",
+    Remedy.RETRY)
+
+# --- engine ------------------------------------------------------------------------------------
+ENGINE_MISSING = ErrorSpec(
+    "engine_missing", "The engine (llama.cpp) is not installed here.",
+    "Run `python3 dev.py run` to install it; hardware, catalog and downloads work without it.")
+ENGINE_UNUSABLE = ErrorSpec(
+    "engine_unusable", "The engine (llama.cpp) could not be started.", "Install it again with `python3 dev.py run`.",
+    Remedy.SHOW_LOG)
+ENGINE_CRASHED = ErrorSpec(
+    "engine_crashed", "The engine stopped: {cause}.", "The text so far is kept; load the model again to go on.",
+    Remedy.RELOAD_MODEL)
+ENGINE_OUT_OF_MEMORY = ErrorSpec(
+    "engine_out_of_memory", "The engine ran out of memory.",
+    "Choose a smaller context or a smaller model, or close other programs, then load the model again.", Remedy.RELOAD_MODEL)
+ENGINE_NOT_RESPONDING = ErrorSpec(
+    "engine_not_responding", "The engine did not answer for {seconds} seconds.", "Load the model again.", Remedy.RELOAD_MODEL)
+MODEL_LOAD_FAILED = ErrorSpec(
+    "model_load_failed", "The engine could not load {name}: {reason}.", "Choose another model, or download it again.",
+    Remedy.CHOOSE_MODEL)
+MODEL_TOO_LARGE = ErrorSpec(
+    "model_too_large", "{name} needs {needed}, and {available} is available.",
+    "Choose a smaller model or variant, or close other programs.", Remedy.CHOOSE_MODEL)
+ARCHITECTURE_UNKNOWN = ErrorSpec(
+    "architecture_unknown", "This version of the engine does not know models of the kind “{architecture}”.",
+    "Choose another model, or update Local AI.", Remedy.CHOOSE_MODEL)
+PROMPT_TOO_LONG = ErrorSpec(
+    "prompt_too_long", "The conversation needs {needed} tokens, and the context holds {context}.",
+    "Start a new chat, shorten the message, or set a larger context.", Remedy.OPEN_SETTINGS)
+TEMPLATE_FAILED = ErrorSpec(
+    "template_failed", "The chat template of this model cannot be used: {reason}.", "Choose another model.", Remedy.CHOOSE_MODEL)
+NO_MODEL_LOADED = ErrorSpec(
+    "no_model_loaded", "No model is loaded.", "Choose a model first.", Remedy.CHOOSE_MODEL)
+
+# --- store and settings ------------------------------------------------------------------------
+STORE_DAMAGED = ErrorSpec(
+    "store_damaged", "The file with your chats was damaged.",
+    "What could be read was recovered; the damaged file is kept as {backup}.", Remedy.SHOW_LOG)
+STORE_NEWER = ErrorSpec(
+    "store_newer", "Your chats were written by a newer version of Local AI.",
+    "Update Local AI, or start it with another data folder (--data-dir).")
+STORE_UNAVAILABLE = ErrorSpec(
+    "store_unavailable", "The file with your chats cannot be opened in {folder}: {reason}.",
+    "Check the free space and the permissions of that folder, or use another one (--data-dir).")
+STORE_BUSY = ErrorSpec(
+    "store_busy", "The file with your chats is in use by another program.", "Close the other program and try again.", Remedy.RETRY)
+SETTINGS_DAMAGED = ErrorSpec(
+    "settings_damaged", "The settings file was damaged, so the defaults are in force.",
+    "The damaged file is kept as {backup}.", Remedy.OPEN_SETTINGS)
+SETTING_INVALID = ErrorSpec(
+    "setting_invalid", "“{value}” is not a valid value for {label}.", "{hint}")
+SETTING_UNKNOWN = ErrorSpec(
+    "setting_unknown", "There is no setting called {key}.", "See `localai-app settings` for the list.")
+
+# --- files given by the user -------------------------------------------------------------------
+FILE_UNREADABLE = ErrorSpec(
+    "file_unreadable", "The file {name} cannot be read: {reason}.", "Check its name and permissions.")
+FILE_INVALID = ErrorSpec(
+    "file_invalid", "The file {name} is not a valid {kind} file: {reason}.", "Correct the file, or leave the option out.")
+
+
+def all_specs() -> tuple[ErrorSpec, ...]:
+    """Every declared way to fail, in the order of this file."""
+    return tuple(value for value in globals().values() if isinstance(value, ErrorSpec))

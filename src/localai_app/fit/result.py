@@ -1,0 +1,110 @@
+"""The answer to "does it fit, and how fast?" as a value with its parts and its reasons."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from localai_app.engine.protocol import KvType, LoadOptions
+from localai_app.gguf.geometry import Geometry, Weights
+
+
+class Verdict(StrEnum):
+    """Where a model would run."""
+
+    GPU = "gpu"
+    GPU_PARTIAL = "gpu_partial"
+    CPU = "cpu"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+class Basis(StrEnum):
+    """Where the memory figures come from, best first."""
+
+    DRY_RUN = "dry_run"
+    HEADER = "header"
+    CATALOG = "catalog"
+
+
+class SpeedBasis(StrEnum):
+    """Where the speed comes from, best first."""
+
+    MEASURED_HERE = "measured_here"
+    CALIBRATED = "calibrated"
+    FORMULA = "formula"
+    UNKNOWN = "unknown"
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as `fit` sees it."""
+
+    name: str
+    geometry: Geometry
+    weights: Weights
+    basis: Basis
+    label: str = ""
+    """Quantization label (Q4_K_M), which decides how much of the bandwidth decoding can use."""
+    model_path: str = ""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What the user asks for; None means: choose for me."""
+
+    ctx: int | None = None
+    kv_type: KvType = KvType.F16
+    gpu_layers: int | None = None
+    default_ctx: int = 8192
+    """Used where `ctx` is None; shrunk to 4,096 at the least where memory is short."""
+    ubatch: int = 512
+    credit_bytes: int = 0
+    """Main memory that a model about to be unloaded gives back."""
+
+
+class DeviceNeed(msgspec.Struct, frozen=True, kw_only=True):
+    """What the model takes on one device against what is free there, in bytes."""
+
+    name: str
+    kind: str
+    """gpu or cpu."""
+    layers: int
+    weights_bytes: int
+    kv_bytes: int
+    compute_bytes: int
+    free_bytes: int
+    reserve_bytes: int
+    total_bytes: int
+    """Sum of the three needs."""
+
+
+class SpeedRange(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens per second; None where the basis is `unknown`."""
+
+    low: float | None
+    high: float | None
+    basis: SpeedBasis
+    prompt_low: float | None = None
+    prompt_high: float | None = None
+
+
+class FitResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole answer. `load_options` is None where the verdict is `no` or `unknown`."""
+
+    verdict: Verdict
+    basis: Basis
+    ctx: int
+    kv_type: KvType
+    weights_bytes: int
+    kv_bytes: int
+    compute_bytes: int
+    total_bytes: int
+    devices: tuple[DeviceNeed, ...]
+    max_ctx: dict[str, int]
+    """Longest context that fits, per KV type (keys f16, q8_0, q4_0); 0 where none does."""
+    speed: SpeedRange
+    reasons: tuple[str, ...]
+    """Whole sentences with their numbers."""
+    remedies: tuple[str, ...] = ()
+    """What would make it fit (or fit better), whole sentences."""
+    load_options: LoadOptions | None = None

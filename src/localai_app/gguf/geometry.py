@@ -1,0 +1,67 @@
+"""The dimensions of a language model that decide its memory and speed, from a header or from the catalog."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class CacheLayer(msgspec.Struct, frozen=True, kw_only=True):
+    """One layer that owns a KV cache: elements stored per position, for K and for V.
+
+    MLA layers store K only (`v_elements` 0). `sliding` layers keep a window instead of the whole context.
+    """
+
+    k_elements: int
+    v_elements: int
+    sliding: bool = False
+
+
+class Geometry(msgspec.Struct, frozen=True, kw_only=True):
+    """Dimensions of one model; counts, not bytes, unless the name says bytes."""
+
+    architecture: str
+    n_layer: int
+    """Transformer blocks that run (next-token-prediction blocks excluded)."""
+    n_embd: int
+    n_vocab: int
+    n_ff: int
+    """Widest feed-forward that is active for one token."""
+    n_head: int
+    head_dim: int
+    """Widest key head."""
+    ctx_train: int
+    cache_layers: tuple[CacheLayer, ...]
+    """One entry for each layer that owns a cache (shared and recurrent layers own none)."""
+    sliding_window: int = 0
+    recurrent_state_bytes: int = 0
+    """Fixed state per sequence, all layers together (F32)."""
+    n_expert: int = 0
+    n_expert_used: int = 0
+    params_total: int = 0
+    params_active: int = 0
+    """Weights that take part in one token (all of them where there are no experts)."""
+    unknown_parts: tuple[str, ...] = ()
+    """Memory that no formula covers for this architecture (indexer caches), in words."""
+
+
+class Weights(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the bytes of a model's tensors lie: what can be offloaded, and what a token reads."""
+
+    layers_bytes: tuple[int, ...]
+    """Per block, in order; experts included."""
+    layers_expert_bytes: tuple[int, ...]
+    """The part of each block that routed experts hold; zeros where there are none."""
+    output_bytes: int
+    """The output head; for tied embeddings the copy that a GPU would hold."""
+    input_bytes: int
+    """Token table and per-layer embeddings: looked up, always in main memory."""
+    tied_embeddings: bool
+    """The head is the token table itself: on the CPU it is not counted twice."""
+    projector_bytes: int = 0
+    """Vision or audio projector (mmproj), if one belongs to the model."""
+
+    @property
+    def file_bytes(self) -> int:
+        """All tensors as stored (a tied head counted once)."""
+        head = 0 if self.tied_embeddings else self.output_bytes
+        return sum(self.layers_bytes) + head + self.input_bytes + self.projector_bytes

@@ -1,0 +1,1 @@
+"""Painters for rows of lists and tables."""

@@ -1,0 +1,72 @@
+"""Where everything lies on disk: the only place that knows folders."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+APP_DIR_NAME = "localai-app"
+
+
+@dataclass(frozen=True, slots=True)
+class AppPaths:
+    """Folders and files that the program writes; none is created before it is needed."""
+
+    data: Path
+    config: Path
+    cache: Path
+    logs: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """Settings, one JSON file."""
+        return self.config / "settings.json"
+
+    @property
+    def store_file(self) -> Path:
+        """Chats, downloads and measurements, one SQLite file."""
+        return self.data / "localai.sqlite3"
+
+    @property
+    def default_models(self) -> Path:
+        """Models folder unless the user chose another one."""
+        return self.data / "models"
+
+    @property
+    def log_file(self) -> Path:
+        """The current log."""
+        return self.logs / "localai.log"
+
+    @property
+    def worker_dir(self) -> Path:
+        """Working directory of workers: empty and ours, because llama.cpp may search it for libraries."""
+        return self.cache / "worker"
+
+
+def app_paths(data_dir: Path | None = None) -> AppPaths:
+    """The platform's usual folders, or everything under `data_dir`."""
+    if data_dir is not None:
+        root = data_dir.expanduser().absolute()
+        return AppPaths(data=root, config=root, cache=root / "cache", logs=root / "logs")
+    dirs = platformdirs.PlatformDirs(APP_DIR_NAME, appauthor=False)
+    return AppPaths(
+        data=Path(dirs.user_data_dir),
+        config=Path(dirs.user_config_dir),
+        cache=Path(dirs.user_cache_dir),
+        logs=Path(dirs.user_log_dir),
+    )
+
+
+def resources_dir() -> Path:
+    """The program's own read-only files: inside the package when installed or frozen, else in the checkout."""
+    package = Path(__file__).resolve().parent
+    for candidate in (package / "resources", package.parents[1] / "resources"):
+        if candidate.is_dir():
+            return candidate
+    frozen = Path(getattr(sys, "_MEIPASS", package)) / "localai_app" / "resources"
+    if frozen.is_dir():
+        return frozen
+    raise FileNotFoundError("the program's resources folder is missing: the installation is incomplete")

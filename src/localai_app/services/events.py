@@ -1,0 +1,157 @@
+"""What services tell the world. Published from any thread; `gui.bridge` turns each into a queued signal."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from localai_app.engine.protocol import GenerationStats, Loaded
+from localai_app.errors import AppError
+from localai_app.hardware.report import Gpu, HardwareReport, Memory
+from localai_app.store.records import Message
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareReported:
+    """A full probe finished."""
+
+    report: HardwareReport
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryMeasured:
+    """The live gauges: memory now, and what the loaded model's worker holds of main memory (bytes)."""
+
+    memory: Memory
+    gpus: tuple[Gpu, ...]
+    engine_rss_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestionsChanged:
+    """Suggestions were computed anew; read them from DiscoveryService."""
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryChanged:
+    """A model was added, removed or used; read the list from LibraryService."""
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadChanged:
+    """One download moved or changed its state; `download_id` as in DownloadsService.downloads()."""
+
+    download_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadFinished:
+    """All files of a download are in place; `model_key` names the installed model."""
+
+    download_id: int
+    model_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChanged:
+    """The engine's state changed: read it from EngineService.state."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLoaded:
+    """A model is ready to answer."""
+
+    model_key: str
+    info: Loaded
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFailed:
+    """The engine died or could not load; the error is in words."""
+
+    model_key: str
+    error: AppError
+
+
+@dataclass(frozen=True, slots=True)
+class MessageAdded:
+    """A message was written to a conversation (a user's, or an answer about to stream)."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerProgressed:
+    """New text of a streaming answer."""
+
+    conversation_id: int
+    message_id: int
+    text: str
+    """Only what is new."""
+    stats: GenerationStats
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerEnded:
+    """An answer is complete, stopped or interrupted; the message is as stored."""
+
+    message: Message
+    error: AppError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationsChanged:
+    """The list of conversations changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingChanged:
+    """One setting has a new value."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorHappened:
+    """Something failed that no page asked for just now (in the background)."""
+
+    error: AppError
+
+
+Event = (
+    HardwareReported | MemoryMeasured | SuggestionsChanged | LibraryChanged | DownloadChanged | DownloadFinished
+    | EngineChanged | ModelLoaded | EngineFailed | MessageAdded | AnswerProgressed | AnswerEnded
+    | ConversationsChanged | SettingChanged | ErrorHappened
+)
+Subscriber = Callable[[Event], None]
+
+
+class EventBus:
+    """Hands each event to every subscriber, in the publisher's thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._subscribers: tuple[Subscriber, ...] = ()
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Call `subscriber` for every event from now on; returns what ends it."""
+        with self._lock:
+            self._subscribers = (*self._subscribers, subscriber)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self._subscribers = tuple(known for known in self._subscribers if known is not subscriber)
+
+        return unsubscribe
+
+    def publish(self, event: Event) -> None:
+        """Tell every subscriber; one that raises is logged and does not keep the others from hearing."""
+        for subscriber in self._subscribers:
+            try:
+                subscriber(event)
+            except Exception:
+                log.exception("a subscriber failed on %s", type(event).__name__)

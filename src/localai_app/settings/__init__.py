@@ -1,0 +1,1 @@
+"""Settings: declared once as data, kept in one JSON file."""

@@ -1,0 +1,125 @@
+"""Every setting, declared once: the settings page, validation, defaults, the command line and the docs read this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+SettingValue = str | int | float | bool
+
+
+class Section(StrEnum):
+    """Groups of the settings page, in its order."""
+
+    APPEARANCE = "Appearance"
+    MODELS = "Models and downloads"
+    NETWORK = "Network"
+    ENGINE = "Engine"
+    CHAT = "Chat"
+
+
+class Kind(StrEnum):
+    """What a setting holds, which decides its control."""
+
+    CHOICE = "choice"
+    INTEGER = "integer"
+    NUMBER = "number"
+    SWITCH = "switch"
+    TEXT = "text"
+    LONG_TEXT = "long_text"
+    FOLDER = "folder"
+    URL = "url"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One allowed value and its name on screen."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettingSpec:
+    """One setting. `default` of a folder may be empty: the platform's own place."""
+
+    key: str
+    section: Section
+    kind: Kind
+    default: SettingValue
+    label: str
+    help: str
+    """One sentence in plain words."""
+    effect: str
+    """When a change takes effect."""
+    choices: tuple[Choice, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    unit: str = ""
+    zero_means: str = ""
+    """What 0 stands for on screen (such as: automatic), where it is special."""
+    keywords: tuple[str, ...] = field(default=())
+    """Further words under which the search finds it."""
+
+
+AT_ONCE = "At once"
+NEXT_LOAD = "When a model is loaded next"
+NEXT_ANSWER = "With the next answer"
+NEXT_REQUEST = "With the next request to the Hub"
+
+SETTINGS: tuple[SettingSpec, ...] = (
+    SettingSpec(
+        "theme", Section.APPEARANCE, Kind.CHOICE, "system", "Theme", "Colours of the window.", AT_ONCE,
+        choices=(Choice("system", "Follow the system"), Choice("light", "Light"), Choice("dark", "Dark"),
+                 Choice("contrast", "High contrast")),
+        keywords=("dark", "light", "colour", "color", "contrast")),
+    SettingSpec(
+        "text_scale_percent", Section.APPEARANCE, Kind.INTEGER, 100, "Text size", "Size of all text in the window.", AT_ONCE,
+        minimum=75, maximum=200, unit="%", keywords=("font", "zoom", "scale")),
+    SettingSpec(
+        "models_folder", Section.MODELS, Kind.FOLDER, "", "Models folder",
+        "Where downloaded models are kept; models in the old folder stay there.", AT_ONCE,
+        keywords=("disk", "directory", "path", "download")),
+    SettingSpec(
+        "bandwidth_limit_mb_per_s", Section.MODELS, Kind.INTEGER, 0, "Download speed limit",
+        "The most that downloads may use, so that others in the house can still work.", AT_ONCE,
+        minimum=0, maximum=10_000, unit="MB/s", zero_means="No limit", keywords=("bandwidth", "throttle")),
+    SettingSpec(
+        "hub_endpoint", Section.NETWORK, Kind.URL, "", "Hub address",
+        "Another server with the interface of the Hub; leave it empty for the public one.", NEXT_REQUEST,
+        keywords=("mirror", "hugging face", "server")),
+    SettingSpec(
+        "proxy", Section.NETWORK, Kind.URL, "", "Proxy", "Address of a proxy for all connections, such as http://proxy:3128.",
+        NEXT_REQUEST, keywords=("network", "company", "firewall")),
+    SettingSpec(
+        "context_tokens", Section.ENGINE, Kind.INTEGER, 8192, "Context length",
+        "How many tokens of a conversation a model keeps in mind; more needs more memory.", NEXT_LOAD,
+        minimum=512, maximum=1_048_576, unit="tokens", keywords=("memory", "n_ctx", "window")),
+    SettingSpec(
+        "kv_type", Section.ENGINE, Kind.CHOICE, "f16", "Context precision",
+        "How exactly the context is stored: smaller types save memory and may cost speed and quality.", NEXT_LOAD,
+        choices=(Choice("f16", "f16 (exact)"), Choice("q8_0", "q8_0 (half the memory)"),
+                 Choice("q4_0", "q4_0 (a quarter, lossy)")),
+        keywords=("kv cache", "quantization", "memory")),
+    SettingSpec(
+        "gpu_layers", Section.ENGINE, Kind.INTEGER, -1, "Layers on the GPU",
+        "How much of a model runs on the GPU; automatic uses as many as fit, 0 uses none.", NEXT_LOAD,
+        minimum=-1, maximum=1000, unit="layers", keywords=("offload", "cuda", "metal", "vulkan", "automatic")),
+    SettingSpec(
+        "threads", Section.ENGINE, Kind.INTEGER, 0, "Processor threads",
+        "How many processor threads compute; automatic uses the physical cores.", NEXT_LOAD,
+        minimum=0, maximum=512, unit="threads", zero_means="Automatic", keywords=("cpu", "cores")),
+    SettingSpec(
+        "system_prompt", Section.CHAT, Kind.LONG_TEXT, "", "System prompt",
+        "Standing instructions that every new chat begins with.", NEXT_ANSWER, keywords=("instructions", "persona")),
+    SettingSpec(
+        "temperature", Section.CHAT, Kind.NUMBER, 0.8, "Temperature",
+        "Low values give predictable answers, high values more varied ones.", NEXT_ANSWER, minimum=0.0, maximum=2.0,
+        keywords=("sampling", "creativity")),
+    SettingSpec(
+        "max_answer_tokens", Section.CHAT, Kind.INTEGER, 0, "Longest answer", "Answers end after this many tokens.",
+        NEXT_ANSWER, minimum=0, maximum=1_048_576, unit="tokens", zero_means="Until the model is done",
+        keywords=("limit", "length")),
+)
+
+SPECS: dict[str, SettingSpec] = {spec.key: spec for spec in SETTINGS}

@@ -1,0 +1,1 @@
+"""Chats, downloads, library and measurements in one SQLite file."""

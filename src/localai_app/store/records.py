@@ -1,0 +1,104 @@
+"""The rows of the store as frozen values. Times are seconds since the epoch (UTC)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Role(StrEnum):
+    """Who says a message."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class MessageState(StrEnum):
+    """How far an answer got."""
+
+    STREAMING = "streaming"
+    DONE = "done"
+    STOPPED = "stopped"
+    """The user pressed stop."""
+    INTERRUPTED = "interrupted"
+    """The engine or the app died; the text so far is kept."""
+
+
+class MessageStats(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers kept under an answer."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    prompt_tps: float
+    tps: float
+    ttft_s: float
+    context_used: int
+    context_total: int
+    finish_reason: str
+
+
+class Conversation(msgspec.Struct, frozen=True, kw_only=True):
+    """One chat of the list."""
+
+    id: int
+    title: str
+    model_key: str
+    """Key of the installed model last used (see services.library), or empty."""
+    created_s: float
+    updated_s: float
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of a chat, in the order of `id`."""
+
+    id: int
+    conversation_id: int
+    role: Role
+    text: str
+    state: MessageState
+    created_s: float
+    model_key: str = ""
+    stats: MessageStats | None = None
+    error: str = ""
+    """Why it was interrupted, in words."""
+
+
+class DownloadState(StrEnum):
+    """Where a download stands; only `active` ones move."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    FAILED = "failed"
+
+
+class DownloadRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A download that is not finished (finished ones are files in the models folder)."""
+
+    id: int
+    repo_id: str
+    commit: str
+    label: str
+    files: tuple[tuple[str, int, str | None], ...]
+    """(path in the repository, size in bytes, sha256)."""
+    state: DownloadState
+    done_bytes: int
+    error: str
+    created_s: float
+
+
+class LinkedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model file outside the models folder that the user added in place."""
+
+    path: str
+    added_s: float
+
+
+class ModelUse(msgspec.Struct, frozen=True, kw_only=True):
+    """What is remembered of an installed model: last use and the speed measured then."""
+
+    model_key: str
+    last_used_s: float
+    tps: float | None = None
+    prompt_tps: float | None = None
