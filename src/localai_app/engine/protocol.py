@@ -117,6 +117,8 @@ class Chat(msgspec.Struct, frozen=True, tag="chat", kw_only=True):
     id: int
     messages: tuple[ChatMessage, ...]
     sampling: Sampling = Sampling()
+    prefill: str = ""
+    """Text that the answer has already; generation goes on behind it and does not repeat it."""
 
 
 class Complete(msgspec.Struct, frozen=True, tag="complete", kw_only=True):
