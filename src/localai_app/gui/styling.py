@@ -1,0 +1,99 @@
+"""Small helpers by which widgets say what they are, so that the style sheet can dress them."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtWidgets import QAbstractButton, QFrame, QLabel, QLayout, QPushButton, QSizePolicy, QToolButton, QWidget
+
+from localai_app.gui.icons import icon
+from localai_app.gui.metrics import ICON
+from localai_app.gui.theme import ThemeState
+
+W = TypeVar("W", bound=QWidget)
+
+
+def set_role(widget: W, role: str) -> W:
+    """Give `widget` a role of the style sheet (see `gui.theme`); works at any time. Returns the widget."""
+    return set_style_property(widget, "role", role)
+
+
+def set_compact(widget: W, compact: bool = True) -> W:
+    """Give a button or field less height. Returns the widget."""
+    return set_style_property(widget, "compact", compact)
+
+
+def set_style_property(widget: W, name: str, value: object) -> W:
+    """Set a property that the style sheet looks at, and dress the widget anew if it was already shown."""
+    if widget.property(name) == value:
+        return widget
+    widget.setProperty(name, value)
+    widget.setAttribute(Qt.WidgetAttribute.WA_StyledBackground, True)
+    if widget.testAttribute(Qt.WidgetAttribute.WA_WState_Polished):
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
+        widget.update()
+    return widget
+
+
+def label(text: str, role: str = "body", *, wrap: bool = False, selectable: bool = False) -> QLabel:
+    """A label with a role. Text is shown as it is: markup in it is never read as HTML."""
+    result = set_role(QLabel(text), role)
+    result.setTextFormat(Qt.TextFormat.PlainText)
+    result.setWordWrap(wrap)
+    if role.startswith("badge-"):
+        result.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+    if selectable:
+        result.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard)
+    return result
+
+
+def button(text: str, role: str = "", *, compact: bool = False) -> QPushButton:
+    """A push button with a role; the role "" is an ordinary one."""
+    result = QPushButton(text)
+    result.setCursor(Qt.CursorShape.PointingHandCursor)
+    if role:
+        set_role(result, role)
+    if compact:
+        set_compact(result)
+    return result
+
+
+def icon_button(name: str, accessible_name: str, theme: ThemeState, *, role: str = "icon", size: int = ICON) -> QToolButton:
+    """A button that shows only an icon; `accessible_name` is also its tooltip."""
+    result = set_role(QToolButton(), role)
+    result.setCursor(Qt.CursorShape.PointingHandCursor)
+    result.setAccessibleName(accessible_name)
+    result.setToolTip(accessible_name)
+    set_icon(result, name, theme, size=size)
+    return result
+
+
+def set_icon(target: QAbstractButton, name: str, theme: ThemeState, role: str = "muted", size: int = ICON) -> None:
+    """Put an icon on a button; it follows the theme."""
+    target.setIcon(icon(name, theme, role, size))
+    target.setIconSize(icon_size(size))
+    theme.changed.connect(target.update)
+
+
+def icon_size(size: int) -> QSize:
+    """A square of `size` pixels."""
+    return QSize(size, size)
+
+
+def divider(*, vertical: bool = False) -> QFrame:
+    """A line between two areas."""
+    line = set_role(QFrame(), "divider")
+    if vertical:
+        line.setFixedWidth(1)
+    else:
+        line.setFixedHeight(1)
+    return line
+
+
+def set_spacing(layout: QLayout, spacing: int, margins: tuple[int, int, int, int] = (0, 0, 0, 0)) -> None:
+    """Spacing and margins (left, top, right, bottom) of a layout in one call."""
+    layout.setSpacing(spacing)
+    layout.setContentsMargins(*margins)
