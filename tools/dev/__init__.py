@@ -1,0 +1,1 @@
+"""What dev.py does, one subject per module, standard library only."""
