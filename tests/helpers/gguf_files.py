@@ -9,13 +9,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VALUE_TYPES = {
-    "u8": 0, "i8": 1, "u16": 2, "i16": 3, "u32": 4, "i32": 5, "f32": 6, "bool": 7, "str": 8, "arr": 9,
-    "u64": 10, "i64": 11, "f64": 12,
-}  # fmt: skip
+    "u8": 0,
+    "i8": 1,
+    "u16": 2,
+    "i16": 3,
+    "u32": 4,
+    "i32": 5,
+    "f32": 6,
+    "bool": 7,
+    "str": 8,
+    "arr": 9,
+    "u64": 10,
+    "i64": 11,
+    "f64": 12,
+}
 _CODES = {
-    "u8": "B", "i8": "b", "u16": "H", "i16": "h", "u32": "I", "i32": "i", "f32": "f", "bool": "?", "u64": "Q", "i64": "q",
+    "u8": "B",
+    "i8": "b",
+    "u16": "H",
+    "i16": "h",
+    "u32": "I",
+    "i32": "i",
+    "f32": "f",
+    "bool": "?",
+    "u64": "Q",
+    "i64": "q",
     "f64": "d",
-}  # fmt: skip
+}
 F32, F16 = 0, 1
 
 CHAT_TEMPLATE = (

@@ -116,9 +116,7 @@ def _active_expert_width(header: GgufHeader, n_layers: int, n_used: int) -> int:
     return n_used * width + shared
 
 
-def _parameters(
-    header: GgufHeader, other_parts: Sequence[GgufHeader], n_expert: int, n_used: int
-) -> tuple[int, int]:
+def _parameters(header: GgufHeader, other_parts: Sequence[GgufHeader], n_expert: int, n_used: int) -> tuple[int, int]:
     """(all weights, those that take part in one token); from the dimensions where a split model's tensors lie elsewhere."""
     split_count = header.metadata.get("split.count", 1)
     if isinstance(split_count, int) and split_count > 1 and not other_parts:
