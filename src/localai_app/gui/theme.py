@@ -185,6 +185,12 @@ class ThemeState(QObject):
         font.setWeight(weight)
         return font
 
+    def code_font(self) -> QFont:
+        """The fixed-width font for code and reports."""
+        font = QFont(mono_family())
+        font.setPixelSize(self._sizes.code)
+        return font
+
 
 def apply_theme(app: QApplication, name: str, scale_percent: int) -> Palette:
     """Dress the whole application in the theme called `name`: Fusion, palette, font and style sheet."""

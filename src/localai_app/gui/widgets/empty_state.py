@@ -1,0 +1,59 @@
+"""What a page shows while it has nothing to show: what this is, and the one button that fills it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from localai_app.gui.icons import icon_pixmap
+from localai_app.gui.metrics import ICON_LARGE, SPACE_2, SPACE_4
+from localai_app.gui.styling import button, label
+from localai_app.gui.theme import ThemeState
+
+TEXT_WIDTH = 360
+
+
+class EmptyState(QWidget):
+    """An icon, a sentence, an explanation and at most one button (none if `button_text` is empty)."""
+
+    button_pressed = Signal()
+
+    def __init__(
+        self, theme: ThemeState, icon_name: str, title: str, text: str, button_text: str = "", parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._icon_name = icon_name
+        self._picture = QLabel()
+        self._picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._title = label(title, "lead", wrap=True)
+        self._text = label(text, "muted", wrap=True)
+        for line in (self._title, self._text):
+            line.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            line.setFixedWidth(TEXT_WIDTH)
+        self.button = button(button_text, "primary")
+        self.button.setVisible(bool(button_text))
+        self.button.clicked.connect(self.button_pressed)
+        layout = QVBoxLayout(self)
+        layout.setSpacing(SPACE_2)
+        layout.addStretch(2)
+        layout.addWidget(self._picture)
+        layout.addSpacing(SPACE_2)
+        for line in (self._title, self._text):
+            layout.addWidget(line, alignment=Qt.AlignmentFlag.AlignHCenter)
+        layout.addSpacing(SPACE_4)
+        layout.addWidget(self.button, alignment=Qt.AlignmentFlag.AlignHCenter)
+        layout.addStretch(3)
+        theme.changed.connect(self._draw_picture)
+        self._draw_picture()
+
+    def set_words(self, title: str, text: str, button_text: str = "") -> None:
+        """Say something else."""
+        self._title.setText(title)
+        self._text.setText(text)
+        self.button.setText(button_text)
+        self.button.setVisible(bool(button_text))
+
+    def _draw_picture(self) -> None:
+        self._picture.setPixmap(
+            icon_pixmap(self._icon_name, self._theme, "faint", ICON_LARGE, self.devicePixelRatioF()))

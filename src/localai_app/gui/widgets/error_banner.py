@@ -1,0 +1,89 @@
+"""An error inside a page: what happened, what to do, the button that does it, and details to copy."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from localai_app.errors import AppError, Remedy
+from localai_app.gui.icons import icon_pixmap
+from localai_app.gui.messages import error_details
+from localai_app.gui.metrics import ICON, SPACE_1, SPACE_2, SPACE_3, SPACE_4
+from localai_app.gui.remedies import remedy_label
+from localai_app.gui.styling import button, icon_button, label, set_role
+from localai_app.gui.theme import ThemeState
+
+
+class ErrorBanner(QFrame):
+    """Hidden until `show_error`. `remedy_requested` carries the Remedy of the error shown."""
+
+    remedy_requested = Signal(object)
+    dismissed = Signal()
+
+    def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._error: AppError | None = None
+        set_role(self, "banner-bad")
+        self._picture = QLabel()
+        self._message = label("", "strong", wrap=True, selectable=True)
+        self._advice = label("", "body", wrap=True, selectable=True)
+        self.remedy_button = button("", compact=True)
+        self.remedy_button.clicked.connect(self._on_remedy_clicked)
+        self.copy_button = icon_button("copy", "Copy details", theme)
+        self.copy_button.clicked.connect(self._on_copy_clicked)
+        self.close_button = icon_button("x", "Dismiss", theme)
+        self.close_button.clicked.connect(self._on_close_clicked)
+        words = QVBoxLayout()
+        words.setSpacing(SPACE_1 // 2)
+        words.addWidget(self._message)
+        words.addWidget(self._advice)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(SPACE_4, SPACE_2, SPACE_2, SPACE_2)
+        layout.setSpacing(SPACE_2)
+        layout.addWidget(self._picture, alignment=Qt.AlignmentFlag.AlignTop)
+        layout.addSpacing(SPACE_1)
+        layout.addLayout(words, 1)
+        layout.addSpacing(SPACE_3)
+        for control in (self.remedy_button, self.copy_button, self.close_button):
+            layout.addWidget(control, alignment=Qt.AlignmentFlag.AlignVCenter)
+        theme.changed.connect(self._draw_picture)
+        self._draw_picture()
+        self.hide()
+
+    @property
+    def error(self) -> AppError | None:
+        """The error shown, or None."""
+        return self._error
+
+    def show_error(self, error: AppError, *, offer_remedy: bool = True) -> None:
+        """Show an error; `offer_remedy` false where the page cannot do what it advises."""
+        self._error = error
+        self._message.setText(error.message)
+        self._advice.setText(error.action)
+        self._advice.setVisible(bool(error.action))
+        self.remedy_button.setText(remedy_label(error.remedy))
+        self.remedy_button.setVisible(offer_remedy and error.remedy is not Remedy.NONE)
+        self.setAccessibleName(f"Error: {error.message} {error.action}")
+        self.show()
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self._error = None
+        self.hide()
+
+    def _on_remedy_clicked(self) -> None:
+        if self._error is not None:
+            self.remedy_requested.emit(self._error.remedy)
+
+    def _on_copy_clicked(self) -> None:
+        if self._error is not None:
+            QGuiApplication.clipboard().setText(error_details(self._error))
+
+    def _on_close_clicked(self) -> None:
+        self.clear()
+        self.dismissed.emit()
+
+    def _draw_picture(self) -> None:
+        self._picture.setPixmap(icon_pixmap("error", self._theme, "bad", ICON, self.devicePixelRatioF()))

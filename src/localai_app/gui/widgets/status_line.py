@@ -1,0 +1,101 @@
+"""The bottom line: which model is loaded, where it runs, how full its context is, how fast it answers, and the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QWidget
+
+from localai_app.engine.protocol import Loaded
+from localai_app.gui.metrics import SPACE_5, SPACE_6, STATUS_HEIGHT
+from localai_app.gui.styling import label, set_role
+from localai_app.gui.theme import ThemeState
+from localai_app.gui.widgets.elided_label import ElidedLabel
+from localai_app.services.views import DownloadStatus, DownloadView, EngineState, EngineStatus
+from localai_app.units import format_bytes_per_s, format_count, format_speed
+
+
+class StatusLine(QFrame):
+    """Shows words only; pages do the work."""
+
+    def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        set_role(self, "statusbar")
+        self.setAccessibleName("Status")
+        self._model = ElidedLabel("No model loaded", "caption-strong")
+        self._place = label("", "caption")
+        self._context = label("", "caption")
+        self._speed = label("", "caption")
+        self._network = label("No network in use", "caption")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(SPACE_6, 0, SPACE_6, 0)
+        layout.setSpacing(SPACE_5)
+        for part in (self._model, self._place, self._context, self._speed):
+            layout.addWidget(part)
+        layout.addStretch(1)
+        layout.addWidget(self._network)
+        theme.changed.connect(self._on_theme_changed)
+        self._on_theme_changed()
+
+    def show_engine(self, state: EngineState) -> None:
+        """Show the engine's state."""
+        self._model.setText(model_words(state))
+        self._set(self._place, place_words(state.loaded) if state.loaded is not None else "")
+        self._set(self._context, context_words(state))
+        self._set(self._speed, format_speed(state.tps) if state.tps else "")
+
+    def show_downloads(self, downloads: Sequence[DownloadView]) -> None:
+        """Show whether downloads use the network."""
+        self._network.setText(network_words(downloads))
+
+    @property
+    def words(self) -> str:
+        """Everything that the line says, for tests and screen readers."""
+        parts = (self._model, self._place, self._context, self._speed, self._network)
+        return " | ".join(part.text() for part in parts if part.text())
+
+    @staticmethod
+    def _set(part: QLabel, text: str) -> None:
+        part.setText(text)
+        part.setVisible(bool(text))
+
+    def _on_theme_changed(self) -> None:
+        self.setFixedHeight(max(STATUS_HEIGHT, round(STATUS_HEIGHT * self._theme.sizes.caption / 12)))
+
+
+def model_words(state: EngineState) -> str:
+    """Which model, and what it is doing if it cannot answer now."""
+    match state.status:
+        case EngineStatus.NONE:
+            return "No model loaded"
+        case EngineStatus.LOADING:
+            return f"Loading {state.model_name} · {state.fraction:.0%}"
+        case EngineStatus.FAILED:
+            return f"{state.model_name} stopped" if state.model_name else "The engine stopped"
+        case _:
+            return state.model_name
+
+
+def place_words(loaded: Loaded) -> str:
+    """Where the model runs: "CPU" or "GPU 33/33 layers"."""
+    if loaded.gpu_layers <= 0:
+        return "CPU"
+    return f"GPU {min(loaded.gpu_layers, loaded.n_layer)}/{loaded.n_layer} layers"
+
+
+def context_words(state: EngineState) -> str:
+    """How full the context is, in tokens."""
+    if state.loaded is None:
+        return ""
+    return f"context {format_count(state.context_used)} / {format_count(state.loaded.ctx)}"
+
+
+def network_words(downloads: Sequence[DownloadView]) -> str:
+    """What uses the network."""
+    active = [view for view in downloads if view.status is DownloadStatus.DOWNLOADING]
+    if not active:
+        return "No network in use"
+    what = "1 model" if len(active) == 1 else f"{len(active)} models"
+    speed = sum(view.bytes_per_s or 0.0 for view in active)
+    return f"Downloading {what}, {format_bytes_per_s(speed)}" if speed > 0 else f"Downloading {what}"
