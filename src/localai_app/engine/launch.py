@@ -1,0 +1,40 @@
+"""How a worker is started: its command line and its environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+WORKER_OPTION = "--engine-worker"
+
+_DROPPED_VARIABLES = (
+    # Each of these makes a program load code from a place that somebody else chose.
+    "GGML_BACKEND_PATH",
+    "LD_PRELOAD",
+    "LD_AUDIT",
+    "DYLD_INSERT_LIBRARIES",
+    "PYTHONSTARTUP",
+    # A worker never talks to the network, so it has no use for a secret.
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+)
+
+
+def worker_command(backend: str = "llama", extra: Sequence[str] = ()) -> list[str]:
+    """The command line of a worker with this back end (`llama` or `echo`), in a checkout or in a frozen build."""
+    program = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "localai_app"]
+    return [*program, WORKER_OPTION, "--backend", backend, *extra]
+
+
+def worker_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a worker, from `environ` (this process's unless given), without planted libraries and secrets."""
+    cleaned = dict(os.environ if environ is None else environ)
+    for name in _DROPPED_VARIABLES:
+        cleaned.pop(name, None)
+    # An assertion of ggml otherwise starts a debugger for its stack trace, which can hang.
+    cleaned["GGML_NO_BACKTRACE"] = "1"
+    cleaned["PYTHONUTF8"] = "1"
+    # The working directory is no place to import modules from.
+    cleaned["PYTHONSAFEPATH"] = "1"
+    return cleaned

@@ -1,0 +1,33 @@
+"""What a back end of the worker can do: llama.cpp, or the echo that tests use in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from localai_app.engine.protocol import ChatMessage, Device, Loaded, LoadOptions, Sampling
+from localai_app.engine.worker.answer import AnswerSource
+
+
+class Backend(Protocol):
+    """One engine. Every method raises RequestRefusedError for what the user should know."""
+
+    name: str
+
+    def engine_build(self) -> str:
+        """Version and build, in one line."""
+
+    def supports_gpu_offload(self) -> bool:
+        """Whether this build can use a GPU at all."""
+
+    def load(self, request_id: int, options: LoadOptions, on_progress: Callable[[float], None]) -> Loaded:
+        """Load a model in place of the present one; `on_progress` gets the share of the weights read."""
+
+    def prepare_chat(self, messages: Sequence[ChatMessage], prefill: str, sampling: Sampling) -> AnswerSource:
+        """An answer to a conversation, through the model's template; it goes on behind the text `prefill`."""
+
+    def prepare_completion(self, prompt: str, sampling: Sampling) -> AnswerSource:
+        """A continuation of a text."""
+
+    def devices(self) -> tuple[Device, ...]:
+        """What this back end can compute on."""

@@ -1,0 +1,79 @@
+"""The devices that llama.cpp sees, through the handle of libllama itself.
+
+`llama_cpp._ggml` is no substitute: it opens a second copy of the library, with a device registry of its own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from localai_app.engine.protocol import Device
+
+_KINDS = {0: "cpu", 1: "gpu", 2: "integrated_gpu", 3: "accelerator"}
+"""`enum ggml_backend_dev_type` of ggml-backend.h."""
+
+_BACKENDS_WITHOUT_GPU = (b"CPU", b"BLAS", b"RPC")
+"""RPC lends devices of other computers: `llama_supports_gpu_offload` counts it as a GPU, a user would not."""
+
+
+class DeviceRegistry:
+    """ggml's device registry. `handle` is the loaded libllama, whose dependencies hold the functions."""
+
+    def __init__(self, handle: Any) -> None:
+        self._reg_count = _function(handle, "ggml_backend_reg_count", ctypes.c_size_t)
+        self._reg_get = _function(handle, "ggml_backend_reg_get", ctypes.c_void_p, ctypes.c_size_t)
+        self._reg_name = _function(handle, "ggml_backend_reg_name", ctypes.c_char_p, ctypes.c_void_p)
+        self._count = _function(handle, "ggml_backend_dev_count", ctypes.c_size_t)
+        self._get = _function(handle, "ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)
+        self._by_name = _function(handle, "ggml_backend_dev_by_name", ctypes.c_void_p, ctypes.c_char_p)
+        self._name = _function(handle, "ggml_backend_dev_name", ctypes.c_char_p, ctypes.c_void_p)
+        self._description = _function(handle, "ggml_backend_dev_description", ctypes.c_char_p, ctypes.c_void_p)
+        self._type = _function(handle, "ggml_backend_dev_type", ctypes.c_int, ctypes.c_void_p)
+        size_pointer = ctypes.POINTER(ctypes.c_size_t)
+        self._memory = _function(handle, "ggml_backend_dev_memory", None, ctypes.c_void_p, size_pointer, size_pointer)
+
+    def has_gpu_backend(self) -> bool:
+        """Whether a back end for GPUs is part of this build, with or without a GPU in this machine."""
+        return any(self._reg_name(self._reg_get(index)).upper() not in _BACKENDS_WITHOUT_GPU for index in range(self._reg_count()))
+
+    def devices(self) -> tuple[Device, ...]:
+        """Every registered device with its memory in bytes."""
+        return tuple(self._describe(self._get(index)) for index in range(self._count()))
+
+    def pointer_to(self, name: str) -> int | None:
+        """The `ggml_backend_dev_t` of a device by its name; None if there is no such device."""
+        pointer: int | None = self._by_name(name.encode())
+        return pointer
+
+    def has_accelerator(self) -> bool:
+        """Whether there is a device to offload layers to."""
+        return any(self._type(self._get(index)) in (1, 2) for index in range(self._count()))
+
+    def _describe(self, pointer: int) -> Device:
+        free, total = ctypes.c_size_t(), ctypes.c_size_t()
+        self._memory(pointer, ctypes.byref(free), ctypes.byref(total))
+        return Device(
+            name=self._name(pointer).decode("utf-8", "replace"),
+            description=self._description(pointer).decode("utf-8", "replace"),
+            kind=_KINDS.get(self._type(pointer), "accelerator"),
+            total_bytes=total.value,
+            free_bytes=free.value,
+        )
+
+
+def load_backends(handle: Any, library_dir: str) -> None:
+    """Register the back ends that lie beside libllama, where the build keeps them apart and none is registered yet.
+
+    Without this, llama.cpp would search the working directory for them.
+    """
+    count = _function(handle, "ggml_backend_reg_count", ctypes.c_size_t)
+    if count() == 0:
+        _function(handle, "ggml_backend_load_all_from_path", None, ctypes.c_char_p)(library_dir.encode())
+
+
+def _function(handle: Any, name: str, result: Any, *arguments: Any) -> Any:
+    function = handle[name]
+    function.restype = result
+    function.argtypes = list(arguments)
+    return function

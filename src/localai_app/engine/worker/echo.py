@@ -1,0 +1,174 @@
+"""A back end without a model: streams known Markdown at a set pace, for tests of everything around a model.
+
+It speaks the whole protocol through the same answer loop as llama.cpp: prompt progress, prefix reuse, stop,
+stop strings, seeds, a context that fills up. Characters outside ASCII are split across tokens on purpose.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from localai_app.engine.failure import RequestRefusedError
+from localai_app.engine.protocol import ChatMessage, Device, Loaded, LoadOptions, Sampling
+from localai_app.engine.worker.answer import AnswerAbortedError
+from localai_app.engine.worker.echo_text import SAMPLE_SECTIONS
+from localai_app.engine.worker.faults import FaultPlan
+from localai_app.engine.worker.stop_flag import StopFlags
+from localai_app.engine.worker.transcript import common_prefix_length
+from localai_app.errors import PROMPT_TOO_LONG
+from localai_app.units import format_count
+
+_DEFAULT_CTX = 8192
+"""Until a load says otherwise: the echo can answer without a model."""
+_LOAD_STEPS = 20
+_PART_TOKENS = 512
+_WAIT_S = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class EchoPace:
+    """How fast and how long the echo answers; 0 tokens per second is as fast as possible, 0 tokens one pass over the text."""
+
+    tokens: int = 0
+    tokens_per_s: float = 0.0
+    prompt_tokens_per_s: float = 0.0
+    load_s: float = 0.0
+    repeats_prompt: bool = False
+
+
+class EchoBackend:
+    """Answers with the prompt or with a sample text. Model files are not looked at."""
+
+    name = "echo"
+
+    def __init__(self, pace: EchoPace, faults: FaultPlan, stop_flags: StopFlags) -> None:
+        self._pace = pace
+        self._faults = faults
+        self._stop_flags = stop_flags
+        self._ctx = _DEFAULT_CTX
+        self._cached: list[int] = []
+        if faults.place == "start":
+            faults.reach("start")
+
+    def engine_build(self) -> str:
+        """The echo has no version of its own."""
+        return "echo (no model)"
+
+    def supports_gpu_offload(self) -> bool:
+        """The echo computes nothing."""
+        return False
+
+    def load(self, request_id: int, options: LoadOptions, on_progress: Callable[[float], None]) -> Loaded:
+        """Take the time that a load was said to take."""
+        started_s = time.perf_counter()
+        self._faults.reach("load")
+        for step in range(1, _LOAD_STEPS + 1):
+            time.sleep(self._pace.load_s / _LOAD_STEPS)
+            on_progress(step / _LOAD_STEPS)
+        self._ctx = options.ctx
+        self._cached = []
+        return Loaded(
+            id=request_id,
+            description="echo",
+            ctx=options.ctx,
+            ctx_train=options.ctx,
+            n_layer=1,
+            gpu_layers=0,
+            threads=options.threads or 1,
+            model_bytes=0,
+            load_s=time.perf_counter() - started_s,
+            has_chat_template=True,
+        )
+
+    def prepare_chat(self, messages: Sequence[ChatMessage], prefill: str, sampling: Sampling) -> EchoAnswer:
+        """An answer to the last message; of one that was begun already, the rest."""
+        prompt = "".join(f"<{message.role}>{message.content}</{message.role}>\n" for message in messages)
+        return self._prepare(prompt + prefill, messages[-1].content if messages else "", sampling, prefill)
+
+    def prepare_completion(self, prompt: str, sampling: Sampling) -> EchoAnswer:
+        """A continuation that takes no notice of the text before it."""
+        return self._prepare(prompt, prompt, sampling)
+
+    def devices(self) -> tuple[Device, ...]:
+        """None: the echo computes nothing."""
+        return ()
+
+    def _prepare(self, prompt: str, question: str, sampling: Sampling, prefill: str = "") -> EchoAnswer:
+        tokens = [hash(piece) for piece in split_pieces(prompt)] or [0]
+        if len(tokens) >= self._ctx:
+            raise RequestRefusedError(PROMPT_TOO_LONG, needed=format_count(len(tokens)), context=format_count(self._ctx))
+        reused = min(common_prefix_length(self._cached, tokens), len(tokens) - 1)
+        self._cached = tokens
+        text = question if self._pace.repeats_prompt else sample_text(sampling)
+        text = text.removeprefix(prefill)
+        return EchoAnswer(self._pace, self._faults, self._stop_flags, (len(tokens), reused, self._ctx), text)
+
+
+class EchoAnswer:
+    """An AnswerSource over a known text. `counts` are prompt tokens, reused tokens and the context."""
+
+    def __init__(
+        self, pace: EchoPace, faults: FaultPlan, stop_flags: StopFlags, counts: tuple[int, int, int], text: str
+    ) -> None:
+        self.prompt_tokens, self.reused_tokens, self.context_total = counts
+        self._pace = pace
+        self._faults = faults
+        self._stop_flags = stop_flags
+        self._done = self.reused_tokens
+        self._generated = 0
+        self._started_s = 0.0
+        pieces = split_pieces(text)
+        self._pieces: Iterator[bytes] = iter(pieces)
+        if pace.tokens and pieces:
+            self._pieces = itertools.islice(itertools.cycle(pieces), pace.tokens)
+
+    def evaluate_prompt_part(self) -> int:
+        """Let the time of one part of the prompt pass."""
+        self._faults.reach("prompt")
+        part = min(_PART_TOKENS, self.prompt_tokens - self._done)
+        if self._pace.prompt_tokens_per_s:
+            self._wait_until(time.perf_counter() + part / self._pace.prompt_tokens_per_s)
+        self._done += part
+        return self._done
+
+    def next_piece(self) -> bytes | None:
+        """The next piece of the text when its time has come."""
+        self._faults.reach(self._generated)
+        if not self._started_s:
+            self._started_s = time.perf_counter()
+        if self._pace.tokens_per_s:
+            self._wait_until(self._started_s + self._generated / self._pace.tokens_per_s)
+        self._generated += 1
+        return next(self._pieces, None)
+
+    def close(self, shown_text: str) -> None:
+        """Nothing to give back."""
+
+    def _wait_until(self, time_s: float) -> None:
+        while (left_s := time_s - time.perf_counter()) > 0:
+            if self._stop_flags.is_set:
+                raise AnswerAbortedError
+            time.sleep(min(left_s, _WAIT_S))
+
+
+def split_pieces(text: str) -> list[bytes]:
+    """A text as tokens: words with the space before them; a character outside ASCII is cut in two where it can be."""
+    pieces: list[bytes] = []
+    for word in re.findall(r"\s?\S{1,8}|\s", text):
+        data = word.encode("utf-8", "replace")
+        cut = next((index + 1 for index, byte in enumerate(data) if byte >= 0xC0), len(data))
+        pieces += [data[:cut], data[cut:]] if cut < len(data) else [data]
+    return pieces
+
+
+def sample_text(sampling: Sampling) -> str:
+    """The sample; above temperature 0 its sections come in an order that the seed decides."""
+    sections = list(SAMPLE_SECTIONS)
+    if sampling.temperature > 0:
+        random.Random(sampling.seed).shuffle(sections)
+    return "\n\n".join(sections) + "\n"

@@ -1,0 +1,109 @@
+"""Runs code that may never end or eat all memory (a model file's own chat template) within limits."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_POLL_S = 0.02
+_GRACE_S = 0.5
+
+
+class LimitExceededError(Exception):
+    """The code took too long or too much memory; says which."""
+
+
+class _Interrupted(BaseException):
+    """Raised inside the runaway thread; not an Exception, so that nothing in there catches it."""
+
+
+class _Run(threading.Thread, Generic[T]):
+    def __init__(self, function: Callable[[], T]) -> None:
+        super().__init__(name="guarded", daemon=True)
+        self._function = function
+        self.result: T | None = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        with contextlib.suppress(_Interrupted):
+            try:
+                self.result = self._function()
+            except _Interrupted:
+                raise
+            except BaseException as error:  # noqa: BLE001 - handed to the caller, who raises it again
+                self.error = error
+
+
+def run_guarded(function: Callable[[], T], *, deadline_s: float, memory_bytes: int) -> T:
+    """The result of `function`, run in a thread of its own, or LimitExceededError.
+
+    The limits are `deadline_s` seconds and `memory_bytes` more memory than now. A thread over its limits is
+    ended by an exception raised inside it. While it runs, the address space of the process is capped (Linux),
+    which also stops a single huge allocation; elsewhere the growth of the process is watched.
+    """
+    run = _Run(function)
+    with _address_space_capped(memory_bytes):
+        run.start()
+        reason = _wait(run, deadline_s, memory_bytes)
+        if reason:
+            _interrupt(run)
+    if reason:
+        raise LimitExceededError(reason)
+    if isinstance(run.error, MemoryError):
+        raise LimitExceededError("it needs too much memory") from run.error
+    if run.error is not None:
+        raise run.error
+    return run.result  # type: ignore[return-value]
+
+
+def _wait(run: _Run[T], deadline_s: float, memory_bytes: int) -> str:
+    """Empty when the run has ended within its limits, else the limit that it broke."""
+    import psutil
+
+    process = psutil.Process()
+    rss_before_bytes = process.memory_info().rss
+    end_s = time.monotonic() + deadline_s
+    while True:
+        run.join(_POLL_S)
+        if not run.is_alive():
+            return ""
+        if time.monotonic() >= end_s:
+            return f"it did not end within {deadline_s:g} seconds"
+        if process.memory_info().rss - rss_before_bytes > memory_bytes:
+            return "it needs too much memory"
+
+
+def _interrupt(run: _Run[T]) -> None:
+    end_s = time.monotonic() + _GRACE_S
+    while run.is_alive() and time.monotonic() < end_s:
+        # Asynchronous exceptions arrive between byte codes; one may be lost in a callback, hence again and again.
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(run.ident or 0), ctypes.py_object(_Interrupted))
+        run.join(_POLL_S)
+
+
+@contextlib.contextmanager
+def _address_space_capped(extra_bytes: int) -> Iterator[None]:
+    if sys.platform != "linux":
+        yield
+        return
+    import resource
+
+    import psutil
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    # Thread stacks and malloc arenas reserve address space in advance, hence the 256 MiB on top.
+    cap = psutil.Process().memory_info().vms + extra_bytes + 256 * 1024**2
+    if soft not in (resource.RLIM_INFINITY, -1):
+        cap = min(cap, soft)
+    resource.setrlimit(resource.RLIMIT_AS, (cap, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

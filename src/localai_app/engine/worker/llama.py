@@ -1,0 +1,118 @@
+"""The llama.cpp back end, over the low-level interface: one model, one context, one conversation in the KV cache."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from localai_app.engine.failure import RequestRefusedError
+from localai_app.engine.outcome import EXIT_ENGINE_MISSING, EXIT_ENGINE_UNUSABLE
+from localai_app.engine.protocol import ChatMessage, Device, Loaded, LoadOptions, Sampling
+from localai_app.engine.worker.devices import DeviceRegistry, load_backends
+from localai_app.engine.worker.llama_answer import LlamaAnswer
+from localai_app.engine.worker.llama_load import ModelLoader
+from localai_app.engine.worker.llama_log import LlamaLog
+from localai_app.engine.worker.llama_model import LlamaModel
+from localai_app.engine.worker.stop_flag import StopFlags
+from localai_app.engine.worker.template import ChatTemplate
+from localai_app.engine.worker.transcript import Transcript
+from localai_app.errors import NO_MODEL_LOADED, PROMPT_TOO_LONG, TEMPLATE_FAILED
+from localai_app.units import format_count
+
+
+class EngineAbsentError(Exception):
+    """llama.cpp cannot be used here; `exit_status` tells the window why."""
+
+    def __init__(self, exit_status: int, reason: str) -> None:
+        self.exit_status = exit_status
+        super().__init__(reason)
+
+
+class LlamaBackend:
+    """llama.cpp. Loads the library when it is made; EngineAbsentError if there is none or it does not load."""
+
+    name = "llama"
+
+    def __init__(self, stop_flags: StopFlags) -> None:
+        self._library = _import_library()
+        self._stop_flags = stop_flags
+        self._log = LlamaLog(self._library)
+        load_backends(self._library._lib, str(Path(self._library._lib._name).parent))
+        self._library.llama_backend_init()
+        self._devices = DeviceRegistry(self._library._lib)
+        self._model: LlamaModel | None = None
+        self._template: ChatTemplate | None = None
+        self._transcript = Transcript()
+
+    def engine_build(self) -> str:
+        """Version of the package, and llama.cpp's own line about the instructions it uses."""
+        import llama_cpp
+
+        system = self._library.llama_print_system_info().decode("utf-8", "replace").strip()
+        return f"llama-cpp-python {llama_cpp.__version__}; {system}"
+
+    def supports_gpu_offload(self) -> bool:
+        """Whether this build can use a GPU at all."""
+        return self._devices.has_gpu_backend()
+
+    def load(self, request_id: int, options: LoadOptions, on_progress: Callable[[float], None]) -> Loaded:
+        """Load a model in place of the present one; every way to fail is told in words."""
+        if self._model is not None:
+            self._model.free()
+            self._model = None
+        loader = ModelLoader(self._library, self._devices, self._log, self._stop_flags)
+        model, loaded = loader.load(request_id, options, on_progress)
+        self._model = model
+        self._transcript = Transcript()
+        source = model.template_source()
+        self._template = ChatTemplate(source, bos=model.bos_text(), eos=model.eos_text()) if source else None
+        return loaded
+
+    def prepare_chat(self, messages: Sequence[ChatMessage], prefill: str, sampling: Sampling) -> LlamaAnswer:
+        """An answer to a conversation; RequestRefusedError TEMPLATE_FAILED for a base model, which has no template."""
+        model = self._loaded_model()
+        if self._template is None:
+            raise RequestRefusedError(TEMPLATE_FAILED, reason="it is a base model, made to continue texts and not to chat")
+        prompt = self._template.render(messages)
+        if model.adds_bos() and model.bos_text() and prompt.startswith(model.bos_text()):
+            # The tokenizer adds it; a second one would be a token that the model has never seen there.
+            prompt = prompt[len(model.bos_text()):]
+        return self._prepare(model, prompt + prefill, sampling)
+
+    def prepare_completion(self, prompt: str, sampling: Sampling) -> LlamaAnswer:
+        """A continuation of a text."""
+        return self._prepare(self._loaded_model(), prompt, sampling)
+
+    def devices(self) -> tuple[Device, ...]:
+        """Every device that llama.cpp has registered."""
+        return self._devices.devices()
+
+    def _prepare(self, model: LlamaModel, prompt: str, sampling: Sampling) -> LlamaAnswer:
+        tokens = self._transcript.tokens_for(prompt, model.tokenize_start, model.tokenize_rest)
+        if not tokens:
+            # A model without a BOS token has nothing to begin from in an empty text.
+            tokens = model.tokenize_start("\n")
+        if len(tokens) >= model.ctx:
+            raise RequestRefusedError(PROMPT_TOO_LONG, needed=format_count(len(tokens)), context=format_count(model.ctx))
+        self._transcript.remember_prompt(prompt, tokens)
+        return LlamaAnswer(model, self._transcript, tokens, sampling)
+
+    def _loaded_model(self) -> LlamaModel:
+        if self._model is None:
+            raise RequestRefusedError(NO_MODEL_LOADED)
+        return self._model
+
+
+def _import_library() -> Any:
+    if importlib.util.find_spec("llama_cpp") is None:
+        raise EngineAbsentError(EXIT_ENGINE_MISSING, "the package llama_cpp is not installed")
+    # Read by ggml while its library is being loaded.
+    os.environ.pop("GGML_BACKEND_PATH", None)
+    try:
+        from llama_cpp import llama_cpp as library
+    except Exception as error:
+        raise EngineAbsentError(EXIT_ENGINE_UNUSABLE, f"llama_cpp cannot be imported: {error}") from error
+    return library

@@ -1,0 +1,90 @@
+"""One answer of llama.cpp: evaluates the prompt in parts, then a token at a time."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+from typing import Any
+
+from localai_app.engine.failure import RequestRefusedError
+from localai_app.engine.protocol import Sampling
+from localai_app.engine.worker.answer import AnswerAbortedError
+from localai_app.engine.worker.detokenize import pieces_within
+from localai_app.engine.worker.llama_model import LlamaModel
+from localai_app.engine.worker.sampler import PENALTY_WINDOW, build_sampler
+from localai_app.engine.worker.transcript import Transcript
+from localai_app.errors import ENGINE_CRASHED, ENGINE_OUT_OF_MEMORY
+
+_ABORTED = 2
+_NO_MEMORY = -2
+"""Results of `llama_decode`, from llama.h: 1 no room in the cache, 2 aborted, -1 bad input, -2 no memory, -3 compute failed."""
+
+
+class LlamaAnswer:
+    """An AnswerSource over a LlamaModel. The cache always holds exactly `model.cached`, also after an abort."""
+
+    def __init__(self, model: LlamaModel, transcript: Transcript, tokens: list[int], sampling: Sampling) -> None:
+        self._model = model
+        self._transcript = transcript
+        self._tokens = tokens
+        self._generated: list[int] = []
+        self.prompt_tokens = len(tokens)
+        self.reused_tokens = model.keep_common_prefix(tokens)
+        self.context_total = model.ctx
+        library = model.library
+        self._decode = library.llama_decode
+        self._sample = library.llama_sampler_sample
+        self._is_eog = library.llama_vocab_is_eog
+        self._batch_of = library.llama_batch_get_one
+        self._sampler: Any = build_sampler(library, sampling, model.n_vocab)
+        for token in tokens[-PENALTY_WINDOW:]:
+            library.llama_sampler_accept(self._sampler, token)
+        self._one_token = (ctypes.c_int32 * 1)()
+        self._one_token_batch = self._batch_of(self._one_token, 1)
+        self._is_pending = False
+        """Whether the last generated token is still to be evaluated."""
+
+    def evaluate_prompt_part(self) -> int:
+        """Evaluate up to one ubatch of the prompt; how many of its tokens are done."""
+        cached = self._model.cached
+        part = list(itertools.islice(self._tokens, len(cached), len(cached) + self._model.ubatch))
+        buffer = (ctypes.c_int32 * len(part))(*part)
+        self._evaluate(self._batch_of(buffer, len(part)))
+        cached.extend(part)
+        return len(cached)
+
+    def next_piece(self) -> bytes | None:
+        """Evaluate the token before, choose the next one; None at the end of the model's answer."""
+        model = self._model
+        if self._is_pending:
+            self._evaluate(self._one_token_batch)
+            model.cached.append(self._one_token[0])
+            self._is_pending = False
+        token: int = self._sample(self._sampler, model.context, -1)
+        if self._is_eog(model.vocab, token):
+            return None
+        self._one_token[0] = token
+        self._is_pending = True
+        self._generated.append(token)
+        return model.piece(token)
+
+    def close(self, shown_text: str) -> None:
+        """Free the sampler, and remember which tokens the answer was made of."""
+        self._model.library.llama_sampler_free(self._sampler)
+        self._sampler = None
+        pieces = [self._model.piece(token) for token in self._generated]
+        count, text = pieces_within(pieces, shown_text)
+        if count:
+            self._transcript.remember_answer(text, self._generated[:count])
+
+    def _evaluate(self, batch: Any) -> None:
+        result: int = self._decode(self._model.context, batch)
+        if result == 0:
+            return
+        # Parts of the batch may be in the cache: back to what is known to be there.
+        self._model.truncate_cache(len(self._model.cached))
+        if result == _ABORTED:
+            raise AnswerAbortedError
+        if result == _NO_MEMORY:
+            raise RequestRefusedError(ENGINE_OUT_OF_MEMORY)
+        raise RequestRefusedError(ENGINE_CRASHED, cause=f"llama.cpp could not evaluate a batch (result {result})")

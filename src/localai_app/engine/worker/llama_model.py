@@ -1,0 +1,120 @@
+"""A loaded model with its context: tokens, pieces, and what the KV cache holds."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from localai_app.engine.worker.transcript import common_prefix_length
+
+_SPM_VOCABULARY = 1
+"""`LLAMA_VOCAB_TYPE_SPM` of llama.h."""
+
+
+class LlamaModel:
+    """Owns `llama_model` and `llama_context`. `cached` are the tokens whose keys and values are in the cache, in order."""
+
+    def __init__(self, library: Any, model: Any, context: Any) -> None:
+        self.library = library
+        self.model = model
+        self.context = context
+        self.vocab = library.llama_model_get_vocab(model)
+        self.memory = library.llama_get_memory(context)
+        self.ctx: int = library.llama_n_ctx_seq(context)
+        self.ubatch: int = library.llama_n_ubatch(context)
+        self.n_vocab: int = library.llama_vocab_n_tokens(self.vocab)
+        self.cached: list[int] = []
+        self._window: int = library.llama_model_n_swa(model)
+        self._pieces: dict[int, bytes] = {}
+        self._piece_buffer = ctypes.create_string_buffer(512)
+
+    def free(self) -> None:
+        """Give the memory back."""
+        self.library.llama_free(self.context)
+        self.library.llama_model_free(self.model)
+
+    def template_source(self) -> str:
+        """The chat template inside the file; empty for a base model."""
+        source: bytes | None = self.library.llama_model_chat_template(self.model, None)
+        return (source or b"").decode("utf-8", "replace").strip()
+
+    def adds_bos(self) -> bool:
+        """Whether every text starts with the BOS token."""
+        return bool(self.library.llama_vocab_get_add_bos(self.vocab))
+
+    def bos_text(self) -> str:
+        """The BOS token as it stands in templates; empty if there is none."""
+        return self._text_of(self.library.llama_vocab_bos(self.vocab))
+
+    def eos_text(self) -> str:
+        """The EOS token as it stands in templates; empty if there is none."""
+        return self._text_of(self.library.llama_vocab_eos(self.vocab))
+
+    def tokenize_start(self, text: str) -> list[int]:
+        """The tokens of a text from its beginning, with the BOS token where the model wants one."""
+        tokens = self._tokenize(text)
+        bos: int = self.library.llama_vocab_bos(self.vocab)
+        return [bos, *tokens] if self.adds_bos() and bos >= 0 else tokens
+
+    def tokenize_rest(self, text: str) -> list[int] | None:
+        """The tokens of a text that follows another one; None where the tokenizer would begin it with a space of its own."""
+        tokens = self._tokenize(text)
+        if tokens and self.library.llama_vocab_type(self.vocab) == _SPM_VOCABULARY:
+            first = self.piece(tokens[0], with_special=True)
+            if not text.encode().startswith(first):
+                return None
+        return tokens
+
+    def piece(self, token: int, *, with_special: bool = False) -> bytes:
+        """The bytes of one token; special tokens are empty unless asked for."""
+        if not with_special and token in self._pieces:
+            return self._pieces[token]
+        buffer = self._piece_buffer
+        length = self.library.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, with_special)
+        if length < 0:
+            buffer = self._piece_buffer = ctypes.create_string_buffer(-length)
+            length = self.library.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, with_special)
+        piece = buffer.raw[:length]
+        if not with_special:
+            self._pieces[token] = piece
+        return piece
+
+    def keep_common_prefix(self, tokens: list[int]) -> int:
+        """Drop from the cache what differs from `tokens`; how many of them are still in it.
+
+        At least the last token is left to evaluate, since its logits are needed.
+        """
+        shared = min(common_prefix_length(self.cached, tokens), len(tokens) - 1)
+        if shared < len(self.cached) and not self.truncate_cache(shared):
+            return 0
+        return shared
+
+    def truncate_cache(self, length: int) -> bool:
+        """Keep the first `length` tokens; false if this kind of cache could not, in which case it is empty now."""
+        library = self.library
+        if length > 0 and not self._window_was_passed(length) and library.llama_memory_seq_rm(self.memory, 0, length, -1):
+            del self.cached[length:]
+            return True
+        library.llama_memory_clear(self.memory, False)
+        self.cached.clear()
+        return length == 0
+
+    def _window_was_passed(self, length: int) -> bool:
+        """Whether a sliding-window cache has already dropped tokens that position `length` has to see."""
+        if self._window <= 0:
+            return False
+        oldest: int = self.library.llama_memory_seq_pos_min(self.memory, 0)
+        return oldest < 0 or oldest > max(0, length - self._window)
+
+    def _tokenize(self, text: str) -> list[int]:
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 16
+        tokens = (ctypes.c_int32 * room)()
+        count: int = self.library.llama_tokenize(self.vocab, data, len(data), tokens, room, False, True)
+        if count < 0:
+            tokens = (ctypes.c_int32 * -count)()
+            count = self.library.llama_tokenize(self.vocab, data, len(data), tokens, -count, False, True)
+        return list(tokens[:count])
+
+    def _text_of(self, token: int) -> str:
+        return self.piece(token, with_special=True).decode("utf-8", "replace") if token >= 0 else ""

@@ -1,0 +1,117 @@
+"""The worker program: one model, one conversation at a time, spoken to in the protocol.
+
+`localai-app --engine-worker` ends up here. Commands come on stdin. Before any library is loaded, the
+protocol moves to private descriptors and fd 1 becomes stderr, because libraries print.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import faulthandler
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from localai_app.engine.protocol import PROTOCOL_VERSION, Ready
+from localai_app.engine.worker.backend import Backend
+from localai_app.engine.worker.channel import CommandReader, EventSender, Pulse
+from localai_app.engine.worker.stop_flag import StopFlags
+
+_NICENESS = 5
+"""Workers give way to the window: a token less per second is not seen, a stuck window is."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run a worker until its stdin ends; `argv` is what follows `--engine-worker`. Returns the exit status."""
+    options = _parse(argv)
+    commands_fd, events_fd = _take_over_protocol()
+    _prepare_process()
+    sender = EventSender(events_fd)
+    stop_flags = StopFlags()
+    reader = CommandReader(commands_fd, stop_flags)
+    reader.start()
+    Pulse(sender).start()
+    from localai_app.engine.worker.llama import EngineAbsentError
+    from localai_app.engine.worker.session import Session
+
+    try:
+        backend = _make_backend(options, stop_flags, sender)
+    except EngineAbsentError as error:
+        print(f"worker: {error}", file=sys.stderr, flush=True)
+        return error.exit_status
+    sender.send(
+        Ready(
+            protocol=PROTOCOL_VERSION,
+            backend=backend.name,
+            engine_build=backend.engine_build(),
+            gpu_offload=backend.supports_gpu_offload(),
+            pid=os.getpid(),
+        )
+    )
+    try:
+        Session(backend, reader.commands, sender, stop_flags).run()
+    except BaseException:  # noqa: BLE001 - printed, and the process ends
+        traceback.print_exc()
+        sys.stderr.flush()
+        # Without the interpreter's own end, which would wait for llama.cpp's destructors.
+        os._exit(1)
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="localai-app --engine-worker", description="Internal: run by the window.")
+    parser.add_argument("--backend", choices=("llama", "echo"), default="llama")
+    parser.add_argument("--tokens", type=int, default=0, help="echo: tokens in an answer, 0: one pass over the text")
+    parser.add_argument("--tokens-per-s", type=float, default=0.0, help="echo: 0 is as fast as possible")
+    parser.add_argument("--prompt-tokens-per-s", type=float, default=0.0, help="echo: 0 is as fast as possible")
+    parser.add_argument("--load-s", type=float, default=0.0, help="echo: seconds that loading takes")
+    parser.add_argument("--text", choices=("sample", "prompt"), default="sample", help="echo: what to answer")
+    parser.add_argument("--fault", default="", help="echo: what to do wrong, and where")
+    return parser.parse_args(list(argv))
+
+
+def _make_backend(options: argparse.Namespace, stop_flags: StopFlags, sender: EventSender) -> Backend:
+    if options.backend == "echo":
+        from localai_app.engine.worker.echo import EchoBackend, EchoPace
+        from localai_app.engine.worker.faults import FaultPlan
+
+        pace = EchoPace(
+            tokens=options.tokens,
+            tokens_per_s=options.tokens_per_s,
+            prompt_tokens_per_s=options.prompt_tokens_per_s,
+            load_s=options.load_s,
+            repeats_prompt=options.text == "prompt",
+        )
+        return EchoBackend(pace, FaultPlan.parse(options.fault, sender), stop_flags)
+    from localai_app.engine.worker.llama import LlamaBackend
+
+    return LlamaBackend(stop_flags)
+
+
+def _take_over_protocol() -> tuple[int, int]:
+    """Private copies of stdin and stdout; fd 0 reads nothing from now on, and fd 1 writes to stderr."""
+    commands_fd, events_fd = os.dup(0), os.dup(1)
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.setmode(commands_fd, os.O_BINARY)
+        msvcrt.setmode(events_fd, os.O_BINARY)
+    null_fd = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null_fd, 0)
+    os.close(null_fd)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return commands_fd, events_fd
+
+
+def _prepare_process() -> None:
+    os.environ["GGML_NO_BACKTRACE"] = "1"
+    faulthandler.disable()
+    with contextlib.suppress(OSError):
+        if sys.platform == "win32":
+            import psutil
+
+            psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+        else:
+            os.nice(_NICENESS)
