@@ -1,0 +1,121 @@
+"""The file behind the store: opened, checked, recovered and brought up to date."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from localai_app.errors import STORE_DAMAGED, STORE_UNAVAILABLE, AppError
+from localai_app.store.connection import DAMAGED, StoreConnection, errors_in_words, primary_code
+from localai_app.store.conversations import ConversationStore
+from localai_app.store.downloads import DownloadStore
+from localai_app.store.library import LibraryStore
+from localai_app.store.migrations import MIGRATIONS, Migration, migrate, refuse_newer
+from localai_app.store.recovery import find_damage, move_aside, salvage
+from localai_app.store.text import FOLDED_CONTAINS, folded_contains
+
+log = logging.getLogger(__name__)
+
+Clock = Callable[[], float]
+
+
+class Store:
+    """Chats, downloads and library in one SQLite file; usable from every thread."""
+
+    def __init__(self, connection: StoreConnection, notice: AppError | None, clock: Clock) -> None:
+        self._connection = connection
+        self.notice = notice
+        """What the user should know about opening (STORE_DAMAGED after a recovery), or None."""
+        self.conversations = ConversationStore(connection, clock)
+        self.downloads = DownloadStore(connection, clock)
+        self.library = LibraryStore(connection, clock)
+
+    def close(self) -> None:
+        """Write everything into the main file and let go of it; a second call does nothing."""
+        self._connection.close()
+
+
+def open_store(
+    path: Path, *, busy_timeout_s: float = 5.0, clock: Clock = time.time, migrations: Sequence[Migration] = MIGRATIONS,
+) -> Store:
+    """Open or create the store. A damaged file is moved aside, what can be read of it is copied, and `notice` says so.
+
+    AppError STORE_NEWER: written by a newer version, left as it is. STORE_BUSY: another program held it
+    for `busy_timeout_s`. STORE_UNAVAILABLE: folder missing and not to be made, no space, no permission.
+    """
+    _make_folder(path)
+    with errors_in_words(path):
+        connection, notice = _open_sound(path, busy_timeout_s, clock, migrations)
+    store = Store(StoreConnection(connection, path), notice, clock)
+    try:
+        store.conversations.interrupt_streaming()
+        store.conversations.purge_deleted()
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AppError(
+            STORE_UNAVAILABLE, detail=str(error), folder=path.parent, reason="the folder cannot be made") from error
+
+
+def _open_sound(
+    path: Path, busy_timeout_s: float, clock: Clock, migrations: Sequence[Migration],
+) -> tuple[sqlite3.Connection, AppError | None]:
+    try:
+        return _open(path, busy_timeout_s, migrations), None
+    except _DamagedError as damage:
+        stamp = datetime.fromtimestamp(clock(), UTC).strftime("%Y%m%d-%H%M%S")
+        backup = move_aside(path, stamp)
+        log.warning("the store is damaged (%s); kept as %s", damage, backup.name)
+        connection = _open(path, busy_timeout_s, migrations)
+        try:
+            recovered = salvage(backup, connection)
+        except OSError as error:
+            connection.close()
+            raise AppError(
+                STORE_UNAVAILABLE, detail=str(error), folder=path.parent, reason="its recovery failed") from error
+        except BaseException:
+            connection.close()
+            raise
+        log.warning("%s", recovered.words)
+        return connection, AppError(STORE_DAMAGED, detail=f"{damage}; {recovered.words}", backup=backup.name)
+
+
+def _open(path: Path, busy_timeout_s: float, migrations: Sequence[Migration]) -> sqlite3.Connection:
+    """A checked connection at today's schema; `_DamagedError` where the file cannot be trusted."""
+    connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
+    try:
+        connection.row_factory = sqlite3.Row
+        connection.create_function(FOLDED_CONTAINS, 2, folded_contains, deterministic=True)
+        refuse_newer(connection, migrations)
+        damage = find_damage(connection)
+        if damage:
+            raise _DamagedError(damage)
+        connection.execute("PRAGMA journal_mode = WAL")
+        # FULL: an answer that was stored survives a power cut, not only a crash of the program.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        migrate(connection, path, migrations)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        if primary_code(error) in DAMAGED:
+            raise _DamagedError(str(error)) from error
+        raise
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class _DamagedError(Exception):
+    """The file is not sound; the reason is SQLite's own."""
