@@ -85,6 +85,12 @@ HUB_REFUSED = ErrorSpec(
     "hub_refused", "The Hub refused the request with status {status}.", "Try again in a few minutes.", Remedy.RETRY)
 HUB_RATE_LIMITED = ErrorSpec(
     "hub_rate_limited", "The Hub asks for a pause because of too many requests.", "Try again in {wait}.", Remedy.RETRY)
+HUB_TOKEN_REFUSED = ErrorSpec(
+    "hub_token_refused", "The Hub at {host} does not accept the access token.",
+    "Enter a valid token in the settings, or sign out of the Hub.", Remedy.OPEN_SETTINGS)
+PROXY_INVALID = ErrorSpec(
+    "proxy_invalid", "The proxy address cannot be used.", "Correct it in the settings, for example http://proxy:3128.",
+    Remedy.OPEN_SETTINGS)
 HUB_BAD_ANSWER = ErrorSpec(
     "hub_bad_answer", "The Hub at {host} sent something that is not an answer: {reason}.",
     "Check the Hub address and the proxy in the settings.", Remedy.OPEN_SETTINGS)
@@ -93,6 +99,9 @@ REPO_UNKNOWN = ErrorSpec(
 REPO_GATED = ErrorSpec(
     "repo_gated", "{repo} is shared only with people who accepted its licence.",
     "Accept it on the model's page and enter your Hub token in the settings.", Remedy.OPEN_MODEL_PAGE)
+REFERENCE_INVALID = ErrorSpec(
+    "reference_invalid", "“{text}” does not name a model on the Hub.",
+    "Write it as owner/name, owner/name:Q4_K_M, or paste the address of the model's page.")
 REPO_HAS_NO_GGUF = ErrorSpec(
     "repo_has_no_gguf", "{repo} holds no GGUF files.", "Look for a repository of the same model whose name ends in GGUF.")
 VARIANT_UNKNOWN = ErrorSpec(
@@ -113,6 +122,9 @@ NO_SPACE = ErrorSpec(
 DISK_FULL = ErrorSpec(
     "disk_full", "The disk that holds {folder} is full.", "Free some space; what was downloaded is kept and the download goes on.",
     Remedy.RETRY)
+FILE_TOO_LARGE_FOR_DISK = ErrorSpec(
+    "file_too_large_for_disk", "The disk that holds {folder} cannot store a file as large as {name}.",
+    "Choose a folder on another disk in the settings.", Remedy.OPEN_SETTINGS)
 FOLDER_READ_ONLY = ErrorSpec(
     "folder_read_only", "The folder {folder} cannot be written to.",
     "Choose another folder in the settings, or change its permissions.", Remedy.OPEN_SETTINGS)
@@ -169,9 +181,14 @@ STORE_UNAVAILABLE = ErrorSpec(
     "Check the free space and the permissions of that folder, or use another one (--data-dir).")
 STORE_BUSY = ErrorSpec(
     "store_busy", "The file with your chats is in use by another program.", "Close the other program and try again.", Remedy.RETRY)
+CHAT_MISSING = ErrorSpec(
+    "chat_missing", "This chat is no longer there.", "Start a new chat.")
 SETTINGS_DAMAGED = ErrorSpec(
     "settings_damaged", "The settings file was damaged, so the defaults are in force.",
     "The damaged file is kept as {backup}.", Remedy.OPEN_SETTINGS)
+SETTINGS_UNWRITABLE = ErrorSpec(
+    "settings_unwritable", "The settings cannot be saved in {folder}: {reason}.",
+    "Check the free space and the permissions of that folder, or use another one (--data-dir).")
 SETTING_INVALID = ErrorSpec(
     "setting_invalid", "“{value}” is not a valid value for {label}.", "{hint}")
 SETTING_UNKNOWN = ErrorSpec(
