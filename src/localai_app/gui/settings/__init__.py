@@ -1,0 +1,1 @@
+"""Controls of the settings page, made from the declared settings."""
