@@ -1,0 +1,147 @@
+"""What may be used on each device now: free memory less what is kept for other programs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from localai_app.hardware.report import EngineDevice, Gpu, HardwareReport, Vendor
+from localai_app.units import GIB
+
+DISCRETE_RESERVE_BYTES = 1 * GIB
+"""Kept free on a GPU with memory of its own: the desktop, the browser, and the driver's context for the engine."""
+APPLE_RESERVE_BYTES = 1 * GIB
+"""Kept free under the working-set limit of Apple Silicon."""
+INTEGRATED_RESERVE_BYTES = 4 * GIB
+"""Kept free of the main memory that an integrated GPU shares."""
+HOST_RESERVE_BYTES = 2 * GIB
+"""Kept free of main memory for the system and other programs."""
+_APPLE_SMALL_BYTES = 36 * GIB
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """One device. `usable_bytes` is what a plan may fill."""
+
+    name: str
+    kind: str
+    """gpu or cpu."""
+    free_bytes: int
+    reserve_bytes: int
+    total_bytes: int
+    shares_host: bool = False
+    """Its memory is main memory, so that both together are limited by what the host has."""
+    engine_name: str = ""
+    """llama.cpp's name for it (CUDA0); empty where llama.cpp was not asked."""
+    gpu: Gpu | None = None
+
+    @property
+    def usable_bytes(self) -> int:
+        """Free memory less the reserve, never below zero."""
+        return max(0, self.free_bytes - self.reserve_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """All devices that a plan may use. `groups`: sets of GPUs that may share one model, best first.
+
+    GPUs of one group have memory of their own and one vendor, or there is a single one that shares main memory; the two
+    kinds are never pooled.
+    """
+
+    host: Budget
+    groups: tuple[tuple[Budget, ...], ...]
+    notes: tuple[str, ...] = field(default=())
+    """Whole sentences about GPUs that cannot be used, or whose free memory is not known."""
+
+
+def budgets_of(hardware: HardwareReport, credit_bytes: int = 0) -> Budgets:
+    """Budgets from a report. `credit_bytes`: main memory that a model about to be unloaded gives back."""
+    memory = hardware.memory
+    limit = min(memory.total_bytes, memory.container_limit_bytes or memory.total_bytes)
+    available = min(memory.available_bytes + credit_bytes, max(limit, memory.available_bytes))
+    host = Budget("Main memory", "cpu", max(0, available), HOST_RESERVE_BYTES, memory.total_bytes)
+    notes: list[str] = []
+    discrete: dict[Vendor, list[Budget]] = {}
+    sharing: list[Budget] = []
+    for gpu, engine_name in _usable_gpus(hardware, notes):
+        budget = _shared_budget(gpu, host, engine_name) if gpu.unified else _discrete_budget(gpu, engine_name, notes)
+        if budget is None:
+            continue
+        if gpu.unified:
+            sharing.append(budget)
+        else:
+            discrete.setdefault(gpu.vendor, []).append(budget)
+    if discrete:
+        vendors = sorted(discrete.values(), key=lambda group: -sum(budget.usable_bytes for budget in group))
+        return Budgets(host, tuple(tuple(group) for group in vendors), tuple(notes))
+    return Budgets(host, tuple((budget,) for budget in sharing), tuple(notes))
+
+
+def _usable_gpus(hardware: HardwareReport, notes: list[str]) -> list[tuple[Gpu, str]]:
+    """GPUs that the engine can use, each with llama.cpp's name for it; all of them while llama.cpp was not asked."""
+    if hardware.engine_devices is None:
+        return [(gpu, "") for gpu in hardware.gpus]
+    seen = [device for device in hardware.engine_devices if device.kind in ("gpu", "integrated_gpu")]
+    if hardware.gpus and not seen:
+        names = " and ".join(dict.fromkeys(gpu.name for gpu in hardware.gpus))
+        notes.append(f"The installed engine can use the processor only, so {names} stays unused.")
+        return []
+    pairs: list[tuple[Gpu, str]] = []
+    left = list(hardware.gpus)
+    unmatched = []
+    for device in seen:
+        gpu = next((gpu for gpu in left if _plain(gpu.name) == _plain(device.description)), None)
+        if gpu is None:
+            unmatched.append(device)
+            continue
+        left.remove(gpu)
+        pairs.append((gpu, device.name))
+    for device in unmatched:
+        gpu = next((gpu for gpu in left if gpu.unified == (device.kind == "integrated_gpu")), None)
+        if gpu is not None:
+            left.remove(gpu)
+        pairs.append((gpu or _as_gpu(device), device.name))
+    notes.extend(f"The engine does not see {gpu.name}, so it stays unused." for gpu in left)
+    return pairs
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", " ", re.sub(r"\([^)]*\)", " ", name.lower())).strip()
+
+
+def _as_gpu(device: EngineDevice) -> Gpu:
+    """A GPU that only llama.cpp knows of; it reports 0 bytes where it does not know."""
+    return Gpu(
+        index=0, name=device.description or device.name, vendor=Vendor.OTHER, total_bytes=device.total_bytes or None,
+        free_bytes=device.free_bytes or None, unified=device.kind == "integrated_gpu", source="engine")
+
+
+def _discrete_budget(gpu: Gpu, engine_name: str, notes: list[str]) -> Budget | None:
+    free = gpu.free_bytes
+    if free is None and gpu.total_bytes is not None:
+        free = max(0, gpu.total_bytes - (gpu.used_by_others_bytes or 0))
+        notes.append(f"The driver of {gpu.name} does not say how much of its memory is free; all of it is assumed to be.")
+    if free is None:
+        notes.append(f"Nothing reports how much memory {gpu.name} has, so it stays unused.")
+        return None
+    return Budget(
+        gpu.name, "gpu", max(0, free), DISCRETE_RESERVE_BYTES, gpu.total_bytes or free, engine_name=engine_name, gpu=gpu)
+
+
+def _shared_budget(gpu: Gpu, host: Budget, engine_name: str) -> Budget:
+    """A GPU in main memory: Apple's limit is a working set; others get what is free less their reserve.
+
+    Where nothing reports Apple's limit it is two thirds of the memory up to 36 GiB and three quarters above (observed).
+    """
+    if gpu.vendor is Vendor.APPLE:
+        share = 2 / 3 if host.total_bytes <= _APPLE_SMALL_BYTES else 3 / 4
+        total = gpu.total_bytes if gpu.total_bytes is not None else round(host.total_bytes * share)
+        free = total if gpu.free_bytes is None else gpu.free_bytes
+        return Budget(gpu.name, "gpu", max(0, free), APPLE_RESERVE_BYTES, total, True, engine_name, gpu)
+    total = gpu.total_bytes or host.total_bytes
+    available = host.free_bytes
+    reported = available if gpu.free_bytes is None else gpu.free_bytes
+    if reported < available - INTEGRATED_RESERVE_BYTES:
+        return Budget(gpu.name, "gpu", max(0, reported), 0, total, True, engine_name, gpu)
+    return Budget(gpu.name, "gpu", available, INTEGRATED_RESERVE_BYTES, total, True, engine_name, gpu)

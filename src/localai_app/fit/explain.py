@@ -1,0 +1,184 @@
+"""Reasons and remedies of a verdict as whole sentences with their numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from localai_app.engine.protocol import KvType
+from localai_app.fit.budgets import Budget, Budgets
+from localai_app.fit.placement import Placement, Placer, Share
+from localai_app.fit.result import Basis, Request, SpeedBasis, SpeedRange, Subject, Verdict
+from localai_app.units import format_count, format_gib
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything that the sentences tell of."""
+
+    verdict: Verdict
+    placement: Placement
+    placer: Placer
+    budgets: Budgets
+    request: Request
+    subject: Subject
+    max_ctx: dict[str, int]
+    speed: SpeedRange
+    fixed_layers: int | None
+
+
+def explain(told: Explanation) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(reasons, remedies) of a verdict."""
+    headline = {
+        Verdict.GPU: _on_gpu, Verdict.GPU_PARTIAL: _partly, Verdict.CPU: _on_cpu,
+    }.get(told.verdict, _too_large)(told)
+    reasons = [headline, *_why_not_gpu(told), *told.budgets.notes, *_about_context(told), *_about_figures(told)]
+    return tuple(reasons), tuple(_remedies(told))
+
+
+def _at_context(told: Explanation) -> str:
+    return f"at a context of {format_count(told.placement.ctx)} tokens"
+
+
+def _free(budget: Budget, place: str) -> str:
+    kept = f", of which {format_gib(budget.reserve_bytes)} is kept for other programs" if budget.reserve_bytes else ""
+    return f"{format_gib(budget.free_bytes)} is free {place}{kept}"
+
+
+def _on_gpu(told: Explanation) -> str:
+    shares = told.placement.gpus
+    if len(shares) == 1:
+        share = shares[0]
+        need, free = format_gib(share.total_bytes), _free(share.budget, "there")
+        return f"Needs {need} on {share.budget.name} {_at_context(told)}; {free}."
+    total = sum(share.total_bytes for share in shares)
+    return f"Needs {format_gib(total)}, split over {_listed(shares)}, {_at_context(told)}."
+
+
+def _listed(shares: tuple[Share, ...]) -> str:
+    parts = [
+        f"{share.budget.name} ({format_gib(share.total_bytes)} of {format_gib(share.budget.usable_bytes)} usable)"
+        for share in shares
+    ]
+    return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
+
+
+def _partly(told: Explanation) -> str:
+    placement = told.placement
+    total = placement.gpu_layers + placement.host.layers
+    return (
+        f"{placement.gpu_layers} of {total} layers run on {_listed(placement.gpus)} and the rest on the processor, "
+        f"which is slower; main memory holds {format_gib(placement.host.total_bytes)} of it, and {_free(placement.host.budget, 'there')} "
+        f"({_at_context(told)}).")
+
+
+def _on_cpu(told: Explanation) -> str:
+    host = told.placement.host
+    return (
+        f"Runs on the processor: needs {format_gib(host.total_bytes)} of main memory {_at_context(told)}; "
+        f"{_free(host.budget, 'there')}.")
+
+
+def _too_large(told: Explanation) -> str:
+    if told.fixed_layers:
+        usable = format_gib(max((budget.usable_bytes for group in told.budgets.groups for budget in group), default=0))
+        return (
+            f"{told.fixed_layers} layers were asked for on the GPU, and that many do not fit {_at_context(told)}: "
+            f"{usable} can be used there.")
+    host = told.budgets.host
+    rooms = [f"{format_gib(host.usable_bytes)} of main memory"]
+    for group in told.budgets.groups:
+        usable = format_gib(sum(budget.usable_bytes for budget in group))
+        rooms.append(f"{usable} on {' and '.join(dict.fromkeys(budget.name for budget in group))}")
+    shares_host = any(budget.shares_host for group in told.budgets.groups for budget in group)
+    rooms_text = " and ".join(rooms) + (" (the same memory)" if shares_host else "")
+    return (
+        f"Too large for this computer right now: needs {format_gib(told.placement.total_bytes)} {_at_context(told)}, and "
+        f"{rooms_text} can be used ({format_gib(host.reserve_bytes)} of main memory is kept for other programs).")
+
+
+def _why_not_gpu(told: Explanation) -> list[str]:
+    if told.verdict in (Verdict.GPU, Verdict.UNKNOWN):
+        return []
+    groups = told.budgets.groups
+    if not groups:
+        return [] if told.budgets.notes else ["No GPU was found that could run it."]
+    if told.fixed_layers is not None:
+        return ["Layers on the GPU are set to 0."] if told.fixed_layers == 0 else []
+    need = told.placer.gpu_need(told.placement.ctx, told.request.kv_type)
+    usable = max(sum(budget.usable_bytes for budget in group) for group in groups)
+    text = f"All of it on the GPU would need {format_gib(need)}, and {format_gib(usable)} can be used there."
+    if told.verdict is Verdict.CPU and need <= usable:
+        text = "The GPU shares main memory, which does not hold the model beside other programs when the GPU runs it."
+    return [text]
+
+
+def _about_context(told: Explanation) -> list[str]:
+    reasons = []
+    trained = told.subject.geometry.ctx_train
+    request, ctx = told.request, told.placement.ctx
+    wanted = request.ctx if request.ctx is not None else request.default_ctx
+    if request.ctx is not None and trained and request.ctx > trained:
+        reasons.append(f"The model was made for contexts of up to {format_count(trained)} tokens, so no more is reserved.")
+    elif request.ctx is None and ctx < min(wanted, trained or wanted) and told.verdict is not Verdict.NO:
+        purpose = "everything fits on the GPU" if told.verdict is Verdict.GPU else "the model fits"
+        reasons.append(f"The context is {format_count(ctx)} instead of {format_count(wanted)} tokens, so that {purpose}.")
+    return reasons
+
+
+def _about_figures(told: Explanation) -> list[str]:
+    reasons = [
+        f"Not counted is {part}, for which there is no formula, so the real need is higher."
+        for part in told.subject.geometry.unknown_parts
+    ]
+    if told.subject.basis is Basis.CATALOG:
+        reasons.append("The figures come from the model's dimensions, not from its file, and may be off by a few percent.")
+    if told.verdict is not Verdict.NO and told.speed.basis is SpeedBasis.UNKNOWN:
+        device = told.placement.gpus[0].budget.name if told.placement.gpus else "main memory"
+        reasons.append(f"The speed is not known: there is no figure for the bandwidth of {device}.")
+    return reasons
+
+
+def _remedies(told: Explanation) -> list[str]:
+    if told.verdict is Verdict.GPU:
+        return []
+    remedies = [*_close_programs(told)]
+    if told.verdict is Verdict.NO:
+        if told.fixed_layers:
+            remedies.append("Let the number of layers on the GPU be chosen automatically.")
+        remedies += _smaller_context(told)
+        remedies.append("Choose a smaller variant or a smaller model.")
+    elif told.verdict is Verdict.GPU_PARTIAL or told.budgets.groups:
+        if told.fixed_layers == 0:
+            remedies.append("Set the layers on the GPU to automatic.")
+        else:
+            remedies.append("Choose a smaller variant, which runs faster.")
+    return remedies
+
+
+def _close_programs(told: Explanation) -> list[str]:
+    """How much memory other programs would have to give back, where they hold that much."""
+    remedies = []
+    ctx, kv_type = told.placement.ctx, told.request.kv_type
+    if told.fixed_layers is None:
+        need = told.placer.gpu_need(ctx, kv_type)
+        for budget in (group[0] for group in told.budgets.groups if len(group) == 1 and not group[0].shares_host):
+            short, held = need - budget.usable_bytes, max(0, budget.total_bytes - budget.free_bytes)
+            if 0 < short <= held:
+                remedies.append(f"Close programs that hold {format_gib(short)} on {budget.name}: then all of it runs there.")
+    if told.verdict is Verdict.NO:
+        host = told.budgets.host
+        short = told.placer.on_cpu(ctx, kv_type).total_bytes - host.usable_bytes
+        if 0 < short <= max(0, host.total_bytes - host.free_bytes):
+            remedies.append(f"Close programs that hold {format_gib(short)} of main memory.")
+    return remedies
+
+
+def _smaller_context(told: Explanation) -> list[str]:
+    remedies = []
+    fits = told.max_ctx.get(told.request.kv_type.value, 0)
+    if fits and fits < told.placement.ctx:
+        remedies.append(f"Use a context of {format_count(fits)} tokens or less.")
+    smaller = told.max_ctx.get(KvType.Q8_0.value, 0)
+    if told.request.kv_type is KvType.F16 and smaller > fits and smaller >= told.placement.ctx:
+        remedies.append(f"Store the context as q8_0: then {format_count(smaller)} tokens fit.")
+    return remedies
