@@ -27,7 +27,7 @@ class UserMessage:
     text: str
     advice: str = ""
     button: str = ""
-    on_button: Callable[[], None] | None = None
+    on_button: Callable[[], object] | None = None
     details: str = ""
 
 
@@ -40,9 +40,9 @@ class Messages(QObject):
         super().__init__(parent)
         self._waiting: list[UserMessage] = []
         self._has_screen = False
-        self._remedies: dict[Remedy, Callable[[], None]] = {}
+        self._remedies: dict[Remedy, Callable[[], object]] = {}
 
-    def set_remedy(self, remedy: Remedy, action: Callable[[], None]) -> None:
+    def set_remedy(self, remedy: Remedy, action: Callable[[], object]) -> None:
         """Say what the button of a remedy does when the poster of an error does not say so itself."""
         self._remedies[remedy] = action
 
@@ -57,11 +57,11 @@ class Messages(QObject):
         """Nobody listens any more: what is posted from now on waits."""
         self._has_screen = False
 
-    def info(self, text: str, *, button: str = "", on_button: Callable[[], None] | None = None) -> None:
+    def info(self, text: str, *, button: str = "", on_button: Callable[[], object] | None = None) -> None:
         """Say that something happened, perhaps with a button (such as Undo)."""
         self._post(UserMessage(MessageKind.INFO, text, button=button, on_button=on_button))
 
-    def error(self, error: AppError, *, on_remedy: Callable[[], None] | None = None) -> None:
+    def error(self, error: AppError, *, on_remedy: Callable[[], object] | None = None) -> None:
         """Say what went wrong and what to do; without a known action for its remedy there is no button."""
         action = on_remedy or self._remedies.get(error.remedy)
         self._post(UserMessage(

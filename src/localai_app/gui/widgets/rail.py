@@ -9,7 +9,8 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from localai_app.gui.icons import icon, icon_pixmap
+from localai_app.gui.app_icon import brand_pixmap
+from localai_app.gui.icons import icon
 from localai_app.gui.metrics import ICON, RAIL_WIDTH, SPACE_1, SPACE_2, SPACE_3, SPACE_4
 from localai_app.gui.styling import icon_size, label, set_role
 from localai_app.gui.theme import ThemeState
@@ -87,4 +88,4 @@ class Rail(QFrame):
 
     def _on_theme_changed(self) -> None:
         self.setFixedWidth(max(RAIL_WIDTH, round(RAIL_WIDTH * self._theme.sizes.body / 14)))
-        self._brand_picture.setPixmap(icon_pixmap("brand", self._theme, "accent", 20, self.devicePixelRatioF()))
+        self._brand_picture.setPixmap(brand_pixmap(20, self.devicePixelRatioF()))

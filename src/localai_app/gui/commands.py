@@ -1,0 +1,77 @@
+"""What the command box offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from localai_app.errors import AppError
+from localai_app.gui.dialogs.command_box import BoxCommand
+from localai_app.gui.pages.factory import RAIL_ENTRIES
+from localai_app.services.app_services import AppServices
+from localai_app.services.views import EngineStatus
+from localai_app.settings.declaration import SETTINGS
+
+
+class Navigator(Protocol):
+    """What commands need of the window."""
+
+    def show_page(self, name: str) -> object:
+        """Show a page by its name."""
+
+    def show_setting(self, key: str) -> None:
+        """Show the settings with one of them in view."""
+
+    def new_chat(self) -> None:
+        """Begin a new chat."""
+
+
+def box_commands(services: AppServices, window: Navigator, report_error: Callable[[AppError], None]) -> list[BoxCommand]:
+    """Everything that can be done from the command box now."""
+    return [
+        BoxCommand("New chat", "Chat", "plus", window.new_chat, "conversation start"),
+        *_page_commands(window),
+        *_model_commands(services, report_error),
+        *_setting_commands(window),
+    ]
+
+
+def _page_commands(window: Navigator) -> Iterator[BoxCommand]:
+    for entry in RAIL_ENTRIES:
+        yield BoxCommand(f"Go to {entry.text}", "Page", entry.icon_name, _bound(window.show_page, entry.page))
+
+
+def _model_commands(services: AppServices, report_error: Callable[[AppError], None]) -> Iterator[BoxCommand]:
+    state = services.engine.state
+    for model in services.library.models():
+        if model.is_complete and model.key != state.model_key:
+            title = f"Switch to {model.name}" + (f" · {model.label}" if model.label else "")
+            yield BoxCommand(title, "Model", "models", _guarded(services.engine.load, model.key, report_error), "load model")
+    if state.status not in (EngineStatus.NONE, EngineStatus.FAILED):
+        yield BoxCommand(f"Unload {state.model_name}", "Model", "x", services.engine.unload, "free memory eject")
+
+
+def _setting_commands(window: Navigator) -> Iterator[BoxCommand]:
+    for spec in SETTINGS:
+        yield BoxCommand(
+            f"{spec.section.value}: {spec.label}", "Setting", "settings", _bound(window.show_setting, spec.key),
+            " ".join(("setting", *spec.keywords)))
+
+
+def _bound(function: Callable[[str], object], argument: str) -> Callable[[], None]:
+    def run() -> None:
+        function(argument)
+
+    return run
+
+
+def _guarded(
+    function: Callable[[str], object], argument: str, report_error: Callable[[AppError], None],
+) -> Callable[[], None]:
+    def run() -> None:
+        try:
+            function(argument)
+        except AppError as error:
+            report_error(error)
+
+    return run

@@ -1,0 +1,73 @@
+"""Keeps gauges, bottom line and messages of the window up to date with the services."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QUrl, Slot
+from PySide6.QtGui import QDesktopServices
+
+from localai_app.errors import Remedy
+from localai_app.gui.bridge import Bridge
+from localai_app.gui.messages import Messages
+from localai_app.gui.pages.factory import CHAT, MODELS, SETTINGS
+from localai_app.services.app_services import AppServices
+from localai_app.services.events import (
+    AnswerEnded,
+    DownloadChanged,
+    DownloadFinished,
+    EngineChanged,
+    EngineFailed,
+    ErrorHappened,
+    MemoryMeasured,
+    ModelLoaded,
+)
+
+if TYPE_CHECKING:
+    from localai_app.gui.main_window import MainWindow
+
+
+class FrameUpdates(QObject):
+    """Reads the services' state when they say that it changed; holds none of its own."""
+
+    def __init__(self, services: AppServices, bridge: Bridge, messages: Messages, window: MainWindow) -> None:
+        super().__init__(window)
+        self._services = services
+        self._messages = messages
+        self._window = window
+        bridge.event_published.connect(self._on_event)
+        messages.set_remedy(Remedy.OPEN_SETTINGS, lambda: window.show_page(SETTINGS))
+        messages.set_remedy(Remedy.CHOOSE_FOLDER, lambda: window.show_setting("models_folder"))
+        messages.set_remedy(Remedy.CHOOSE_MODEL, lambda: window.show_page(MODELS))
+        messages.set_remedy(Remedy.RELOAD_MODEL, services.engine.reload)
+        messages.set_remedy(Remedy.SHOW_LOG, self._show_log)
+        window.status_line.show_engine(services.engine.state)
+        window.status_line.show_downloads(services.downloads.downloads())
+        self._report_notices()
+
+    @Slot(object)
+    def _on_event(self, event: object) -> None:
+        match event:
+            case MemoryMeasured():
+                self._window.gauges.on_memory_measured(event)
+            case EngineChanged() | ModelLoaded() | AnswerEnded():
+                self._window.status_line.show_engine(self._services.engine.state)
+            case EngineFailed(error=error):
+                self._window.status_line.show_engine(self._services.engine.state)
+                if self._window.page_name != CHAT:
+                    self._messages.error(error)
+            case DownloadChanged() | DownloadFinished():
+                self._window.status_line.show_downloads(self._services.downloads.downloads())
+            case ErrorHappened(error=error):
+                self._messages.error(error)
+            case _:
+                pass
+
+    def _report_notices(self) -> None:
+        """What was repaired while the program's own files were opened."""
+        for notice in (self._services.settings.notice, self._services.store.notice):
+            if notice is not None:
+                self._messages.error(notice)
+
+    def _show_log(self) -> None:
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._services.paths.log_file)))
