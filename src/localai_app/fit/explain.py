@@ -65,10 +65,10 @@ def _listed(shares: tuple[Share, ...]) -> str:
 def _partly(told: Explanation) -> str:
     placement = told.placement
     total = placement.gpu_layers + placement.host.layers
+    in_memory, free = format_gib(placement.host.total_bytes), _free(placement.host.budget, "there")
     return (
         f"{placement.gpu_layers} of {total} layers run on {_listed(placement.gpus)} and the rest on the processor, "
-        f"which is slower; main memory holds {format_gib(placement.host.total_bytes)} of it, and {_free(placement.host.budget, 'there')} "
-        f"({_at_context(told)}).")
+        f"which is slower; main memory holds {in_memory} of it, and {free} ({_at_context(told)}).")
 
 
 def _on_cpu(told: Explanation) -> str:

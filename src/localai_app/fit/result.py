@@ -20,6 +20,16 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
+VERDICT_WORDS: dict[Verdict, str] = {
+    Verdict.GPU: "runs fully on the GPU",
+    Verdict.GPU_PARTIAL: "runs partly on the GPU, slower",
+    Verdict.CPU: "runs on the CPU",
+    Verdict.NO: "will not run",
+    Verdict.UNKNOWN: "not known whether it runs",
+}
+"""Every verdict as a phrase for people."""
+
+
 class Basis(StrEnum):
     """Where the memory figures come from, best first."""
 

@@ -29,6 +29,9 @@ _READABLE_PARAMETERS = 4e9
 _UNKNOWN_SPEED_TPS = {Verdict.GPU: 25.0, Verdict.GPU_PARTIAL: 10.0, Verdict.CPU: 8.0}
 """Where the speed is not known: what a device of that kind reaches at least with a model of four billion weights."""
 _RUNS = (Verdict.GPU, Verdict.GPU_PARTIAL, Verdict.CPU)
+_PLACES = {
+    Verdict.GPU: "runs fully on the GPU", Verdict.GPU_PARTIAL: "runs partly on the GPU", Verdict.CPU: "runs on the processor",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class _Candidate:
 
     @property
     def tps(self) -> float:
+        """Tokens per second to compare by."""
         return typical_tps(self.fit, self.model)
 
     def value(self, trade: _Trade) -> float:
@@ -88,8 +92,9 @@ def suggest(rows: Sequence[DiscoveryRow], previous: Sequence[Suggestion] = ()) -
         chats += _chosen([one for one in candidates if one.model.is_base], free, previous)
     order = [trade.kind for trade in _TRADES]
     chats.sort(key=lambda choice: order.index(choice[0].kind))
+    quickest_tps = max((one.tps for _trade, one in chats), default=0.0)
     return tuple(
-        Suggestion(trade.kind, one.model, one.file, one.fit, _reason(trade.kind, one)) for trade, one in chats)
+        Suggestion(trade.kind, one.model, one.file, one.fit, _reason(trade.kind, one, quickest_tps)) for trade, one in chats)
 
 
 def best_file(model: CatalogModel, fits: Sequence[FitResult | None]) -> CatalogFile | None:
@@ -160,10 +165,8 @@ def _file_rank(model: CatalogModel, file: CatalogFile, fit: FitResult) -> tuple[
     return group, is_comfortable, -loss if is_comfortable else tps, -file.size_bytes
 
 
-def _reason(kind: SuggestionKind, one: _Candidate) -> str:
-    place = {
-        Verdict.GPU: "runs fully on the GPU", Verdict.GPU_PARTIAL: "runs partly on the GPU", Verdict.CPU: "runs on the processor",
-    }[one.fit.verdict]
+def _reason(kind: SuggestionKind, one: _Candidate, quickest_tps: float) -> str:
+    place = _PLACES[one.fit.verdict]
     speed, need = one.fit.speed, format_gib(one.fit.total_bytes)
     pace = f" at {format_speed_range(speed.low, speed.high)}" if speed.low is not None and speed.high is not None else ""
     lead = {
@@ -175,4 +178,6 @@ def _reason(kind: SuggestionKind, one: _Candidate) -> str:
         lead = "Continues texts and does not chat"
     elif kind is SuggestionKind.BEST_ANSWERS and one.tps < READABLE_TPS:
         lead = "The best answers that this computer gives, if slowly"
-    return f"{lead}: it {place} with {need}{pace.replace('at about', 'at about')}."
+    elif kind is SuggestionKind.FASTEST and one.tps < quickest_tps:
+        lead = "Runs here as well"
+    return f"{lead}: it {place} with {need}{pace}."
