@@ -120,7 +120,8 @@ NO_SPACE = ErrorSpec(
     "no_space", "There is not enough free space in {folder}: {needed} needed, {free} free.",
     "Free some space, or choose another models folder in the settings.", Remedy.OPEN_SETTINGS)
 DISK_FULL = ErrorSpec(
-    "disk_full", "The disk that holds {folder} is full.", "Free some space; what was downloaded is kept and the download goes on.",
+    "disk_full", "The disk that holds {folder} is full.",
+    "Free some space; what was downloaded is kept and the download goes on.",
     Remedy.RETRY)
 FILE_TOO_LARGE_FOR_DISK = ErrorSpec(
     "file_too_large_for_disk", "The disk that holds {folder} cannot store a file as large as {name}.",
@@ -165,7 +166,8 @@ PROMPT_TOO_LONG = ErrorSpec(
     "prompt_too_long", "The conversation needs {needed} tokens, and the context holds {context}.",
     "Start a new chat, shorten the message, or set a larger context.", Remedy.OPEN_SETTINGS)
 TEMPLATE_FAILED = ErrorSpec(
-    "template_failed", "The chat template of this model cannot be used: {reason}.", "Choose another model.", Remedy.CHOOSE_MODEL)
+    "template_failed", "The chat template of this model cannot be used: {reason}.", "Choose another model.",
+    Remedy.CHOOSE_MODEL)
 NO_MODEL_LOADED = ErrorSpec(
     "no_model_loaded", "No model is loaded.", "Choose a model first.", Remedy.CHOOSE_MODEL)
 
@@ -180,7 +182,8 @@ STORE_UNAVAILABLE = ErrorSpec(
     "store_unavailable", "The file with your chats cannot be opened in {folder}: {reason}.",
     "Check the free space and the permissions of that folder, or use another one (--data-dir).")
 STORE_BUSY = ErrorSpec(
-    "store_busy", "The file with your chats is in use by another program.", "Close the other program and try again.", Remedy.RETRY)
+    "store_busy", "The file with your chats is in use by another program.", "Close the other program and try again.",
+    Remedy.RETRY)
 CHAT_MISSING = ErrorSpec(
     "chat_missing", "This chat is no longer there.", "Start a new chat.")
 SETTINGS_DAMAGED = ErrorSpec(

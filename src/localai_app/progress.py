@@ -23,7 +23,7 @@ class Progress:
 ProgressCallback = Callable[[Progress], None]
 
 
-class Cancelled(Exception):
+class Cancelled(Exception):  # noqa: N818 - a request that was granted, not an error
     """Raised inside a piece of work after its `CancelToken` was set; never shown to the user."""
 
 

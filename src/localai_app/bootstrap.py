@@ -1,0 +1,63 @@
+"""The composition root: builds every service once, in order, for the window and the command line alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from localai_app.catalog.load import load_catalog
+from localai_app.engine.launch import worker_command
+from localai_app.fit.gpu_table import load_gpu_table
+from localai_app.paths import app_paths, resources_dir
+from localai_app.services.app_services import AppServices
+from localai_app.services.background import BackgroundPool
+from localai_app.services.chat_service import ChatService
+from localai_app.services.discovery_service import DiscoveryService
+from localai_app.services.downloads_service import DownloadsService
+from localai_app.services.engine_service import EngineService
+from localai_app.services.estimate_service import EstimateService
+from localai_app.services.events import EventBus
+from localai_app.services.hardware_service import HardwareService
+from localai_app.services.hub_service import HubService
+from localai_app.services.library_service import LibraryService
+from localai_app.services.settings_service import SettingsService
+from localai_app.settings.file import SettingsFile
+from localai_app.store.database import open_store
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchOptions:
+    """What the command line says about the whole program."""
+
+    data_dir: Path | None = None
+    catalog: Path | None = None
+    verbose: bool = False
+    worker: Sequence[str] | None = None
+    """Another worker command than the program's own (the echo back end, for example)."""
+
+
+def build_services(options: LaunchOptions) -> AppServices:
+    """Open the files of the program and connect its services; AppError if they cannot be opened."""
+    paths = app_paths(options.data_dir)
+    events = EventBus()
+    worker = list(options.worker) if options.worker is not None else worker_command()
+    catalog = load_catalog(options.catalog or resources_dir() / "catalog" / "models.json")
+    gpu_table = load_gpu_table(resources_dir() / "catalog" / "gpus.json")
+    settings = SettingsService(SettingsFile(paths.settings_file), events, paths)
+    store = open_store(paths.store_file)
+    pool = BackgroundPool()
+    hub = HubService(settings)
+    library = LibraryService(events, store, settings)
+    hardware = HardwareService(events, store, paths, worker, engine_pid=lambda: engine.pid)
+    estimate = EstimateService(settings, hardware, library, hub, catalog, gpu_table)
+    engine = EngineService(events, estimate.plan_load, worker, paths.worker_dir)
+    return AppServices(
+        paths=paths, events=events, pool=pool, store=store, settings=settings, hardware=hardware,
+        discovery=DiscoveryService(events, pool, catalog, estimate, lambda: hardware.report),
+        library=library,
+        downloads=DownloadsService(events, store, settings, hub, library),
+        estimate=estimate, engine=engine,
+        chat=ChatService(events, store, settings, library, engine),
+        hub=hub,
+    )

@@ -1,0 +1,1 @@
+"""Every use case as a command, over the same services as the window."""

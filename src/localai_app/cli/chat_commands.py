@@ -1,0 +1,120 @@
+"""The command that asks a model: chat."""
+
+from __future__ import annotations
+
+import threading
+from typing import Annotated
+
+import msgspec
+import typer
+
+from localai_app.cli.session import Session
+from localai_app.engine.protocol import ChatMessage, FinishReason, GenerationStats, Sampling
+from localai_app.errors import AppError
+from localai_app.services.app_services import AppServices
+from localai_app.services.events import EngineFailed, Event, ModelLoaded
+from localai_app.units import format_duration, format_speed
+
+
+class _PrintingSink:
+    """Prints an answer as it comes and keeps it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.over = threading.Event()
+        self.text = ""
+        self.stats = GenerationStats()
+        self.reason = FinishReason.STOP
+        self.error: AppError | None = None
+
+    def on_text(self, text: str, stats: GenerationStats) -> None:
+        self.text += text
+        self.stats = stats
+        self._session.output.piece(text)
+
+    def on_finished(self, reason: FinishReason, stats: GenerationStats) -> None:
+        self.reason, self.stats = reason, stats
+        self.over.set()
+
+    def on_failed(self, error: AppError) -> None:
+        self.error = error
+        self.over.set()
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the program."""
+    app.command()(chat)
+
+
+def chat(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="An installed model, as `models` lists it, or a .gguf file.")],
+    prompt: Annotated[str, typer.Option("-p", "--prompt", help="What to ask.")],
+    system: Annotated[str, typer.Option("--system", help="Instructions for the model.")] = "",
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, max=2**32 - 2, help="The same seed gives the same answer.")] = None,
+    temp: Annotated[
+        float | None, typer.Option("--temp", min=0.0, max=5.0, help="Temperature; 0 is the most predictable.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", min=1, help="End the answer after this many tokens.")] = None,
+    ctx: Annotated[int | None, typer.Option("--ctx", min=256, help="Context in tokens.")] = None,
+) -> None:
+    """Ask a model once and print its answer with its speed."""
+    session: Session = context.obj
+    with session.services() as services:
+        key = services.library.get(model).key
+        services.hardware.detect_now(with_engine=False)
+        default = Sampling(temperature=services.settings.number("temperature"))
+        sampling = msgspec.structs.replace(
+            default, seed=seed, max_tokens=max_tokens, temperature=default.temperature if temp is None else temp)
+        has_template = _load(session, services, key, ctx)
+        sink = _PrintingSink(session)
+        if has_template:
+            turns = [ChatMessage(role="system", content=system)] if system else []
+            services.engine.chat([*turns, ChatMessage(role="user", content=prompt)], sampling, sink)
+        else:
+            session.output.say("This is a base model: it continues the text and does not chat.")
+            services.engine.complete(f"{system}\n\n{prompt}" if system else prompt, sampling, sink)
+        while not sink.over.wait(0.2):
+            pass
+        if sink.error is not None:
+            raise sink.error
+        services.library.note_use(key, tps=sink.stats.tps or None, prompt_tps=sink.stats.prompt_tps or None)
+    _report(session, key, sink)
+
+
+def _load(session: Session, services: AppServices, key: str, ctx: int | None) -> bool:
+    """Load a model and wait; whether it has a chat template. Raises what the engine says if it fails."""
+    outcome: list[ModelLoaded | EngineFailed] = []
+    over = threading.Event()
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, ModelLoaded | EngineFailed):
+            outcome.append(event)
+            over.set()
+
+    unsubscribe = services.events.subscribe(on_event)
+    try:
+        session.output.say(f"Loading {key} ...")
+        request = msgspec.structs.replace(services.estimate.default_request(), ctx=ctx)
+        services.engine.load(key, request)
+        while not over.wait(0.2):
+            pass
+    finally:
+        unsubscribe()
+    if isinstance(outcome[0], EngineFailed):
+        raise outcome[0].error
+    return outcome[0].info.has_chat_template
+
+
+def _report(session: Session, key: str, sink: _PrintingSink) -> None:
+    stats = sink.stats
+    session.output.document({
+        "model": key, "text": sink.text, "prompt_tokens": stats.prompt_tokens, "completion_tokens": stats.completion_tokens,
+        "prompt_tps": round(stats.prompt_tps, 2), "tps": round(stats.tps, 2), "ttft_s": round(stats.ttft_s, 4),
+        "finish_reason": sink.reason,
+    })
+    session.output.words()
+    session.output.say(
+        f"{format_speed(stats.tps)}, {stats.completion_tokens} tokens, first after {format_duration(stats.ttft_s)}, "
+        f"prompt {format_speed(stats.prompt_tps)}")

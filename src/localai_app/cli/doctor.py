@@ -1,0 +1,98 @@
+"""What works here and what does not, each with its remedy."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from localai_app import errors
+from localai_app.engine.client import EngineClient
+from localai_app.engine.launch import worker_command
+from localai_app.engine.outcome import WorkerOutcome
+from localai_app.engine.protocol import Event, Ready
+from localai_app.errors import AppError
+from localai_app.services.app_services import AppServices
+from localai_app.units import GIB, format_file_size
+
+ENGINE_TIMEOUT_S = 60.0
+LITTLE_SPACE_BYTES = 5 * GIB
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding; `remedy` says what to do where it is not ok."""
+
+    name: str
+    ok: bool
+    message: str
+    remedy: str = ""
+
+
+def run_checks(services: AppServices) -> list[Check]:
+    """Check everything that the main job needs; takes a few seconds."""
+    checks = [_check_engine(services), _check_window(), _check_models_folder(services), _check_hub(services)]
+    report = services.hardware.detect_now()
+    checks += [Check(f"hardware: {note.probe}", False, note.message, note.remedy) for note in report.notes]
+    for name, notice in (("settings", services.settings.notice), ("chats", services.store.notice)):
+        if notice is None:
+            checks.append(Check(name, True, "The file is readable."))
+        else:
+            checks.append(Check(name, False, notice.message, notice.action))
+    return checks
+
+
+def _check_engine(services: AppServices) -> Check:
+    ready: list[Ready] = []
+    failed: list[AppError] = []
+    answered = threading.Event()
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Ready):
+            ready.append(event)
+            answered.set()
+
+    def on_exit(outcome: WorkerOutcome) -> None:
+        failed.append(outcome.error())
+        answered.set()
+
+    try:
+        services.paths.worker_dir.mkdir(parents=True, exist_ok=True)
+        client = EngineClient(worker_command(), cwd=services.paths.worker_dir, on_event=on_event, on_exit=on_exit)
+        client.start()
+    except OSError as error:
+        return Check("engine", False, f"{errors.ENGINE_UNUSABLE.message} ({error})", errors.ENGINE_UNUSABLE.action)
+    answered.wait(ENGINE_TIMEOUT_S)
+    client.stop()
+    if ready:
+        return Check("engine", True, f"llama.cpp starts: {ready[0].engine_build}")
+    reason = failed[0] if failed else AppError(errors.ENGINE_NOT_RESPONDING, seconds=int(ENGINE_TIMEOUT_S))
+    return Check("engine", False, reason.message, reason.action)
+
+
+def _check_window() -> Check:
+    if find_spec("PySide6") is None:
+        return Check("window", False, "Qt (PySide6) is not installed.", "Run `python3 dev.py run` to install it.")
+    return Check("window", True, "Qt is installed.")
+
+
+def _check_models_folder(services: AppServices) -> Check:
+    folder = services.settings.models_folder
+    existing = next((parent for parent in (folder, *folder.parents) if parent.is_dir()), None)
+    if existing is None:
+        error = AppError(errors.FOLDER_MISSING, folder=folder)
+        return Check("models folder", False, error.message, error.action)
+    free_bytes = shutil.disk_usage(existing).free
+    message = f"{folder} has {format_file_size(free_bytes)} free."
+    if free_bytes < LITTLE_SPACE_BYTES:
+        return Check("models folder", False, message, errors.NO_SPACE.action)
+    return Check("models folder", True, message)
+
+
+def _check_hub(services: AppServices) -> Check:
+    try:
+        services.hub.search("gguf")
+    except AppError as error:
+        return Check("Hub", False, error.message, error.action)
+    return Check("Hub", True, f"{services.hub.client().host} answers.")

@@ -1,0 +1,1 @@
+"""Parts of the first page and the Models page."""

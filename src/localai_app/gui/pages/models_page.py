@@ -1,0 +1,109 @@
+"""The Models page: suggested, discover, installed, downloads."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QLineEdit, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+
+from localai_app.gui.bridge import Bridge
+from localai_app.gui.metrics import SPACE_2, SPACE_4, SPACE_6
+from localai_app.gui.models.discover_view import DiscoverView
+from localai_app.gui.models.downloads_view import DownloadsView
+from localai_app.gui.models.installed_view import InstalledView
+from localai_app.gui.pages.first_start_page import FirstStartPage
+from localai_app.gui.styling import button, label, set_role, set_spacing
+from localai_app.gui.theme import ThemeState
+from localai_app.services.app_services import AppServices
+
+TABS = ("Suggested", "Discover", "Installed", "Downloads")
+SEARCH_WIDTH = 320
+
+
+class ModelsPage(QWidget):
+    """A toolbar with tabs and a search field over the four views."""
+
+    chat_requested = Signal(str)
+    page_requested = Signal(str)
+
+    def __init__(self, services: AppServices, theme: ThemeState, bridge: Bridge, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.suggested = FirstStartPage(services, theme, bridge)
+        self.discover = DiscoverView(services, theme, bridge)
+        self.installed = InstalledView(services, theme, bridge)
+        self.downloads = DownloadsView(services, theme, bridge)
+        self._views = QStackedWidget()
+        for view in (self.suggested, self.discover, self.installed, self.downloads):
+            self._views.addWidget(view)
+        self._tabs: dict[str, QPushButton] = {}
+        self.search_field = QLineEdit()
+        self.search_field.setPlaceholderText("Search the Hub, paste a link…")
+        self.search_field.setAccessibleName("Search for models")
+        self.search_field.setFixedWidth(SEARCH_WIDTH)
+        self.search_field.setClearButtonEnabled(True)
+        self._lay_out()
+        self._connect()
+        has_models = bool(services.library.models())
+        self.show_tab("Installed" if has_models else "Suggested")
+
+    def _lay_out(self) -> None:
+        toolbar = set_role(QWidget(), "toolbar")
+        line = QHBoxLayout(toolbar)
+        set_spacing(line, SPACE_2, (SPACE_6, 0, SPACE_6, 0))
+        line.addWidget(label("Models", "lead"))
+        line.addSpacing(SPACE_4)
+        group = QButtonGroup(self)
+        for name in TABS:
+            tab = button(name, "tab")
+            tab.setCheckable(True)
+            tab.clicked.connect(lambda _checked=False, name=name: self.show_tab(name))
+            group.addButton(tab)
+            self._tabs[name] = tab
+            line.addWidget(tab)
+        line.addStretch(1)
+        line.addWidget(self.search_field)
+        layout = QVBoxLayout(self)
+        set_spacing(layout, 0)
+        layout.addWidget(toolbar)
+        layout.addWidget(self._views, 1)
+
+    def _connect(self) -> None:
+        for view in (self.suggested, self.discover, self.installed):
+            view.chat_requested.connect(self.chat_requested)
+        self.suggested.page_requested.connect(self._on_page_requested)
+        self.suggested.suggestions.browse_requested.connect(lambda: self.show_tab("Discover"))
+        self.installed.suggestions_requested.connect(lambda: self.show_tab("Suggested"))
+        self.downloads.suggestions_requested.connect(lambda: self.show_tab("Suggested"))
+        self.installed.count_changed.connect(lambda count: self._show_count("Installed", count))
+        self.downloads.count_changed.connect(lambda count: self._show_count("Downloads", count))
+        self.installed.refresh()
+        self.downloads.refresh()
+        self.search_field.textChanged.connect(self._on_search_changed)
+        self.search_field.returnPressed.connect(self._on_search_entered)
+
+    def show_tab(self, name: str) -> None:
+        """Show one of `TABS`."""
+        self._tabs[name].setChecked(True)
+        self._views.setCurrentIndex(TABS.index(name))
+
+    @property
+    def current_tab(self) -> str:
+        """The tab that is shown."""
+        return TABS[self._views.currentIndex()]
+
+    def _show_count(self, name: str, count: int) -> None:
+        self._tabs[name].setText(f"{name} {count}" if count else name)
+
+    def _on_page_requested(self, name: str) -> None:
+        if name == "models":
+            self.show_tab("Installed")
+        else:
+            self.page_requested.emit(name)
+
+    def _on_search_changed(self, words: str) -> None:
+        if words:
+            self.show_tab("Discover")
+        self.discover.search(words)
+
+    def _on_search_entered(self) -> None:
+        self.show_tab("Discover")
+        self.discover.search_now()

@@ -1,0 +1,52 @@
+"""All services of the running program, built once by the composition root and handed to constructors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from localai_app.paths import AppPaths
+from localai_app.services.background import BackgroundPool
+from localai_app.services.chat_service import ChatService
+from localai_app.services.discovery_service import DiscoveryService
+from localai_app.services.downloads_service import DownloadsService
+from localai_app.services.engine_service import EngineService
+from localai_app.services.estimate_service import EstimateService
+from localai_app.services.events import EventBus
+from localai_app.services.hardware_service import HardwareService
+from localai_app.services.hub_service import HubService
+from localai_app.services.library_service import LibraryService
+from localai_app.services.settings_service import SettingsService
+from localai_app.store.database import Store
+
+
+@dataclass(frozen=True, slots=True)
+class AppServices:
+    """Every service; `close` ends their threads and processes."""
+
+    paths: AppPaths
+    events: EventBus
+    pool: BackgroundPool
+    store: Store
+    settings: SettingsService
+    hardware: HardwareService
+    discovery: DiscoveryService
+    library: LibraryService
+    downloads: DownloadsService
+    estimate: EstimateService
+    engine: EngineService
+    chat: ChatService
+    hub: HubService
+
+    def start(self) -> None:
+        """Begin what runs by itself: probes, gauges and the downloads that were under way."""
+        self.hardware.start()
+        self.downloads.start_pending()
+
+    def close(self) -> None:
+        """Stop everything in order; what is unfinished goes on at the next start."""
+        self.hardware.stop()
+        self.downloads.close()
+        self.chat.close()
+        self.engine.close()
+        self.pool.close()
+        self.store.close()

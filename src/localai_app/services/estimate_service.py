@@ -1,0 +1,190 @@
+"""Does it fit? For a file on this disk, a variant on the Hub, or a model of the catalog."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from localai_app import errors
+from localai_app.catalog.model import Catalog, CatalogFile, CatalogModel
+from localai_app.catalog.subject import catalog_weights
+from localai_app.engine.protocol import KvType
+from localai_app.errors import AppError
+from localai_app.fit.decide import decide
+from localai_app.fit.gpu_table import GpuTable
+from localai_app.fit.quality import loss_words
+from localai_app.fit.result import Basis, FitResult, Request, Subject, Verdict
+from localai_app.gguf.dimensions import geometry_of
+from localai_app.gguf.geometry import Weights
+from localai_app.gguf.header import GgufHeader
+from localai_app.gguf.label import label_of_name
+from localai_app.gguf.reader import read_header, read_header_file
+from localai_app.gguf.tensors import weights_of
+from localai_app.hardware.report import HardwareReport
+from localai_app.hub.model import Repo, RepoFile, Variant
+from localai_app.services.engine_service import LoadPlan
+from localai_app.services.hardware_service import HardwareService
+from localai_app.services.hub_service import HubService
+from localai_app.services.library_service import LibraryService
+from localai_app.services.settings_service import SettingsService
+from localai_app.services.views import InstalledModel, VariantRow
+from localai_app.units import format_gib
+
+log = logging.getLogger(__name__)
+
+
+class EstimateService:
+    """Gathers what `fit` needs and asks it. Headers from the Hub are kept per commit and path."""
+
+    def __init__(
+        self, settings: SettingsService, hardware: HardwareService, library: LibraryService, hub: HubService,
+        catalog: Catalog, gpu_table: GpuTable,
+    ) -> None:
+        self._settings = settings
+        self._hardware = hardware
+        self._library = library
+        self._hub = hub
+        self._catalog = catalog
+        self._gpu_table = gpu_table
+        self._lock = threading.Lock()
+        self._remote_headers: dict[tuple[str, str], GgufHeader] = {}
+
+    def default_request(self) -> Request:
+        """What the settings ask for."""
+        layers = self._settings.integer("gpu_layers")
+        return Request(
+            default_ctx=self._settings.integer("context_tokens"),
+            kv_type=KvType(self._settings.text("kv_type")),
+            gpu_layers=None if layers < 0 else layers,
+        )
+
+    def fit_subject(
+        self, subject: Subject, request: Request | None = None, hardware: HardwareReport | None = None,
+    ) -> FitResult:
+        """Fit any subject on this machine, or on the given one."""
+        report = hardware or self._hardware.report or self._hardware.detect_now(with_engine=False)
+        return decide(report, subject, request or self.default_request(), self._gpu_table)
+
+    def fit_installed(self, key: str, request: Request | None = None, hardware: HardwareReport | None = None) -> FitResult:
+        """Fit of an installed model or a .gguf path, from its header; AppError if the header is refused."""
+        return self.fit_subject(self.subject_of_installed(self._library.get(key)), request, hardware)
+
+    def fit_catalog(self, model: CatalogModel, file: CatalogFile, request: Request | None = None) -> FitResult:
+        """Fit of a catalog entry from its dimensions."""
+        return self.fit_subject(self.subject_of_catalog(model, file), request)
+
+    def fit_repo_variants(self, repo_id: str, request: Request | None = None) -> tuple[Repo, tuple[VariantRow, ...]]:
+        """All variants of a repository. One header is read; the others' weights follow from their sizes. Takes seconds."""
+        repo = self._hub.repo(repo_id)
+        if not repo.variants:
+            raise AppError(errors.REPO_HAS_NO_GGUF, repo=repo_id)
+        model_variant = min(repo.variants, key=lambda variant: variant.size_bytes)
+        base = self.subject_of_remote(repo, model_variant)
+        rows = [
+            VariantRow(
+                label=variant.label, size_bytes=variant.size_bytes, size_is_exact=True, loss_words=loss_words(variant.label),
+                fit=self.fit_subject(base if variant == model_variant else _scaled(base, variant), request))
+            for variant in repo.variants
+        ]
+        return repo, tuple(rows)
+
+    def fit_repo_variant(
+        self, repo_id: str, label: str | None, request: Request | None = None, hardware: HardwareReport | None = None,
+    ) -> FitResult:
+        """Fit of one variant on the Hub from its own header, read by ranges before anything is downloaded."""
+        repo = self._hub.repo(repo_id)
+        return self.fit_subject(self.subject_of_remote(repo, choose_variant(repo, label)), request, hardware)
+
+    def subject_of_installed(self, model: InstalledModel) -> Subject:
+        """What `fit` needs to know of a model on this disk; AppError if a header is refused or a part is missing."""
+        if not model.is_complete:
+            raise AppError(errors.MODEL_PARTS_MISSING, name=model.name, expected="several", missing="one of them")
+        return _subject(
+            f"{model.name} {model.label}".strip(), [read_header_file(path) for path in model.paths], model.label,
+            model.paths[0])
+
+    def subject_of_remote(self, repo: Repo, variant: Variant) -> Subject:
+        """The same for a variant on the Hub."""
+        headers = []
+        for file in variant.files:
+            cache_key = (repo.commit, file.path)
+            with self._lock:
+                header = self._remote_headers.get(cache_key)
+            if header is None:
+                header = self._read_remote_header(repo, file)
+                with self._lock:
+                    self._remote_headers[cache_key] = header
+            headers.append(header)
+        return _subject(f"{repo.repo_id.split('/')[-1]} {variant.label}", headers, variant.label, None)
+
+    def _read_remote_header(self, repo: Repo, file: RepoFile) -> GgufHeader:
+        client = self._hub.client()
+
+        def read_range(offset: int, length: int) -> bytes:
+            return client.read_range(repo.repo_id, repo.commit, file.path, offset, length)
+
+        return read_header(read_range, file.size_bytes, Path(file.path).name)
+
+    def subject_of_catalog(self, model: CatalogModel, file: CatalogFile) -> Subject:
+        """The same for a catalog entry; AppError if its dimensions are unknown."""
+        if model.geometry is None:
+            raise AppError(errors.FILE_INVALID, name=model.name, kind="catalog", reason="its dimensions are not known")
+        return Subject(
+            name=f"{model.name} {file.label}", geometry=model.geometry, weights=catalog_weights(model, file),
+            basis=Basis.CATALOG, label=file.label)
+
+    def plan_load(self, model_key: str, request: Request | None = None) -> LoadPlan:
+        """How to load an installed model now; AppError if it is missing, damaged or too large for this machine."""
+        model = self._library.get(model_key)
+        result = self.fit_subject(self.subject_of_installed(model), request)
+        if result.load_options is None:
+            if result.verdict is Verdict.NO:
+                available = max((device.free_bytes for device in result.devices), default=0)
+                raise AppError(
+                    errors.MODEL_TOO_LARGE, name=model.name, needed=format_gib(result.total_bytes),
+                    available=format_gib(available), detail="\n".join(result.reasons))
+            raise AppError(errors.MODEL_LOAD_FAILED, name=model.name, reason="; ".join(result.reasons))
+        options = msgspec.structs.replace(
+            result.load_options, model_path=str(model.paths[0]), threads=self._settings.integer("threads"))
+        return LoadPlan(model, options)
+
+
+def choose_variant(repo: Repo, label: str | None) -> Variant:
+    """The variant that `label` names, in any case; the only one if there is just one; AppError otherwise."""
+    if not repo.variants:
+        raise AppError(errors.REPO_HAS_NO_GGUF, repo=repo.repo_id)
+    choices = ", ".join(variant.label for variant in repo.variants)
+    if label is None:
+        if len(repo.variants) == 1:
+            return repo.variants[0]
+        preferred = [variant for variant in repo.variants if variant.label == "Q4_K_M"]
+        if preferred:
+            return preferred[0]
+        raise AppError(errors.VARIANT_AMBIGUOUS, repo=repo.repo_id, choices=choices)
+    for variant in repo.variants:
+        if variant.label.lower() == label.lower():
+            return variant
+    raise AppError(errors.VARIANT_UNKNOWN, repo=repo.repo_id, variant=label, choices=choices)
+
+
+def _subject(name: str, headers: Sequence[GgufHeader], label: str, path: Path | None) -> Subject:
+    return Subject(
+        name=name, geometry=geometry_of(headers[0]), weights=weights_of(headers), basis=Basis.HEADER,
+        label=label or label_of_name(path.name if path else name), model_path=str(path) if path else "")
+
+
+def _scaled(base: Subject, variant: Variant) -> Subject:
+    """A sister variant: same dimensions, weights in proportion to its size on the Hub."""
+    factor = variant.size_bytes / max(1, base.weights.file_bytes)
+    weights = base.weights
+    return msgspec.structs.replace(
+        base, label=variant.label, basis=Basis.CATALOG, name=base.name.rsplit(" ", 1)[0] + f" {variant.label}",
+        weights=Weights(
+            layers_bytes=tuple(round(size * factor) for size in weights.layers_bytes),
+            layers_expert_bytes=tuple(round(size * factor) for size in weights.layers_expert_bytes),
+            output_bytes=round(weights.output_bytes * factor), input_bytes=round(weights.input_bytes * factor),
+            tied_embeddings=weights.tied_embeddings, projector_bytes=weights.projector_bytes))

@@ -1,0 +1,143 @@
+"""The hardware report and the live gauges."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+import msgspec
+import psutil
+
+from localai_app.engine.client import EngineClient
+from localai_app.engine.protocol import DevicesListed, Event, ListDevices
+from localai_app.hardware.bandwidth import measure_memory_bandwidth
+from localai_app.hardware.detect import cross_check, detect_hardware, measure_gpus
+from localai_app.hardware.memory import measure_memory
+from localai_app.hardware.report import EngineDevice, HardwareReport
+from localai_app.paths import AppPaths
+from localai_app.services.events import EventBus, HardwareReported, MemoryMeasured
+from localai_app.store.database import Store
+
+log = logging.getLogger(__name__)
+
+GAUGE_INTERVAL_S = 1.0
+LIST_DEVICES_TIMEOUT_S = 30.0
+BANDWIDTH_FACT = "memory_bandwidth"
+
+
+class HardwareService:
+    """Probes once in the background, then measures memory every second while it runs."""
+
+    def __init__(
+        self, events: EventBus, store: Store, paths: AppPaths, worker_command: list[str],
+        engine_pid: Callable[[], int | None],
+    ) -> None:
+        self._events = events
+        self._store = store
+        self._paths = paths
+        self._worker_command = worker_command
+        self._engine_pid = engine_pid
+        self._report: HardwareReport | None = None
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def report(self) -> HardwareReport | None:
+        """The newest report; None until the probes have answered."""
+        return self._report
+
+    def start(self) -> None:
+        """Begin probing and measuring; returns at once."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="hardware", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End measuring and wait for the thread."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def detect_now(self, *, with_engine: bool = True) -> HardwareReport:
+        """Probe in the calling thread (about a second); for the command line."""
+        report = self._with_bandwidth(detect_hardware())
+        if with_engine:
+            report = self._with_engine_devices(report)
+        self._report = report
+        return report
+
+    def _run(self) -> None:
+        self._publish(detect_hardware())
+        if self._report is not None and not self._stopped.is_set():
+            self._publish(self._with_bandwidth(self._report))
+        if self._report is not None and not self._stopped.is_set():
+            self._publish(self._with_engine_devices(self._report))
+        while not self._stopped.wait(GAUGE_INTERVAL_S):
+            self._measure()
+
+    def _publish(self, report: HardwareReport) -> None:
+        self._report = report
+        self._events.publish(HardwareReported(report))
+        self._measure()
+
+    def _measure(self) -> None:
+        report = self._report
+        if report is None:
+            return
+        memory = msgspec.structs.replace(measure_memory(), bandwidth_bytes_per_s=report.memory.bandwidth_bytes_per_s)
+        gpus = measure_gpus(report)
+        self._report = msgspec.structs.replace(report, memory=memory, gpus=gpus)
+        self._events.publish(MemoryMeasured(memory, gpus, self._engine_rss_bytes()))
+
+    def _engine_rss_bytes(self) -> int:
+        pid = self._engine_pid()
+        if pid is None:
+            return 0
+        try:
+            return int(psutil.Process(pid).memory_info().rss)
+        except psutil.Error:
+            return 0
+
+    def _with_bandwidth(self, report: HardwareReport) -> HardwareReport:
+        """The report with the copy speed of main memory: measured once per processor, then remembered."""
+        fact = f"{BANDWIDTH_FACT}:{report.cpu.model}:{report.cpu.physical_cores}"
+        known = self._store.library.get_fact(fact)
+        bandwidth = float(known) if known else measure_memory_bandwidth()
+        if not known:
+            self._store.library.set_fact(fact, str(bandwidth))
+        return msgspec.structs.replace(
+            report, memory=msgspec.structs.replace(report.memory, bandwidth_bytes_per_s=bandwidth))
+
+    def _with_engine_devices(self, report: HardwareReport) -> HardwareReport:
+        """The report cross-checked with the devices that llama.cpp lists; unchanged if it cannot be asked."""
+        devices = self._list_engine_devices()
+        return report if devices is None else cross_check(report, devices)
+
+    def _list_engine_devices(self) -> tuple[EngineDevice, ...] | None:
+        answered = threading.Event()
+        found: list[tuple[EngineDevice, ...]] = []
+
+        def on_event(event: Event) -> None:
+            if isinstance(event, DevicesListed):
+                found.append(tuple(
+                    EngineDevice(name=device.name, description=device.description, kind=device.kind,
+                                 total_bytes=device.total_bytes, free_bytes=device.free_bytes)
+                    for device in event.devices))
+                answered.set()
+
+        try:
+            self._paths.worker_dir.mkdir(parents=True, exist_ok=True)
+            client = EngineClient(
+                self._worker_command, cwd=self._paths.worker_dir, on_event=on_event, on_exit=lambda _outcome: answered.set())
+            client.start()
+        except OSError as error:
+            log.info("the engine could not be asked for its devices: %s", error)
+            return None
+        client.send(ListDevices(id=1))
+        waited_s = 0.0
+        while not answered.wait(0.1) and not self._stopped.is_set() and waited_s < LIST_DEVICES_TIMEOUT_S:
+            waited_s += 0.1
+        client.stop()
+        return found[0] if found else None
