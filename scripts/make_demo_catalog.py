@@ -32,8 +32,10 @@ def main() -> int:
         return 2
     folder = Path(sys.argv[1])
     catalog = Catalog(
-        version=1, made_from="headers of the two model files of the demo",
-        models=(_smollm2(folder / SMOLLM2), _gemma(folder / GEMMA)))
+        version=1,
+        made_from="headers of the two model files of the demo",
+        models=(_smollm2(folder / SMOLLM2), _gemma(folder / GEMMA)),
+    )
     TARGET.write_text(json.dumps(msgspec.to_builtins(catalog), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return 0
 
@@ -41,29 +43,64 @@ def main() -> int:
 def _smollm2(path: Path) -> CatalogModel:
     geometry = geometry_of(read_header_file(path))
     return CatalogModel(
-        id="smollm2-135m-instruct", name="SmolLM2 135M Instruct", family="SmolLM", publisher="Hugging Face",
-        repo_id="local-ai-demo/SmolLM2-135M-Instruct-GGUF", license="Apache-2.0", gated=False,
-        summary="A very small model that answers at once; good for trying things out.", tasks=("chat",), thinking="never",
-        params_total=geometry.params_total, params_active=geometry.params_active, geometry=geometry, files=(_file(path),),
-        quality=6.0, quality_is_estimated=True, quality_source=_estimate(geometry), temperature=0.7, top_p=0.95,
-        sampling_source="default of Unsloth's inference_defaults.json", tied_embeddings=True)
+        id="smollm2-135m-instruct",
+        name="SmolLM2 135M Instruct",
+        family="SmolLM",
+        publisher="Hugging Face",
+        repo_id="local-ai-demo/SmolLM2-135M-Instruct-GGUF",
+        license="Apache-2.0",
+        gated=False,
+        summary="A very small model that answers at once; good for trying things out.",
+        tasks=("chat",),
+        thinking="never",
+        params_total=geometry.params_total,
+        params_active=geometry.params_active,
+        geometry=geometry,
+        files=(_file(path),),
+        quality=6.0,
+        quality_is_estimated=True,
+        quality_source=_estimate(geometry),
+        temperature=0.7,
+        top_p=0.95,
+        sampling_source="default of Unsloth's inference_defaults.json",
+        tied_embeddings=True,
+    )
 
 
 def _gemma(path: Path) -> CatalogModel:
     geometry = geometry_of(read_header_file(path))
     return CatalogModel(
-        id="gemma-3-270m", name="Gemma 3 270M", family="Gemma 3", publisher="Google",
-        repo_id="local-ai-demo/gemma-3-270m-GGUF", license="Gemma Terms of Use", gated=False,
-        summary="A small base model: it continues a text instead of chatting.", tasks=(), thinking="never",
-        params_total=geometry.params_total, params_active=geometry.params_active, geometry=geometry, files=(_file(path),),
-        quality=4.0, quality_is_estimated=True, quality_source=_estimate(geometry), temperature=1.0, top_p=0.95, top_k=64,
-        min_p=0.0, sampling_source="Unsloth's inference_defaults.json; the same as Ollama's parameters for Gemma",
-        is_base=True, tied_embeddings=True)
+        id="gemma-3-270m",
+        name="Gemma 3 270M",
+        family="Gemma 3",
+        publisher="Google",
+        repo_id="local-ai-demo/gemma-3-270m-GGUF",
+        license="Gemma Terms of Use",
+        gated=False,
+        summary="A small base model: it continues a text instead of chatting.",
+        tasks=(),
+        thinking="never",
+        params_total=geometry.params_total,
+        params_active=geometry.params_active,
+        geometry=geometry,
+        files=(_file(path),),
+        quality=4.0,
+        quality_is_estimated=True,
+        quality_source=_estimate(geometry),
+        temperature=1.0,
+        top_p=0.95,
+        top_k=64,
+        min_p=0.0,
+        sampling_source="Unsloth's inference_defaults.json; the same as Ollama's parameters for Gemma",
+        is_base=True,
+        tied_embeddings=True,
+    )
 
 
 def _file(path: Path) -> CatalogFile:
     return CatalogFile(
-        label=label_of_name(path.name), size_bytes=path.stat().st_size, source=f"size of {path.name}", is_exact=True)
+        label=label_of_name(path.name), size_bytes=path.stat().st_size, source=f"size of {path.name}", is_exact=True
+    )
 
 
 def _estimate(geometry: Geometry) -> str:

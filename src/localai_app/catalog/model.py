@@ -34,7 +34,7 @@ class CatalogModel(msgspec.Struct, frozen=True, kw_only=True):
     family: str
     publisher: str
     repo_id: str
-    """Hub repository with GGUF files, owner/name."""
+    """Hub repository with GGUF files, owner/name; "" where none is known (then there are no files either)."""
     license: str
     gated: bool
     summary: str
@@ -44,7 +44,9 @@ class CatalogModel(msgspec.Struct, frozen=True, kw_only=True):
     thinking: str
     """never, optional or always."""
     params_total: int
+    """As published, or computed from the dimensions; 0 where it is not known."""
     params_active: int
+    """Weights of one token as published: without the token table, which is looked up."""
     geometry: Geometry | None
     """None where the dimensions are not known: listed, but never suggested."""
     files: tuple[CatalogFile, ...]
@@ -60,6 +62,10 @@ class CatalogModel(msgspec.Struct, frozen=True, kw_only=True):
     sampling_source: str = ""
     is_base: bool = False
     """A base model: it continues text and does not chat."""
+    tied_embeddings: bool = False
+    """The output head is the token table itself."""
+    per_layer_embedding_params: int = 0
+    """Weights of per-layer embeddings (Gemma 3n, Gemma 4 E): looked up, always in main memory."""
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
