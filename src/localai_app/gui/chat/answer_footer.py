@@ -1,0 +1,103 @@
+"""The line under an answer: its figures, and what can be done with it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
+
+from localai_app.engine.protocol import GenerationStats
+from localai_app.gui import metrics
+from localai_app.gui.chat.quiet_button import QuietButton
+from localai_app.gui.styling import label, set_role, set_spacing
+from localai_app.gui.theme import ThemeState
+from localai_app.store.records import MessageState, MessageStats
+from localai_app.units import format_count, format_duration, format_speed
+
+COPIED_SHOWN_MS = 1500
+
+_REASONS = {
+    "context": ("context full", "The context is full: the model could not write any further. Start a new chat to go on."),
+    "length": ("length limit", "The answer reached the longest length that the settings allow."),
+}
+
+
+class AnswerFooter(QWidget):
+    """Figures at the left, Copy and Again at the right."""
+
+    copy_requested = Signal()
+    retry_requested = Signal()
+
+    def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._figures = label("", "caption")
+        self._figures.setToolTip("Answer speed, answer length, time until the first token, and how fast the prompt was read")
+        self._reason = label("", "badge-neutral")
+        self._reason.hide()
+        self._copy = QuietButton("Copy", "copy", theme)
+        self._copy.setAccessibleName("Copy the answer")
+        self._copy.setToolTip("Copy the answer without its thinking")
+        self._copy.clicked.connect(self.copy_requested)
+        self._again = QuietButton("Again", "retry", theme)
+        self._again.setAccessibleName("Answer again")
+        self._again.setToolTip("Answer the question again")
+        self._again.clicked.connect(self.retry_requested)
+        self._copied_timer = QTimer(self, singleShot=True, interval=COPIED_SHOWN_MS)
+        self._copied_timer.timeout.connect(lambda: self._copy.setText("Copy"))
+        row = QHBoxLayout(self)
+        set_spacing(row, metrics.SPACE_2)
+        row.addWidget(self._figures)
+        row.addWidget(self._reason)
+        row.addStretch()
+        row.addWidget(self._copy)
+        row.addWidget(self._again)
+        row.setContentsMargins(0, 0, -metrics.SPACE_2, 0)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    @property
+    def figures(self) -> str:
+        """The figures as they are shown."""
+        return self._figures.text()
+
+    @property
+    def reason(self) -> str:
+        """Why the answer ended early, or empty."""
+        return self._reason.text()
+
+    def show_live(self, stats: GenerationStats) -> None:
+        """The figures of an answer that streams."""
+        self._figures.setText(figures_line(stats.tps, stats.completion_tokens, stats.ttft_s, stats.prompt_tps))
+
+    def show_final(self, stats: MessageStats | None, state: MessageState) -> None:
+        """The figures as stored, and why it ended."""
+        if stats is not None:
+            self._figures.setText(figures_line(stats.tps, stats.completion_tokens, stats.ttft_s, stats.prompt_tps))
+        word, explanation = ("stopped", "You stopped this answer.") if state is MessageState.STOPPED else _REASONS.get(
+            stats.finish_reason if stats is not None else "", ("", ""))
+        self._reason.setText(word)
+        self._reason.setToolTip(explanation)
+        self._reason.setVisible(bool(word))
+        set_role(self._reason, "badge-warn" if word in ("context full", "length limit") else "badge-neutral")
+
+    def set_actions_visible(self, *, can_copy: bool, can_retry: bool) -> None:
+        """Which actions make sense now."""
+        self._copy.setVisible(can_copy)
+        self._again.setVisible(can_retry)
+
+    def confirm_copied(self) -> None:
+        """Say for a moment that it was copied."""
+        self._copy.setText("Copied")
+        self._copied_timer.start()
+
+
+def figures_line(tps: float, tokens: int, ttft_s: float, prompt_tps: float) -> str:
+    """61 tok/s   412 tokens   first after 0.21 s   prompt 1,840 tok/s; what is unknown is left out."""
+    parts = []
+    if tps > 0:
+        parts.append(format_speed(tps))
+    if tokens > 0:
+        parts.append(f"{format_count(tokens)} token{'' if tokens == 1 else 's'}")
+    if ttft_s > 0:
+        parts.append(f"first after {format_duration(ttft_s)}")
+    if prompt_tps > 0:
+        parts.append(f"prompt {format_speed(prompt_tps)}")
+    return "     ".join(parts)

@@ -1,0 +1,99 @@
+"""What the engine is doing, right above the composer: loading, failed, or a model that does not chat."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
+
+from localai_app.errors import AppError
+from localai_app.gui import metrics
+from localai_app.gui.icons import icon_pixmap
+from localai_app.gui.styling import button, label, set_role, set_spacing
+from localai_app.gui.theme import ThemeState
+from localai_app.gui.widgets.error_banner import ErrorBanner
+from localai_app.services.views import EngineState, EngineStatus
+
+BASE_MODEL = "This is a base model: it continues text and does not chat."
+
+
+class EngineStrip(QWidget):
+    """Takes no room while there is nothing to say."""
+
+    cancel_requested = Signal()
+    remedy_requested = Signal(object)
+
+    def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._loading = QWidget()
+        self._words = label("", "caption")
+        self._bar = QProgressBar()
+        self._bar.setTextVisible(False)
+        self._bar.setAccessibleName("Loading the model")
+        self._cancel = button("Cancel", "ghost", compact=True)
+        self._cancel.setAccessibleName("Cancel loading")
+        self._cancel.clicked.connect(self.cancel_requested)
+        row = QHBoxLayout(self._loading)
+        set_spacing(row, metrics.SPACE_3)
+        row.addWidget(self._words)
+        row.addWidget(self._bar, 1)
+        row.addWidget(self._cancel)
+        self._base = self._build_base_note()
+        self._banner = ErrorBanner(theme)
+        self._banner.remedy_requested.connect(self.remedy_requested)
+        column = QVBoxLayout(self)
+        set_spacing(column, metrics.SPACE_2)
+        for widget in (self._banner, self._base, self._loading):
+            column.addWidget(widget)
+        self._loading.hide()
+        self._base.hide()
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
+        theme.changed.connect(self._draw_sign)
+
+    @property
+    def banner(self) -> ErrorBanner:
+        """The error, if one is shown."""
+        return self._banner
+
+    @property
+    def loading_words(self) -> str:
+        """What is said while a model loads; empty otherwise."""
+        return self._words.text() if self._loading.isVisibleTo(self) else ""
+
+    @property
+    def is_base_note_shown(self) -> bool:
+        """Whether the note about base models is there."""
+        return self._base.isVisibleTo(self)
+
+    def show_state(self, state: EngineState, model_name: str) -> None:
+        """Follow the engine."""
+        is_loading = state.status is EngineStatus.LOADING
+        self._loading.setVisible(is_loading)
+        if is_loading:
+            percent = round(state.fraction * 100)
+            self._words.setText(f"Loading {model_name}" + (f", {percent} %" if percent else "…"))
+            self._bar.setRange(0, 100 if percent else 0)
+            self._bar.setValue(percent)
+        self._base.setVisible(state.loaded is not None and not state.loaded.has_chat_template)
+        if state.status is EngineStatus.FAILED and state.error is not None:
+            self.show_error(state.error)
+        elif state.status in (EngineStatus.LOADING, EngineStatus.READY, EngineStatus.ANSWERING):
+            self._banner.clear()
+
+    def show_error(self, error: AppError) -> None:
+        """Show what went wrong."""
+        if self._banner.error is not error:
+            self._banner.show_error(error)
+
+    def _build_base_note(self) -> QWidget:
+        note = set_role(QWidget(), "banner-info")
+        row = QHBoxLayout(note)
+        set_spacing(row, metrics.SPACE_2, (metrics.SPACE_3, metrics.SPACE_2, metrics.SPACE_3, metrics.SPACE_2))
+        self._sign = QLabel()
+        row.addWidget(self._sign)
+        row.addWidget(label(BASE_MODEL, wrap=True), 1)
+        self._draw_sign()
+        return note
+
+    def _draw_sign(self) -> None:
+        self._sign.setPixmap(icon_pixmap("info", self._theme, "accent", metrics.ICON, self.devicePixelRatioF()))

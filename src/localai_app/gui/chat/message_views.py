@@ -1,0 +1,258 @@
+"""One message of the transcript: what the user said, or an answer."""
+
+from __future__ import annotations
+
+import time
+from html import escape
+
+from PySide6.QtCore import Qt, QUrl, Signal
+from PySide6.QtGui import QGuiApplication, QResizeEvent
+from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
+
+from localai_app.engine.protocol import GenerationStats
+from localai_app.gui import metrics
+from localai_app.gui.chat.answer_footer import AnswerFooter
+from localai_app.gui.chat.interruption import Interruption
+from localai_app.gui.chat.lexer_finder import LexerFinder
+from localai_app.gui.chat.markdown_view import MarkdownView
+from localai_app.gui.chat.plain_text import harmless
+from localai_app.gui.chat.quiet_button import QuietButton
+from localai_app.gui.chat.rich_text import RichTextView
+from localai_app.gui.chat.thinking import ThinkingStream, split_thinking
+from localai_app.gui.chat.thinking_box import ThinkingBox
+from localai_app.gui.styling import label, set_role, set_spacing
+from localai_app.gui.theme import ThemeState
+from localai_app.store.records import Message, MessageState
+from localai_app.units import format_count
+
+FOLDED_CHARACTERS = 4_000
+SHOWN_CHARACTERS = 60_000
+BUBBLE_SHARE = 0.85
+"""Widest bubble as a share of the column."""
+BUBBLE_PADDING = metrics.SPACE_4
+
+
+class QuestionView(QWidget):
+    """What the user said, at the right, in a bubble no wider than its text."""
+
+    retry_requested = Signal()
+
+    def __init__(self, message: Message, theme: ThemeState, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.message = message
+        self._bubble = set_role(QFrame(self), "bubble")
+        self._text = RichTextView(theme, self._bubble)
+        self._text.setAccessibleName("You said")
+        self._more = QuietButton("", "", theme, self._bubble)
+        self._more.clicked.connect(self._show_all)
+        inside = QVBoxLayout(self._bubble)
+        set_spacing(inside, metrics.SPACE_1, (BUBBLE_PADDING, 10, BUBBLE_PADDING, 10))
+        inside.addWidget(self._text)
+        inside.addWidget(self._more, 0, Qt.AlignmentFlag.AlignLeft)
+        self._retry = QuietButton("Answer this question", "retry", theme)
+        self._retry.clicked.connect(self.retry_requested)
+        self._retry.hide()
+        column = QVBoxLayout(self)
+        set_spacing(column, metrics.SPACE_1)
+        column.addWidget(self._bubble, 0, Qt.AlignmentFlag.AlignRight)
+        column.addWidget(self._retry, 0, Qt.AlignmentFlag.AlignRight)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        n_characters = len(message.text)
+        self._more.setVisible(n_characters > FOLDED_CHARACTERS)
+        self._more.setText(f"Show more of {format_count(n_characters)} characters")
+        self._show(message.text[:FOLDED_CHARACTERS] + ("…" if n_characters > FOLDED_CHARACTERS else ""))
+
+    @property
+    def shown_text(self) -> str:
+        """The text in the bubble."""
+        return str(self._text.toPlainText())
+
+    def set_retry_visible(self, is_visible: bool) -> None:
+        """Offer to answer this question, because nothing does."""
+        self._retry.setVisible(is_visible)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """A new width makes a new bubble."""
+        super().resizeEvent(event)
+        self._fit_width()
+
+    def _show(self, text: str) -> None:
+        self._text.show_html(f'<p class="said">{escape(harmless(text), quote=False)}</p>')
+        self._natural_width = self._measure()
+        self._fit_width()
+
+    def _show_all(self) -> None:
+        rest = len(self.message.text) - SHOWN_CHARACTERS
+        note = f"\n\n… {format_count(rest)} more characters" if rest > 0 else ""
+        self._show(self.message.text[:SHOWN_CHARACTERS] + note)
+        self._more.hide()
+
+    def _measure(self) -> int:
+        """How wide the text would be on lines of its own."""
+        document = self._text.document().clone()
+        document.setTextWidth(-1)
+        return round(document.idealWidth() + 1.5)
+
+    def _fit_width(self) -> None:
+        widest = max(120, round(self.width() * BUBBLE_SHARE))
+        self._bubble.setFixedWidth(min(self._natural_width + 2 * BUBBLE_PADDING, widest))
+
+
+class AnswerView(QWidget):
+    """An answer: thinking, Markdown, what went wrong, figures."""
+
+    link_clicked = Signal(QUrl)
+    retry_requested = Signal()
+
+    def __init__(self, message: Message, theme: ThemeState, lexers: LexerFinder, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.message = message
+        self._theme = theme
+        self._split = ThinkingStream()
+        self._n_shown_thinking = 0
+        self._n_shown_answer = 0
+        self._thinking_since_s: float | None = None
+        self._thought_s: float | None = None
+        self._thinking: ThinkingBox | None = None
+        self._markdown = MarkdownView(theme, lexers, self)
+        self._markdown.link_clicked.connect(self.link_clicked)
+        self._waiting = label("…", "muted")
+        self._waiting.setAccessibleName("The answer has not begun")
+        self._interruption = Interruption(theme, self)
+        self._interruption.retry_requested.connect(self.retry_requested)
+        self._interruption.hide()
+        self._footer = AnswerFooter(theme, self)
+        self._footer.copy_requested.connect(self.copy_answer)
+        self._footer.retry_requested.connect(self.retry_requested)
+        self._is_last = False
+        self._column = QVBoxLayout(self)
+        set_spacing(self._column, metrics.SPACE_3)
+        for widget in (self._waiting, self._markdown, self._interruption, self._footer):
+            self._column.addWidget(widget)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.show_message(message)
+
+    @property
+    def markdown(self) -> MarkdownView:
+        """The rendered answer."""
+        return self._markdown
+
+    @property
+    def thinking(self) -> ThinkingBox | None:
+        """The folded thinking, if there is any."""
+        return self._thinking
+
+    @property
+    def footer(self) -> AnswerFooter:
+        """Figures and actions."""
+        return self._footer
+
+    @property
+    def interruption(self) -> Interruption:
+        """What went wrong; hidden if nothing did."""
+        return self._interruption
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the answer was cut off by a failure."""
+        return self.message.state is MessageState.INTERRUPTED
+
+    def show_message(self, message: Message) -> None:
+        """Show a message as stored: from scratch if its text is not what has streamed."""
+        is_streaming = message.state is MessageState.STREAMING
+        streamed = self.message.text if self._n_shown_answer or self._n_shown_thinking else None
+        self.message = message
+        if streamed is None or streamed != message.text:
+            self._show_text(message.text, is_streaming=is_streaming)
+        elif not is_streaming:
+            self._split.finish()
+            self._show_new_text()
+            self._markdown.finish()
+            self._end_thinking()
+        self._waiting.setVisible(is_streaming and not message.text)
+        self._interruption.setVisible(message.state is MessageState.INTERRUPTED)
+        if message.state is MessageState.INTERRUPTED:
+            self._interruption.show_error(message.error, has_text=bool(message.text.strip()))
+        self._footer.show_final(message.stats, message.state)
+        self._update_actions()
+
+    def append(self, text: str, stats: GenerationStats) -> None:
+        """Add streaming text."""
+        self.message = _with_text(self.message, self.message.text + text)
+        self._waiting.hide()
+        self._interruption.hide()
+        turned_into_thinking = self._split.feed(text)
+        if turned_into_thinking:
+            self._markdown.set_text("", is_final=False)
+            self._n_shown_answer = 0
+        self._show_new_text()
+        self._footer.show_live(stats)
+        self._update_actions()
+
+    def set_last(self, is_last: bool) -> None:
+        """Only the last answer can be asked for again."""
+        self._is_last = is_last
+        self._interruption.set_retry_visible(is_last)
+        self._update_actions()
+
+    def copy_answer(self) -> None:
+        """Put the answer without its thinking on the clipboard, as Markdown."""
+        QGuiApplication.clipboard().setText(split_thinking(self.message.text).answer.strip())
+        self._footer.confirm_copied()
+
+    def _show_text(self, text: str, *, is_streaming: bool) -> None:
+        self._split = ThinkingStream()
+        self._n_shown_thinking = self._n_shown_answer = 0
+        self._split.feed(text)
+        if not is_streaming:
+            self._split.finish()
+        if self._split.thinking:
+            self._thinking_box().set_text(self._split.thinking)
+            self._n_shown_thinking = len(self._split.thinking)
+            self._end_thinking()
+        self._n_shown_answer = len(self._split.answer)
+        self._markdown.set_text(self._split.answer, is_final=not is_streaming)
+
+    def _show_new_text(self) -> None:
+        thinking = self._split.thinking[self._n_shown_thinking :]
+        if thinking:
+            if self._thinking_since_s is None:
+                self._thinking_since_s = time.monotonic()
+            self._thinking_box().append(thinking)
+            self._n_shown_thinking += len(thinking)
+        answer = self._split.answer[self._n_shown_answer :]
+        if answer:
+            if self._n_shown_answer == 0:
+                self._end_thinking()
+            self._markdown.append(answer)
+            self._n_shown_answer += len(answer)
+
+    def _thinking_box(self) -> ThinkingBox:
+        if self._thinking is None:
+            self._thinking = ThinkingBox(self._theme, self)
+            self._column.insertWidget(0, self._thinking)
+        return self._thinking
+
+    def _end_thinking(self) -> None:
+        if self._thinking is None:
+            return
+        if self._split.is_open and self.message.state is MessageState.STREAMING:
+            self._thinking.show_running()
+            return
+        if self._thinking_since_s is not None:
+            self._thought_s = time.monotonic() - self._thinking_since_s
+            self._thinking_since_s = None
+        self._thinking.show_ended(self._thought_s, is_complete=not self._split.is_open)
+
+    def _update_actions(self) -> None:
+        is_streaming = self.message.state is MessageState.STREAMING
+        is_interrupted = self.message.state is MessageState.INTERRUPTED
+        self._footer.set_actions_visible(
+            can_copy=not is_streaming and bool(self.message.text),
+            can_retry=not is_streaming and self._is_last and not is_interrupted)
+
+
+def _with_text(message: Message, text: str) -> Message:
+    import msgspec
+
+    return msgspec.structs.replace(message, text=text)

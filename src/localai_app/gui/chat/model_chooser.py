@@ -1,0 +1,84 @@
+"""The button that shows which model answers, and the menu of installed models below it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtWidgets import QMenu, QPushButton, QWidget
+
+from localai_app.gui import metrics
+from localai_app.gui.icons import icon
+from localai_app.gui.styling import set_icon
+from localai_app.gui.theme import ThemeState
+from localai_app.services.views import InstalledModel
+from localai_app.units import format_file_size
+
+
+class ModelChooser(QPushButton):
+    """`list_models` is asked each time the menu opens."""
+
+    model_chosen = Signal(str)
+    unload_requested = Signal()
+    more_requested = Signal()
+
+    def __init__(
+        self, theme: ThemeState, list_models: Callable[[], Sequence[InstalledModel]], parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._list_models = list_models
+        self._current_key = ""
+        self._is_loaded = False
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setLayoutDirection(Qt.LayoutDirection.RightToLeft)
+        set_icon(self, "caret-down", theme, "muted", 12)
+        self.setAccessibleDescription("Opens the list of installed models")
+        self.clicked.connect(self.open_menu)
+        self.show_model("", "", is_loaded=False)
+
+    def show_model(self, key: str, name: str, *, is_loaded: bool) -> None:
+        """Show which model answers now, or would."""
+        self._current_key, self._is_loaded = key, is_loaded
+        self.setText(name or "Choose a model")
+        self.setAccessibleName(f"Model: {name}" if name else "Choose a model")
+        if name:
+            self.setToolTip(f"{name} is loaded" if is_loaded else f"{name} is loaded when you send a message")
+        else:
+            self.setToolTip("")
+
+    def open_menu(self) -> None:
+        """Show the menu below the button."""
+        menu = self.build_menu()
+        menu.popup(self.mapToGlobal(self.rect().bottomLeft()) + self._offset(menu))
+
+    def build_menu(self) -> QMenu:
+        """The menu as it is now; it deletes itself when closed."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.setToolTipsVisible(True)
+        menu.setLayoutDirection(Qt.LayoutDirection.LeftToRight)
+        for model in self._list_models():
+            action = menu.addAction(f"{model_title(model)}\t{format_file_size(model.size_bytes)}".replace("&", "&&"))
+            action.setData(model.key)
+            action.setToolTip(str(model.paths[0]) if model.paths else model.key)
+            action.setEnabled(model.is_complete)
+            if model.key == self._current_key:
+                action.setIcon(icon("check", self._theme, "accent", metrics.ICON_SMALL))
+            action.triggered.connect(lambda _checked=False, key=model.key: self.model_chosen.emit(key))
+        if menu.actions():
+            menu.addSeparator()
+        more = menu.addAction(icon("plus", self._theme), "Get another model" if menu.actions() else "Get a model")
+        more.triggered.connect(self.more_requested)
+        if self._is_loaded:
+            unload = menu.addAction(icon("eject", self._theme), "Unload, free its memory")
+            unload.triggered.connect(self.unload_requested)
+        return menu
+
+    def _offset(self, menu: QMenu) -> QPoint:
+        return QPoint(min(0, self.width() - menu.sizeHint().width()), metrics.SPACE_1)
+
+
+def model_title(model: InstalledModel) -> str:
+    """Name and variant: Qwen3-8B · Q4_K_M."""
+    return f"{model.name} · {model.label}" if model.label and model.label not in model.name else model.name

@@ -1,0 +1,79 @@
+"""Draws a chat in the list: its title, and below it when it was last used."""
+
+from __future__ import annotations
+
+import time
+
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QRect, QSize, Qt
+from PySide6.QtGui import QFont, QFontMetrics, QPainter, QPen
+from PySide6.QtWidgets import QLineEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+
+from localai_app.gui import metrics
+from localai_app.gui.chat.dates import relative_date
+from localai_app.gui.itemmodels.conversation_list_model import CONVERSATION_ROLE
+from localai_app.gui.theme import ThemeState
+
+Index = QModelIndex | QPersistentModelIndex
+GAP = 3
+"""Half of the distance between rows."""
+
+
+class ConversationDelegate(QStyledItemDelegate):
+    """Two lines in a rounded row; the chosen one in the accent's soft colour."""
+
+    def __init__(self, theme: ThemeState, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        """Two lines with room around."""
+        sizes = self._theme.sizes
+        return QSize(100, sizes.body + sizes.caption + 32)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        """Background by state, title, date."""
+        conversation = index.data(CONVERSATION_ROLE)
+        palette = self._theme.palette
+        is_selected = bool(option.state & QStyle.StateFlag.State_Selected)
+        row = option.rect.adjusted(0, GAP, 0, -GAP)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        if is_selected or option.state & QStyle.StateFlag.State_MouseOver:
+            painter.setBrush(palette.color("accent_soft" if is_selected else "hover"))
+            painter.drawRoundedRect(row, metrics.RADIUS_CONTROL, metrics.RADIUS_CONTROL)
+        if option.state & QStyle.StateFlag.State_HasFocus and option.state & QStyle.StateFlag.State_KeyboardFocusChange:
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(palette.color("focus"), 1))
+            painter.drawRoundedRect(row.adjusted(1, 1, -1, -1), metrics.RADIUS_CONTROL, metrics.RADIUS_CONTROL)
+        title_rect, date_rect = self._lines(row)
+        weight = QFont.Weight.DemiBold if is_selected else QFont.Weight.Normal
+        self._draw(painter, title_rect, conversation.title, self._theme.text_font(self._theme.sizes.body, weight), "text")
+        when = relative_date(conversation.updated_s, time.time())
+        self._draw(painter, date_rect, when, self._theme.text_font(self._theme.sizes.caption), "muted")
+        painter.restore()
+
+    def createEditor(self, parent: QWidget, option: QStyleOptionViewItem, index: Index) -> QWidget:
+        """A field for another title."""
+        editor = QLineEdit(parent)
+        editor.setAccessibleName("Chat title")
+        editor.setMaxLength(200)
+        return editor
+
+    def updateEditorGeometry(self, editor: QWidget, option: QStyleOptionViewItem, index: Index) -> None:
+        """The field covers the row."""
+        editor.setGeometry(option.rect.adjusted(0, GAP + 2, 0, -GAP - 2))
+
+    def _lines(self, row: QRect) -> tuple[QRect, QRect]:
+        sizes = self._theme.sizes
+        title_height, date_height = sizes.body + 6, sizes.caption + 4
+        top = row.top() + (row.height() - title_height - date_height) // 2
+        inside = row.adjusted(metrics.SPACE_3, 0, -metrics.SPACE_3, 0)
+        title = QRect(inside.left(), top, inside.width(), title_height)
+        return title, QRect(inside.left(), title.bottom() + 1, inside.width(), date_height)
+
+    def _draw(self, painter: QPainter, rect: QRect, text: str, font: QFont, token: str) -> None:
+        painter.setFont(font)
+        painter.setPen(self._theme.palette.color(token))
+        shown = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, rect.width())
+        painter.drawText(rect, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft), shown)
