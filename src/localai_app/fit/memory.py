@@ -7,6 +7,7 @@ the worker sets them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import accumulate
 
 from localai_app.engine.protocol import KvType
@@ -57,43 +58,51 @@ def kv_cache_bytes(geometry: Geometry, ctx: int, kv_type: KvType, ubatch: int = 
     return full * padded_context(ctx) + sliding * cells + geometry.recurrent_state_bytes
 
 
-def mask_bytes(geometry: Geometry, ctx: int, ubatch: int) -> int:
-    """The attention mask of one ubatch in bytes; a second one where layers slide."""
-    masks = padded_context(ctx) * ubatch * MASK_BYTES
-    if any(layer.sliding for layer in geometry.cache_layers):
-        masks += sliding_cells(ctx, geometry.sliding_window, ubatch) * ubatch * MASK_BYTES
-    return masks
+@dataclass(frozen=True, slots=True)
+class ComputeShape:
+    """What decides a compute buffer, worked out once per model; bytes for one ubatch."""
+
+    ubatch: int
+    slides: bool
+    window: int
+    embedding_bytes: int
+    activation_bytes: int
+    logits_bytes: int
+
+    def mask_bytes(self, ctx: int) -> int:
+        """The attention mask in bytes; a second one where layers slide."""
+        cells = padded_context(ctx) + (sliding_cells(ctx, self.window, self.ubatch) if self.slides else 0)
+        return cells * self.ubatch * MASK_BYTES
+
+    def device_bytes(self, ctx: int, *, has_head: bool) -> int:
+        """The buffer of a device that runs layers, in bytes: the larger of its two moments."""
+        layer = self.mask_bytes(ctx) + self.activation_bytes
+        return max(self.logits_bytes, layer) if has_head else layer
+
+    def input_bytes(self, ctx: int) -> int:
+        """Main memory that the inputs take while every layer runs on a GPU: masks, and embeddings in and out."""
+        return self.mask_bytes(ctx) + 2 * self.embedding_bytes
 
 
-def compute_bytes(geometry: Geometry, ctx: int, ubatch: int, *, logit_rows: int | None = None, has_head: bool = True) -> int:
-    """The compute buffer of one device in bytes, for a whole ubatch with flash attention.
+def compute_shape(geometry: Geometry, ubatch: int, logit_rows: int | None = LOGIT_ROWS) -> ComputeShape:
+    """The compute buffer of a model with flash attention, as a function of the context.
 
     The larger of two moments: the logits with two rows of embeddings beside them, or one layer's masks and activations
     (three feed-forward rows, three of embeddings, one of heads; for experts one of embeddings each). Fitted to dry runs of
-    llama-cpp-python 0.3.36 on the CPU for eight dense and mixture models from 135 M to 70 B weights: within 8 % of each.
+    llama-cpp-python 0.3.36 on the processor for eight dense and mixture models from 135 M to 70 B weights: within 8 %.
     """
+    mla_rows = (layer.k_elements for layer in geometry.cache_layers if layer.v_elements == 0)
+    widest_key = max(geometry.head_dim, *mla_rows, 0)
     embedding = geometry.n_embd * ubatch * F32_BYTES
-    heads = geometry.n_head * _widest_key(geometry) * ubatch * F32_BYTES
+    heads = geometry.n_head * widest_key * ubatch * F32_BYTES
     activations = 3 * geometry.n_ff * ubatch * F32_BYTES + 3 * embedding + max(heads, embedding)
     if geometry.n_expert:
         activations += embedding * geometry.n_expert_used
-    layer = mask_bytes(geometry, ctx, ubatch) + activations
-    if not has_head:
-        return layer
-    rows = logit_rows if logit_rows is not None else LOGIT_ROWS if LOGIT_ROWS is not None else ubatch
-    logits = min(rows, ubatch) * geometry.n_vocab * F32_BYTES + 2 * embedding
-    return max(logits, layer)
-
-
-def host_compute_bytes(geometry: Geometry, ctx: int, ubatch: int) -> int:
-    """Main memory that the inputs take while every layer runs on a GPU: the masks, and the embeddings in and out."""
-    return mask_bytes(geometry, ctx, ubatch) + 2 * geometry.n_embd * ubatch * F32_BYTES
-
-
-def _widest_key(geometry: Geometry) -> int:
-    """Elements of one head's key; MLA layers compute with the row that they store, once per head."""
-    mla_rows = (layer.k_elements for layer in geometry.cache_layers if layer.v_elements == 0)
-    return max(geometry.head_dim, *mla_rows, 0)
+    rows = ubatch if logit_rows is None else min(logit_rows, ubatch)
+    return ComputeShape(
+        ubatch=ubatch, slides=any(layer.sliding for layer in geometry.cache_layers), window=geometry.sliding_window,
+        embedding_bytes=embedding, activation_bytes=activations,
+        logits_bytes=rows * geometry.n_vocab * F32_BYTES + 2 * embedding)
 
 
 class ModelMemory:
@@ -106,10 +115,12 @@ class ModelMemory:
         self.geometry = geometry
         self.weights = weights
         self.ubatch = ubatch
+        self._compute = compute_shape(geometry, ubatch)
         self.blocks = len(weights.layers_bytes)
         self._weights = [0, *accumulate(weights.layers_bytes)]
         self._owners = _cache_owners(geometry, self.blocks)
         self._state = self._running_state()
+        self._sizes: dict[int, tuple[int, int, int, int]] = {}
         self._full: dict[KvType, list[int]] = {}
         self._sliding: dict[KvType, list[int]] = {}
 
@@ -122,31 +133,40 @@ class ModelMemory:
         if kv_type not in self._full:
             self._add_running_cells(kv_type)
         full, sliding = self._full[kv_type], self._sliding[kv_type]
-        cells = sliding_cells(ctx, self.geometry.sliding_window, self.ubatch)
+        padded, cells, _with_head, _without_head = self._sizes_at(ctx)
         return (
-            (full[stop] - full[start]) * padded_context(ctx)
+            (full[stop] - full[start]) * padded
             + (sliding[stop] - sliding[start]) * cells
             + self._state[stop] - self._state[start]
         )
 
     def gpu_compute(self, ctx: int, *, has_head: bool, several_gpus: bool) -> int:
         """Compute buffer of a GPU that runs some of the layers, in bytes."""
-        needed = compute_bytes(self.geometry, ctx, self.ubatch, has_head=has_head)
+        needed = self._sizes_at(ctx)[2 if has_head else 3]
         if several_gpus:
-            inputs = mask_bytes(self.geometry, ctx, self.ubatch) + self.geometry.n_embd * self.ubatch * F32_BYTES
-            needed += (PIPELINE_COPIES - 1) * inputs
+            needed += (PIPELINE_COPIES - 1) * (self._compute.mask_bytes(ctx) + self._compute.embedding_bytes)
         return needed
 
     def host_compute(self, ctx: int, *, host_blocks: int, has_head: bool) -> int:
         """Compute buffer in main memory in bytes: the inputs only, unless the processor runs layers."""
         if host_blocks or has_head:
-            return compute_bytes(self.geometry, ctx, self.ubatch, has_head=has_head)
-        return host_compute_bytes(self.geometry, ctx, self.ubatch)
+            return self._sizes_at(ctx)[2 if has_head else 3]
+        return self._compute.input_bytes(ctx)
 
     def host_weights(self, host_blocks: int, *, has_head: bool) -> int:
         """Weights in main memory: input tables always, the first blocks, and a head that is not the token table itself."""
         head = self.weights.output_bytes if has_head and not self.weights.tied_embeddings else 0
         return self.weights.input_bytes + self._weights[host_blocks] + head
+
+    def _sizes_at(self, ctx: int) -> tuple[int, int, int, int]:
+        """(cells of full layers, cells of sliding layers, compute bytes with the head, compute bytes without) at a context."""
+        sizes = self._sizes.get(ctx)
+        if sizes is None:
+            shape = self._compute
+            sizes = self._sizes[ctx] = (
+                padded_context(ctx), sliding_cells(ctx, shape.window, shape.ubatch),
+                shape.device_bytes(ctx, has_head=True), shape.device_bytes(ctx, has_head=False))
+        return sizes
 
     def _running_state(self) -> list[int]:
         """Recurrent state up to each block: spread over the blocks that own no cache (over all where each owns one)."""

@@ -83,11 +83,12 @@ class Placer:
 
     def with_layers(self, group: tuple[Budget, ...], gpu_layers: int, ctx: int, kv_type: KvType) -> Placement | None:
         """Exactly `gpu_layers` layers on the GPUs of a group; None where that does not fit."""
-        if self._most_layers(group, ctx, kv_type) < gpu_layers:
+        if gpu_layers < 1 or self._most_layers(group, ctx, kv_type) < gpu_layers:
             return None
         counts = self._counts(group, gpu_layers, ctx, kv_type)
-        placement = self._placement(group, counts, ctx, kv_type)
-        return placement if self._host_holds(placement) else None
+        if not self._host_holds_rest(group, gpu_layers, ctx, kv_type):
+            return None
+        return self._placement(group, counts, ctx, kv_type)
 
     def most(self, group: tuple[Budget, ...], ctx: int, kv_type: KvType) -> Placement | None:
         """As many layers on the GPUs as fit; None where not even one block does, or the rest does not fit in main memory."""
@@ -96,12 +97,13 @@ class Placer:
 
     def fits(self, group: tuple[Budget, ...], gpu_layers: int | None, ctx: int, kv_type: KvType) -> bool:
         """Whether `gpu_layers` layers (None: at least one block and the head) fit, without balancing them."""
-        most = self._most_layers(group, ctx, kv_type)
-        wanted = max(2, most) if gpu_layers is None else gpu_layers
-        if most < wanted:
+        if gpu_layers is not None:
+            counts = self._filled(group, gpu_layers, ctx, kv_type, 1.0)
+            return counts is not None and self._host_holds_rest(group, gpu_layers, ctx, kv_type)
+        wanted = self._most_layers(group, ctx, kv_type)
+        if wanted < 2:
             return False
-        counts = self._filled(group, wanted, ctx, kv_type, 1.0)
-        return counts is not None and self._host_holds(self._placement(group, counts, ctx, kv_type))
+        return self._host_holds_rest(group, wanted, ctx, kv_type)
 
     def gpu_need(self, ctx: int, kv_type: KvType) -> int:
         """Bytes on one GPU that holds every layer."""
@@ -143,6 +145,10 @@ class Placer:
                 continue
             most_blocks = min(stop, left - needs_head)
             low, high = 0, most_blocks
+            if self._gpu_bytes(stop - high, stop, needs_head, ctx, kv_type, several) <= limit:
+                low = high
+            elif index == 0 and not may_fall_short:
+                return None
             while low < high:
                 middle = (low + high + 1) // 2
                 if self._gpu_bytes(stop - middle, stop, needs_head, ctx, kv_type, several) <= limit:
@@ -192,10 +198,17 @@ class Placer:
             kv_bytes=self.memory.kv_between(0, blocks, ctx, kv_type),
             compute_bytes=self.memory.host_compute(ctx, host_blocks=blocks, has_head=has_head))
 
-    def _host_holds(self, placement: Placement) -> bool:
-        """Whether main memory holds its part, and that of GPUs that share it."""
-        shared = sum(share.total_bytes for share in placement.gpus if share.budget.shares_host)
-        return placement.host.total_bytes + shared <= self.host.usable_bytes
+    def _host_holds_rest(self, group: tuple[Budget, ...], gpu_layers: int, ctx: int, kv_type: KvType) -> bool:
+        """Whether main memory holds what is not on the GPUs, and the GPU's part too where it is the same memory."""
+        memory = self.memory
+        blocks = self.all_layers - max(1, gpu_layers)
+        need = (
+            memory.host_weights(blocks, has_head=False) + memory.kv_between(0, blocks, ctx, kv_type)
+            + memory.host_compute(ctx, host_blocks=blocks, has_head=False)
+        )
+        if group[0].shares_host:
+            need += self._gpu_bytes(blocks, memory.blocks, True, ctx, kv_type, several=False)
+        return need <= self.host.usable_bytes
 
 
 def longest_context(fits: Callable[[int], bool], shortest: int, longest: int) -> int:

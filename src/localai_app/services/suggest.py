@@ -22,7 +22,10 @@ COMFORTABLE_TPS = 20.0
 """Above this, a variant of higher quality is worth more than further speed."""
 STEADY_POINTS = 3.0
 """A card stays while its model is at most this much worse than the best one, so that cards do not flicker."""
-_POINTS_PER_KLD = 33.0
+_POINTS_PER_KLD = 60.0
+"""Makes a model at 2 or 3 bits give way to a smaller one at 4 of nearly its quality."""
+_TARGET_KLD = 0.03
+"""Q4_K_M or better: the usual target where speed is short."""
 _SLOW_POINTS_PER_HALVING = 25.0
 _READABLE_PARAMETERS = 4e9
 """Weights per token that a processor of unknown speed is trusted with."""
@@ -46,7 +49,7 @@ class _Trade:
 _TRADES = (
     _Trade(SuggestionKind.BEST_ANSWERS, 0.5, 60.0),
     _Trade(SuggestionKind.BALANCED, 6.0, 80.0),
-    _Trade(SuggestionKind.FASTEST, 14.0, 200.0),
+    _Trade(SuggestionKind.FASTEST, 12.0, 100.0),
 )
 
 
@@ -122,16 +125,24 @@ def typical_tps(fit: FitResult, model: CatalogModel) -> float:
 def _chosen(
     candidates: list[_Candidate], trades: Sequence[_Trade], previous: Sequence[Suggestion],
 ) -> list[tuple[_Trade, _Candidate]]:
-    """One model per trade, each another one; later cards are quicker than earlier ones where the catalog allows it."""
-    chosen: list[tuple[_Trade, _Candidate]] = []
+    """One model per trade, each another one: the ends first, then what lies between them in speed.
+
+    So the quickest card takes the best of all quick models; chosen last, it would have to be quicker than the middle one at
+    any price. Where nothing lies in the wanted range of speeds, any model that is left will do.
+    """
+    chosen: dict[SuggestionKind, _Candidate] = {}
+    trades = _fitting(trades, len({one.model.id for one in candidates}))
     left = list(candidates)
-    for trade in _fitting(trades, len(left)):
-        slowest = max((one.tps for _trade, one in chosen), default=0.0)
-        pool = [one for one in left if one.tps > slowest] or left
+    for trade in sorted(trades, key=lambda trade: trade.kind is SuggestionKind.BALANCED):
+        slow, fast = (chosen.get(kind) for kind in (SuggestionKind.BEST_ANSWERS, SuggestionKind.FASTEST))
+        pool = [
+            one for one in left
+            if (slow is None or one.tps > slow.tps) and (fast is None or one.tps < fast.tps)
+        ] or left
         pick = _steady(max(pool, key=lambda one: _order(one, trade)), pool, trade, previous)
-        chosen.append((trade, pick))
+        chosen[trade.kind] = pick
         left = [one for one in left if one.model.id != pick.model.id]
-    return chosen
+    return [(trade, chosen[trade.kind]) for trade in trades]
 
 
 def _fitting(trades: Sequence[_Trade], count: int) -> list[_Trade]:
@@ -158,11 +169,13 @@ def _file_rank(model: CatalogModel, file: CatalogFile, fit: FitResult) -> tuple[
     kld = quantization_kld(file.label)
     loss = GOOD_KLD if kld is None else kld
     tier = 2 if loss <= GOOD_KLD else 1 if loss <= NOTICEABLE_KLD else 0
-    place = {Verdict.GPU: 3, Verdict.GPU_PARTIAL: 2, Verdict.CPU: 1}[fit.verdict]
-    group = 3 * (tier == 2) + 2 * place if tier else place
     tps = typical_tps(fit, model)
+    place = {Verdict.GPU: 3.0, Verdict.GPU_PARTIAL: 2.0 if tps >= READABLE_TPS else 1.4, Verdict.CPU: 1.0}[fit.verdict]
+    group = 3 * (tier == 2) + 2 * place if tier else place
     is_comfortable = tps >= COMFORTABLE_TPS
-    return group, is_comfortable, -loss if is_comfortable else tps, -file.size_bytes
+    if is_comfortable:
+        return group, 1.0, -loss, -file.size_bytes
+    return group, 0.0, float(loss <= _TARGET_KLD), tps, -file.size_bytes
 
 
 def _reason(kind: SuggestionKind, one: _Candidate, quickest_tps: float) -> str:
@@ -176,6 +189,8 @@ def _reason(kind: SuggestionKind, one: _Candidate, quickest_tps: float) -> str:
     }[kind]
     if one.model.is_base:
         lead = "Continues texts and does not chat"
+    elif kind is SuggestionKind.BEST_ANSWERS and not pace:
+        lead = "The best answers that this computer gives"
     elif kind is SuggestionKind.BEST_ANSWERS and one.tps < READABLE_TPS:
         lead = "The best answers that this computer gives, if slowly"
     elif kind is SuggestionKind.FASTEST and one.tps < quickest_tps:
