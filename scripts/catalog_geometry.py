@@ -78,15 +78,16 @@ def _dense_width(facts: Facts) -> int:
 
 def _cache_layers(facts: Facts) -> tuple[CacheLayer, ...]:
     mla, window = facts["mla"], facts["swa"]
+    n_full = int(facts["kv_f16"]["full_attn_layers"])
     if mla:
         latent = CacheLayer(k_elements=mla["kv_lora_rank"] + mla["qk_rope_head_dim"], v_elements=0)
-        return (latent,) * facts["kv_f16"]["full_attn_layers"]
+        return (latent,) * n_full
     heads = facts["n_head_kv"]
     plain = CacheLayer(
         k_elements=heads * facts["head_dim_k"], v_elements=heads * facts["head_dim_v"], sliding=window is not None
     )
     if window is None:
-        return (plain,) * facts["kv_f16"]["full_attn_layers"]
+        return (plain,) * n_full
     full_elements = window["full_n_head_kv"] * window["full_head_dim"]
     full = CacheLayer(k_elements=full_elements, v_elements=full_elements)
     period = int(window["pattern"].split()[0]) + 1

@@ -108,7 +108,7 @@ def _fit(
 
 
 def _features(facts: Facts) -> tuple[float, ...]:
-    mode = (facts["thinking"] or {}).get("mode")
+    mode = str((facts["thinking"] or {}).get("mode"))
     return _size_features(effective_size(facts), {"always": 1.0, "switchable": 0.6}.get(mode, 0.0))
 
 

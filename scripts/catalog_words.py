@@ -27,13 +27,13 @@ _THINKING = {"none": "never", "switchable": "optional", "always": "always"}
 
 def publisher_of(facts: Facts) -> str:
     """Who made the model."""
-    owner = facts["hf_base_repo"].split("/")[0]
+    owner = str(facts["hf_base_repo"]).split("/")[0]
     return PUBLISHERS.get(owner, owner)
 
 
 def thinking_of(facts: Facts) -> str:
     """never, optional or always; where it was not read, optional for a model that is tagged as reasoning."""
-    mode = (facts["thinking"] or {}).get("mode")
+    mode = str((facts["thinking"] or {}).get("mode"))
     return _THINKING.get(mode) or ("optional" if "reasoning" in facts["tags"] else "never")
 
 
