@@ -32,11 +32,12 @@ _STAGES: Mapping[str, frozenset[Stage]] = {
     **{name: frozenset({Stage.API}) for name in ("json", "huge_json", "hash", "no_lfs", "rename")},
     **{name: frozenset({Stage.API, Stage.RESOLVE}) for name in ("lie_size", "commit")},
     **{name: frozenset({Stage.RESOLVE}) for name in ("etag", "changed_etag", "direct")},
+    "expired_cdn": frozenset({Stage.RESOLVE, Stage.BODY}),
     **{
         name: frozenset({Stage.BODY})
         for name in (
             "drop", "corrupt", "stall", "slow", "ignore_range", "gzip", "wrong_content_range", "wrong_total", "wrong_status",
-            "missing_length", "html", "expired_cdn", "refuse_range",
+            "missing_length", "html", "refuse_range",
         )
     },
 }

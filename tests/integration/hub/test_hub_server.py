@@ -8,7 +8,7 @@ import random
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,12 @@ from tests.helpers.hub_server import GOOD_TOKEN, UNGRANTED_TOKEN, HubServer, Rep
 
 MODEL = b"GGUF" + random.Random(1).randbytes(300_000)
 REPO = "tiny/model-GGUF"
+
+
+@pytest.fixture(autouse=True)
+def no_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client would otherwise ask the public Hub which coding agents there are."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY", True)
 
 
 @pytest.fixture
@@ -77,8 +83,9 @@ def test_the_real_client_downloads_large_and_small_files(server: HubServer, tmp_
 
 
 def test_the_real_client_resumes_after_a_drop(
-    server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expect_log: Callable[[str], None]
 ) -> None:
+    expect_log("Error while downloading from")
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 16_384)
     server.fail("/cdn/*", "drop@0.5")
     path = hf_hub_download(REPO, "model-Q4_K_M.gguf", endpoint=server.endpoint, cache_dir=tmp_path, token=False)
