@@ -76,6 +76,8 @@ class MainWindow(QMainWindow):
         self.rail.select(MODELS if exact == FIRST_START else exact)
         if exact == CHAT:
             page.focus_prompt()  # type: ignore[attr-defined]
+        else:
+            page.setFocus()
         return page
 
     def show_start_page(self) -> None:

@@ -26,6 +26,6 @@ def open_target(target: str, window: MainWindow, services: AppServices, messages
 
 
 def _open_reference(target: str, window: MainWindow) -> None:
-    window.page(MODELS)
-    page = window.show_page(MODELS)
-    page.open_reference(target)  # type: ignore[attr-defined]
+    page = window.page(MODELS)
+    window.show_page(MODELS)
+    page.search_field.setText(target)  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QAbstractButton, QFrame, QLabel, QLayout, QPushButton, QSizePolicy, QToolButton, QWidget
 
 from localai_app.gui.icons import icon
@@ -12,10 +13,16 @@ from localai_app.gui.metrics import ICON
 from localai_app.gui.theme import ThemeState
 
 W = TypeVar("W", bound=QWidget)
+HEADLINE_ROLES = frozenset({"title", "heading", "name", "lead"})
 
 
 def set_role(widget: W, role: str) -> W:
     """Give `widget` a role of the style sheet (see `gui.theme`); works at any time. Returns the widget."""
+    if role in HEADLINE_ROLES and hasattr(QFont, "setFeature"):
+        # Figures of equal width belong into tables; in a headline they look torn apart.
+        font = QFont(widget.font())
+        font.setFeature(QFont.Tag("tnum"), 0)
+        widget.setFont(font)
     return set_style_property(widget, "role", role)
 
 

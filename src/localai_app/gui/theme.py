@@ -219,7 +219,8 @@ def style_sheet(palette: Palette, sizes: TypeSizes) -> str:
     values: dict[str, object] = dataclasses.asdict(palette)
     values.update({f"size_{field}": size for field, size in dataclasses.asdict(sizes).items()})
     values.update(radius_small=metrics.RADIUS_SMALL, radius_control=metrics.RADIUS_CONTROL, radius_card=metrics.RADIUS_CARD,
-                  radius_bubble=metrics.RADIUS_BUBBLE, mono=mono_family(), images=folder.as_posix())
+                  radius_bubble=metrics.RADIUS_BUBBLE,
+                  toolbar_height=max(metrics.TOOLBAR_HEIGHT, sizes.body + 42) - 1, mono=mono_family(), images=folder.as_posix())
     return template.substitute(values)
 
 

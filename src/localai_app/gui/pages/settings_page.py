@@ -95,7 +95,7 @@ class SettingsPage(QWidget):
     def _placeholder(self, spec: SettingSpec) -> str:
         if spec.key == "models_folder":
             return str(self._services.paths.default_models)
-        return "" if spec.default else "None"
+        return "" if spec.default else "Not set"
 
     def _on_search_changed(self, text: str) -> None:
         words = text.lower().split()

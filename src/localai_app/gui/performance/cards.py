@@ -15,6 +15,7 @@ from localai_app.gui.performance.report_text import (
     cores_words,
     device_words,
     gpu_memory_words,
+    instruction_set_words,
     useful_instruction_sets,
 )
 from localai_app.gui.styling import label, set_role
@@ -74,10 +75,10 @@ class ProcessorCard(Card):
         row = QHBoxLayout()
         row.setSpacing(SPACE_2)
         for name in useful[:9]:
-            row.addWidget(Badge(name.replace("_", " ").upper()))
+            row.addWidget(Badge(instruction_set_words(name)))
         if len(useful) > 9:
             more = Badge(f"+{len(useful) - 9}")
-            more.setToolTip(", ".join(useful[9:]))
+            more.setToolTip(", ".join(instruction_set_words(name) for name in useful[9:]))
             row.addWidget(more)
         row.addStretch(1)
         self.body.addLayout(row)

@@ -27,6 +27,11 @@ def useful_instruction_sets(cpu: Cpu) -> tuple[str, ...]:
     return tuple(name for name in ENGINE_INSTRUCTION_SETS if name in known)
 
 
+def instruction_set_words(name: str) -> str:
+    """An instruction set as its maker writes it: SSE4.2, AVX512-VNNI."""
+    return name.upper().replace("SSE4_", "SSE4.").replace("_", "-")
+
+
 def bandwidth_words(memory: Memory) -> str:
     """How fast main memory is read, which bounds the speed of answers on the processor."""
     if memory.bandwidth_bytes_per_s is None:

@@ -99,6 +99,8 @@ class NumberEditor(Editor):
             self._box.setSpecialValueText(special)
         self._box.setMinimumWidth(CONTROL_WIDTH)
         self._box.setKeyboardTracking(False)
+        # The style sheet's padding does not reach the line inside a spin box.
+        self._box.lineEdit().setTextMargins(SPACE_2 + 1, 0, 0, 0)
         self._box.valueChanged.connect(self._on_value_changed)
         self._box.refused.connect(lambda text: self.decided.emit(int(text) if text.lstrip("-").isdigit() else float(text)))
         _ignore_wheel_unless_focused(self._box)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from localai_app.gui.icons import icon_pixmap
 from localai_app.gui.metrics import ICON_LARGE, SPACE_2, SPACE_4
@@ -30,7 +30,6 @@ class EmptyState(QWidget):
         self._text = label(text, "muted", wrap=True)
         for line in (self._title, self._text):
             line.setAlignment(Qt.AlignmentFlag.AlignCenter)
-            line.setFixedWidth(TEXT_WIDTH)
         self.button = button(button_text, "primary")
         self.button.setVisible(bool(button_text))
         self.button.clicked.connect(self.button_pressed)
@@ -39,13 +38,27 @@ class EmptyState(QWidget):
         layout.addStretch(2)
         layout.addWidget(self._picture)
         layout.addSpacing(SPACE_2)
-        for line in (self._title, self._text):
-            layout.addWidget(line, alignment=Qt.AlignmentFlag.AlignHCenter)
+        layout.addLayout(self._words())
         layout.addSpacing(SPACE_4)
         layout.addWidget(self.button, alignment=Qt.AlignmentFlag.AlignHCenter)
         layout.addStretch(3)
         theme.changed.connect(self._draw_picture)
         self._draw_picture()
+
+    def _words(self) -> QHBoxLayout:
+        """The texts in a narrow column; stretches keep it in the middle and let it grow as high as the text needs."""
+        column = QWidget()
+        column.setFixedWidth(TEXT_WIDTH)
+        lines = QVBoxLayout(column)
+        lines.setContentsMargins(0, 0, 0, 0)
+        lines.setSpacing(SPACE_2)
+        lines.addWidget(self._title)
+        lines.addWidget(self._text)
+        row = QHBoxLayout()
+        row.addStretch(1)
+        row.addWidget(column)
+        row.addStretch(1)
+        return row
 
     def set_words(self, title: str, text: str, button_text: str = "") -> None:
         """Say something else."""

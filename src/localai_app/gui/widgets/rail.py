@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QLabel, QPushBu
 
 from localai_app.gui.app_icon import brand_pixmap
 from localai_app.gui.icons import icon
-from localai_app.gui.metrics import ICON, RAIL_WIDTH, SPACE_1, SPACE_2, SPACE_3, SPACE_4
+from localai_app.gui.metrics import ICON, RAIL_WIDTH, SPACE_1, SPACE_2, SPACE_3, SPACE_4, TypeSizes
 from localai_app.gui.styling import icon_size, label, set_role
 from localai_app.gui.theme import ThemeState
 
@@ -74,7 +74,6 @@ class Rail(QFrame):
     def _entry_button(self, entry: RailEntry, number: int) -> QPushButton:
         entry_button = set_role(QPushButton("  " + entry.text), "nav")
         entry_button.setIcon(icon(entry.icon_name, self._theme, "muted", ICON, role_on="accent"))
-        entry_button.setIconSize(icon_size(ICON))
         entry_button.setCheckable(True)
         entry_button.setCursor(Qt.CursorShape.PointingHandCursor)
         entry_button.setAccessibleName(entry.text)
@@ -87,5 +86,9 @@ class Rail(QFrame):
         return entry_button
 
     def _on_theme_changed(self) -> None:
-        self.setFixedWidth(max(RAIL_WIDTH, round(RAIL_WIDTH * self._theme.sizes.body / 14)))
-        self._brand_picture.setPixmap(brand_pixmap(20, self.devicePixelRatioF()))
+        growth = max(1.0, self._theme.sizes.body / TypeSizes().body)
+        # Half as fast as the text, so that large text leaves room for the page; every entry still fits at 200 %.
+        self.setFixedWidth(round(RAIL_WIDTH * (1 + (growth - 1) / 2)))
+        self._brand_picture.setPixmap(brand_pixmap(round(20 * growth), self.devicePixelRatioF()))
+        for entry_button in self._buttons.values():
+            entry_button.setIconSize(icon_size(round(ICON * growth)))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QWidget
 
 from localai_app.engine.protocol import Loaded
 from localai_app.gui.metrics import SPACE_5, SPACE_6, STATUS_HEIGHT
@@ -41,13 +42,20 @@ class StatusLine(QFrame):
     def show_engine(self, state: EngineState) -> None:
         """Show the engine's state."""
         self._model.setText(model_words(state))
-        self._set(self._place, place_words(state.loaded) if state.loaded is not None else "")
-        self._set(self._context, context_words(state))
-        self._set(self._speed, format_speed(state.tps) if state.tps else "")
+        self._place.setText(place_words(state.loaded) if state.loaded is not None else "")
+        self._context.setText(context_words(state))
+        self._speed.setText(format_speed(state.tps) if state.tps else "")
+        self._fit()
 
     def show_downloads(self, downloads: Sequence[DownloadView]) -> None:
         """Show whether downloads use the network."""
         self._network.setText(network_words(downloads))
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave out what does not fit."""
+        super().resizeEvent(event)
+        self._fit()
 
     @property
     def words(self) -> str:
@@ -55,12 +63,16 @@ class StatusLine(QFrame):
         parts = (self._model, self._place, self._context, self._speed, self._network)
         return " | ".join(part.text() for part in parts if part.text())
 
-    @staticmethod
-    def _set(part: QLabel, text: str) -> None:
-        part.setText(text)
-        part.setVisible(bool(text))
+    def _fit(self) -> None:
+        """Show every part that says something; in a narrow window where it runs goes first, then the speed."""
+        parts = (self._context, self._network, self._speed, self._place)
+        room = self.width() - 2 * SPACE_6 - min(self._model.sizeHint().width(), self.width() // 3)
+        for part in parts:
+            room -= part.sizeHint().width() + SPACE_5
+            part.setVisible(bool(part.text()) and (room >= 0 or part is self._network))
 
     def _on_theme_changed(self) -> None:
+        self._fit()
         self.setFixedHeight(max(STATUS_HEIGHT, round(STATUS_HEIGHT * self._theme.sizes.caption / 12)))
 
 

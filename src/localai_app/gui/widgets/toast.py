@@ -137,7 +137,9 @@ class ToastArea(QObject):
     def _place(self) -> None:
         bottom = self._host.height() - STATUS_HEIGHT - SPACE_4
         for toast in reversed(self._toasts):
-            toast.resize(TOAST_WIDTH, max(toast.heightForWidth(TOAST_WIDTH), toast.sizeHint().height()))
+            toast.ensurePolished()
+            height = toast.heightForWidth(TOAST_WIDTH)
+            toast.resize(TOAST_WIDTH, height if height > 0 else toast.sizeHint().height())
             toast.move(self._host.width() - TOAST_WIDTH - SPACE_6, bottom - toast.height())
             toast.raise_()
             bottom -= toast.height() + SPACE_2

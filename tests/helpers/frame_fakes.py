@@ -1,0 +1,112 @@
+"""Small stand-ins for the services, for tests of one widget; the event bus and the settings are the real ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from localai_app.engine.protocol import Loaded
+from localai_app.errors import AppError
+from localai_app.hardware.report import Cpu, EngineDevice, Gpu, HardwareReport, Memory, MemoryHolder, ProbeNote, Vendor
+from localai_app.paths import AppPaths, app_paths
+from localai_app.services.events import EventBus
+from localai_app.services.settings_service import SettingsService
+from localai_app.services.views import DownloadView, EngineState, EngineStatus, InstalledModel
+from localai_app.settings.file import SettingsFile
+from localai_app.store.records import Conversation
+
+GIB = 1024**3
+REPORT = HardwareReport(
+    system="linux",
+    cpu=Cpu(model="Test CPU 9000", architecture="x86_64", physical_cores=8, logical_cores=16,
+            instruction_sets=("avx2", "avx512f", "f16c", "mmx", "sse4_2")),
+    memory=Memory(total_bytes=32 * GIB, available_bytes=20 * GIB, bandwidth_bytes_per_s=61.3e9),
+    gpus=(Gpu(index=0, name="NVIDIA GeForce RTX 4070", vendor=Vendor.NVIDIA, total_bytes=12 * GIB, free_bytes=5 * GIB,
+              used_by_others_bytes=2 * GIB, driver="560.35", holders=(MemoryHolder(pid=7, name="game", held_bytes=2 * GIB),)),),
+    engine_devices=(EngineDevice(name="CUDA0", description="RTX 4070", kind="gpu", total_bytes=12 * GIB, free_bytes=5 * GIB),),
+    notes=(ProbeNote(probe="sysfs", message="The second GPU tells nothing.", remedy="Update its driver."),),
+)
+LOADED = Loaded(id=1, description="d", ctx=16_384, ctx_train=40_960, n_layer=33, gpu_layers=33, threads=8, model_bytes=1,
+                load_s=1.0, has_chat_template=True)
+
+
+@dataclass
+class FakeHardware:
+    report: HardwareReport | None = None
+
+
+@dataclass
+class FakeLibrary:
+    installed: tuple[InstalledModel, ...] = ()
+    linked: list[Path] = field(default_factory=list)
+
+    def models(self) -> tuple[InstalledModel, ...]:
+        return self.installed
+
+    def link(self, path: Path) -> InstalledModel:
+        self.linked.append(path)
+        return installed_model(str(path))
+
+
+@dataclass
+class FakeEngine:
+    state: EngineState = field(default_factory=lambda: EngineState(EngineStatus.NONE))
+    loads: list[str] = field(default_factory=list)
+    reloads: int = 0
+
+    def load(self, model_key: str) -> None:
+        self.loads.append(model_key)
+
+    def unload(self) -> None:
+        self.loads.append("")
+
+    def reload(self) -> None:
+        self.reloads += 1
+
+
+@dataclass
+class FakeDownloads:
+    views: tuple[DownloadView, ...] = ()
+
+    def downloads(self) -> tuple[DownloadView, ...]:
+        return self.views
+
+
+@dataclass
+class FakeChat:
+    known: tuple[Conversation, ...] = ()
+
+    def conversations(self, query: str = "") -> tuple[Conversation, ...]:
+        return tuple(chat for chat in self.known if query in chat.title)
+
+
+@dataclass
+class FakeStore:
+    notice: AppError | None = None
+
+
+@dataclass
+class FakeServices:
+    """As much of AppServices as the frame uses."""
+
+    paths: AppPaths
+    events: EventBus
+    settings: SettingsService
+    hardware: FakeHardware = field(default_factory=FakeHardware)
+    library: FakeLibrary = field(default_factory=FakeLibrary)
+    engine: FakeEngine = field(default_factory=FakeEngine)
+    downloads: FakeDownloads = field(default_factory=FakeDownloads)
+    chat: FakeChat = field(default_factory=FakeChat)
+    store: FakeStore = field(default_factory=FakeStore)
+
+
+def frame_services(folder: Path) -> FakeServices:
+    """Services with nothing in them, with their files under `folder`."""
+    paths, events = app_paths(folder), EventBus()
+    return FakeServices(paths, events, SettingsService(SettingsFile(paths.settings_file), events, paths))
+
+
+def installed_model(key: str, label: str = "Q4_K_M") -> InstalledModel:
+    """A model on disk."""
+    return InstalledModel(key=key, name=key.rpartition("/")[2], label=label, repo_id="", paths=(Path(key),), size_bytes=GIB,
+                          source="Local AI")
