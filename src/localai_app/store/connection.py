@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -24,7 +25,8 @@ REASONS = {
 }
 """Primary result codes of SQLite in words."""
 
-Row = sqlite3.Row
+DISK_FULL_NUMBERS = (errno.ENOSPC, errno.EDQUOT) if hasattr(errno, "EDQUOT") else (errno.ENOSPC,)
+
 Value = str | bytes | int | float | None
 
 
@@ -97,3 +99,6 @@ def errors_in_words(path: Path) -> Iterator[None]:
         if code in REASONS:
             raise AppError(STORE_UNAVAILABLE, detail=str(error), folder=path.parent, reason=REASONS[code]) from error
         raise
+    except OSError as error:
+        reason = REASONS[sqlite3.SQLITE_FULL] if error.errno in DISK_FULL_NUMBERS else (error.strerror or str(error)).lower()
+        raise AppError(STORE_UNAVAILABLE, detail=str(error), folder=path.parent, reason=reason) from error

@@ -6,16 +6,17 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from localai_app.errors import STORE_DAMAGED, STORE_UNAVAILABLE, AppError
+from localai_app.errors import STORE_DAMAGED, AppError
 from localai_app.store.connection import DAMAGED, StoreConnection, errors_in_words, primary_code
 from localai_app.store.conversations import ConversationStore
 from localai_app.store.downloads import DownloadStore
 from localai_app.store.library import LibraryStore
 from localai_app.store.migrations import MIGRATIONS, Migration, migrate, refuse_newer
-from localai_app.store.recovery import find_damage, move_aside, salvage
+from localai_app.store.recovery import find_damage, is_torso, move_aside, remove_database, salvage
 from localai_app.store.text import FOLDED_CONTAINS, folded_contains
 
 log = logging.getLogger(__name__)
@@ -47,9 +48,13 @@ def open_store(
     AppError STORE_NEWER: written by a newer version, left as it is. STORE_BUSY: another program held it
     for `busy_timeout_s`. STORE_UNAVAILABLE: folder missing and not to be made, no space, no permission.
     """
-    _make_folder(path)
     with errors_in_words(path):
-        connection, notice = _open_sound(path, busy_timeout_s, clock, migrations)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            connection, notice = _open(path, busy_timeout_s, migrations), None
+        except _DamagedError as damage:
+            notice = _recover(path, str(damage), clock, migrations)
+            connection = _open(path, busy_timeout_s, migrations)
     store = Store(StoreConnection(connection, path), notice, clock)
     try:
         store.conversations.interrupt_streaming()
@@ -60,39 +65,29 @@ def open_store(
     return store
 
 
-def _make_folder(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AppError(
-            STORE_UNAVAILABLE, detail=str(error), folder=path.parent, reason="the folder cannot be made") from error
+def _recover(path: Path, damage: str, clock: Clock, migrations: Sequence[Migration]) -> AppError:
+    """Put a new file with all readable rows in the place of a damaged one, which is kept; returns what to tell the user.
 
-
-def _open_sound(
-    path: Path, busy_timeout_s: float, clock: Clock, migrations: Sequence[Migration],
-) -> tuple[sqlite3.Connection, AppError | None]:
+    The damaged file stays in its place until the new one is complete, so that a failure here can be repeated.
+    """
+    fresh = path.with_name(f"{path.stem}.recovered{path.suffix}")
+    remove_database(fresh)
     try:
-        return _open(path, busy_timeout_s, migrations), None
-    except _DamagedError as damage:
-        stamp = datetime.fromtimestamp(clock(), UTC).strftime("%Y%m%d-%H%M%S")
-        backup = move_aside(path, stamp)
-        log.warning("the store is damaged (%s); kept as %s", damage, backup.name)
-        connection = _open(path, busy_timeout_s, migrations)
-        try:
-            recovered = salvage(backup, connection)
-        except OSError as error:
-            connection.close()
-            raise AppError(
-                STORE_UNAVAILABLE, detail=str(error), folder=path.parent, reason="its recovery failed") from error
-        except BaseException:
-            connection.close()
-            raise
-        log.warning("%s", recovered.words)
-        return connection, AppError(STORE_DAMAGED, detail=f"{damage}; {recovered.words}", backup=backup.name)
+        with closing(_open(fresh, 0.0, migrations)) as connection:
+            recovered = salvage(path, connection)
+        backup = move_aside(path, datetime.fromtimestamp(clock(), UTC).strftime("%Y%m%d-%H%M%S"))
+        fresh.replace(path)
+    except BaseException:
+        remove_database(fresh)
+        raise
+    log.warning("the store was damaged (%s); %s; kept as %s", damage, recovered.words, backup.name)
+    return AppError(STORE_DAMAGED, detail=f"{damage}; {recovered.words}", backup=backup.name)
 
 
 def _open(path: Path, busy_timeout_s: float, migrations: Sequence[Migration]) -> sqlite3.Connection:
     """A checked connection at today's schema; `_DamagedError` where the file cannot be trusted."""
+    if is_torso(path):
+        raise _DamagedError("the file ends in its first page")
     connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
     try:
         connection.row_factory = sqlite3.Row

@@ -18,6 +18,8 @@ TABLES = ("conversations", "messages", "downloads", "linked_models", "model_uses
 PAGE_BYTES = 4096
 """SQLite's default, which the store uses."""
 HEADER_BYTES = 100
+PAGE_COUNT_OFFSET = 28
+MIN_PAGE_BYTES = 512
 MAGIC = b"SQLite format 3\0"
 TABLE_PAGE_KINDS = (0x05, 0x0D)
 """First byte of a page of a table's tree: inner page, leaf."""
@@ -39,6 +41,11 @@ class Salvage:
         return "recovered: " + ", ".join(f"{count} {table.replace('_', ' ')}" for table, count in self.rows.items())
 
 
+def is_torso(path: Path) -> bool:
+    """Whether a file ends before a first page could: SQLite would take it for an empty one and write over it."""
+    return path.is_file() and 0 < path.stat().st_size < MIN_PAGE_BYTES
+
+
 def find_damage(connection: sqlite3.Connection) -> str:
     """What SQLite's quick check complains about; empty for a sound file."""
     problems = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)")]
@@ -57,6 +64,12 @@ def move_aside(path: Path, stamp: str) -> Path:
         if side.exists():
             side.replace(f"{backup}{suffix}")
     return backup
+
+
+def remove_database(path: Path) -> None:
+    """Remove a file of ours with what belongs to it, as far as it is there."""
+    for suffix in SIDE_SUFFIXES:
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
 
 
 def salvage(damaged: Path, target: sqlite3.Connection) -> Salvage:
@@ -134,9 +147,16 @@ def _rows_between(source: sqlite3.Connection, select: str, low: int, high: int) 
         low, start, step = reached, reached + 1, 1
 
 
-def _until_damage(source: sqlite3.Connection, sql: str, parameters: Sequence[int]) -> Iterator[tuple[int, ...]]:
+def _until_damage(source: sqlite3.Connection, sql: str, parameters: tuple[int, int]) -> Iterator[tuple[int, ...]]:
+    """Rows until SQLite refuses to go on, or until their ids are out of order or bounds, which no sound page holds."""
+    low, high = parameters
+    is_descending = sql.endswith("DESC")
     try:
-        yield from source.execute(sql, parameters)
+        for row in source.execute(sql, parameters):
+            if not low < row[0] < high:
+                return
+            low, high = (low, row[0]) if is_descending else (row[0], high)
+            yield row
     except sqlite3.Error:
         return
 
@@ -154,23 +174,24 @@ def _adopt_orphans(target: sqlite3.Connection) -> None:
 
 
 def _mend_header(copy: Path) -> None:
-    """Write a sound header where only the first 100 bytes are damaged and the schema's page behind them is not.
+    """Make a header sound that hides sound pages: damaged itself, or with more pages than a file that was cut off.
 
     Layout: SQLite's file format documentation, section 1.3; every field that counts has a known value in our files.
     """
-    size = copy.stat().st_size
-    if size < PAGE_BYTES:
-        return
+    pages = -(-copy.stat().st_size // PAGE_BYTES)
     with copy.open("r+b") as file:
         header = file.read(HEADER_BYTES)
-        if file.read(1)[0] not in TABLE_PAGE_KINDS or _is_plausible(header):
+        schema_page_kind = file.read(1)
+        if not schema_page_kind or schema_page_kind[0] not in TABLE_PAGE_KINDS:
             return
-        pages = size // PAGE_BYTES
-        fields = struct.pack(
-            ">16sH6B4I", MAGIC, PAGE_BYTES, 2, 2, 0, 64, 32, 32, 1, pages, 0, 0) + struct.pack(
-            ">8I20x2I", 1, 4, 0, 0, 1, 0, 0, 0, 1, sqlite3.sqlite_version_info[0] * 1000000)
+        file.truncate(pages * PAGE_BYTES)
+        if _is_plausible(header):
+            file.seek(PAGE_COUNT_OFFSET)
+            file.write(struct.pack(">I", pages))
+            return
         file.seek(0)
-        file.write(fields)
+        file.write(struct.pack(">16sH6B4I", MAGIC, PAGE_BYTES, 2, 2, 0, 64, 32, 32, 1, pages, 0, 0))
+        file.write(struct.pack(">8I20x2I", 1, 4, 0, 0, 1, 0, 0, 0, 1, sqlite3.sqlite_version_info[0] * 1_000_000))
 
 
 def _is_plausible(header: bytes) -> bool:
