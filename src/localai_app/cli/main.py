@@ -9,7 +9,6 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import click
 import typer
 
 from localai_app import __version__, errors
@@ -32,7 +31,7 @@ UNEXPECTED = errors.ErrorSpec(
     "unexpected", "Local AI met an error that it did not expect.", "See the log file {log_file} for the details.")
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="Local AI: run language models on your own computer. Without a command the window opens.",
     epilog="Everywhere: --json prints one JSON document; --data-dir DIR keeps all files of the program in DIR; "
            "--catalog FILE uses another catalog of models; --verbose writes more into the log.")
@@ -46,7 +45,7 @@ def run_command(arguments: Sequence[str]) -> int:
     output = Output(is_json="--json" in arguments)
     try:
         launch, rest = _take_global_options(list(arguments))
-    except click.UsageError as error:
+    except typer.TyperException as error:
         return _report_usage(output, error)
     if rest == ["--version"]:
         print(f"localai-app {__version__}")
@@ -55,9 +54,9 @@ def run_command(arguments: Sequence[str]) -> int:
     setup_logging(paths, verbose=launch.verbose)
     try:
         return _run(rest, Session(launch, output))
-    except click.UsageError as error:
+    except typer.TyperException as error:
         return _report_usage(output, error)
-    except (click.exceptions.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         output.say("Stopped.")
         return EXIT_INTERRUPTED
     except AppError as error:
@@ -94,8 +93,8 @@ def _take_global_options(arguments: list[str]) -> tuple[LaunchOptions, list[str]
         if name in ("--data-dir", "--catalog"):
             if not equals:
                 index += 1
-                if index == len(arguments):
-                    raise click.UsageError(f"Option '{name}' requires an argument.")
+                if index == len(arguments) or arguments[index].startswith("--"):
+                    raise typer.BadParameter("a file or folder has to follow", param_hint=name)
                 value = arguments[index]
             values[name] = Path(value)
         elif argument == "--verbose":
@@ -108,14 +107,10 @@ def _take_global_options(arguments: list[str]) -> tuple[LaunchOptions, list[str]
     return LaunchOptions(data_dir=values.get("--data-dir"), catalog=values.get("--catalog"), verbose=verbose), rest
 
 
-def _report_usage(output: Output, error: click.UsageError) -> int:
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        output.say(error.format_message())
-        return EXIT_USAGE
+def _report_usage(output: Output, error: typer.TyperException) -> int:
     message = error.format_message()
-    action = "See `localai-app --help`."
-    if error.ctx is not None:
-        action = f"See `{error.ctx.command_path} --help`."
+    context = getattr(error, "ctx", None)
+    action = f"See `{context.command_path if context is not None else 'localai-app'} --help`."
     if output.is_json:
         output.document({"error": {"code": "usage", "message": message, "action": action}})
     else:

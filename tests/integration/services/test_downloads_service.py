@@ -114,7 +114,9 @@ def test_a_damaged_transfer_fails_in_words_and_resume_tries_again(tmp_path: Path
     ("tester/absent-GGUF", None, "repo_unknown"),
     (REPO, "Q2_K", "variant_unknown"),
 ])
-def test_what_is_not_there_is_named(tmp_path: Path, hub: HubServer, expect_log, repo_id: str, label: str | None, code: str) -> None:
+def test_what_is_not_there_is_named(
+    tmp_path: Path, hub: HubServer, expect_log, repo_id: str, label: str | None, code: str,
+) -> None:
     expect_log("download of .* failed")
     with open_services(tmp_path / "data") as services:
         download_id = services.downloads.start(repo_id, label)
