@@ -121,3 +121,28 @@ def test_a_line_of_megabytes_is_cut_on_screen() -> None:
     assert isinstance(part, TextPart)
     assert len(part.html) < 25_000
     assert "4,980,000 more characters" in part.html
+
+
+def test_a_long_table_is_finished_in_pieces_whichever_way_it_comes() -> None:
+    rows = "".join(f"| {number} | text {number} |\n" for number in range(100))
+    source = f"Before\n\n| a | b |\n|:--|--:|\n{rows}\nAfter\n"
+    parts = streamed(list(source))
+    assert parts == streamed([source]) == streamed(cut(source, [37] * 60))
+    tables = [part.html for part in parts if isinstance(part, TextPart) and "<table" in part.html]
+    assert [html.count("<tr>") for html in tables] == [40, 40, 21]
+    assert [html.count("<th") for html in tables] == [2, 0, 0]
+    assert sum(html.count(f">text {number}<") for number in range(100) for html in tables) == 100
+    assert parts[-1] == TextPart("<p>After</p>")
+
+
+def test_a_long_table_shows_its_last_rows_while_it_streams() -> None:
+    stream = MarkdownStream()
+    stream.feed("| a | b |\n|---|---|\n" + "| x | y |\n" * 45)
+    finished = stream.advance()
+    assert len(finished) == 1
+    stream.feed("| last ")
+    stream.advance()
+    (tail,) = stream.tail()
+    assert isinstance(tail, TextPart)
+    assert "last" in tail.html
+    assert "<th" not in tail.html

@@ -50,7 +50,6 @@ class AnswerFooter(QWidget):
         row.addStretch()
         row.addWidget(self._copy)
         row.addWidget(self._again)
-        row.setContentsMargins(0, 0, -metrics.SPACE_2, 0)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     @property

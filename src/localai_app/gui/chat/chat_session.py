@@ -110,6 +110,12 @@ class ChatSession(QObject):
         view = self._view.transcript.last_view
         return view is not None and (not isinstance(view, AnswerView) or view.is_interrupted)
 
+    def tells(self, error: AppError | None) -> bool:
+        """Whether the transcript ends with an answer that says this error itself, with its button."""
+        view = self._view.transcript.last_view
+        return error is not None and isinstance(view, AnswerView) and view.is_interrupted and (
+            view.message.error.startswith(error.message))
+
     def on_message_added(self, event: MessageAdded) -> None:
         """A question or the beginning of an answer."""
         self._live.begin(event.message)

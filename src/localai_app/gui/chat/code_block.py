@@ -36,14 +36,15 @@ class CodeBlock(QFrame):
         self._copied_timer.timeout.connect(self._show_copy)
         self._view = CodeView(theme, self)
         self._highlighter = CodeHighlighter(self._view.document(), theme)
-        head = QHBoxLayout()
+        self._head = QWidget()
+        head = QHBoxLayout(self._head)
         set_spacing(head, metrics.SPACE_2, (14, 2, 6, 2))
         head.addWidget(self._language_label)
         head.addStretch()
         head.addWidget(self._copy)
         column = QVBoxLayout(self)
         set_spacing(column, 0, (1, 1, 1, 1))
-        column.addLayout(head)
+        column.addWidget(self._head)
         column.addWidget(divider())
         column.addWidget(self._view)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -73,6 +74,10 @@ class CodeBlock(QFrame):
         self._code = code
         if is_finished and language:
             self._lexers.find(language, self, self._highlighter.start)
+
+    def sizeHint(self) -> QSize:
+        """As high as its header and its code."""
+        return QSize(200, self._head.sizeHint().height() + 1 + self._view.minimumHeight() + 2)
 
     def copy_code(self) -> None:
         """Put just this block on the clipboard."""
@@ -105,21 +110,26 @@ class CodeView(QTextEdit):
         self.setAccessibleName("Code")
         self.document().setDocumentMargin(12)
         self.document().documentLayout().documentSizeChanged.connect(self._fit_height)
-        self._keep_cursor()
         self._on_theme_changed()
         theme.changed.connect(self._on_theme_changed)
 
     def append(self, text: str) -> None:
         """Add text at the end, whatever the cursor of the user does."""
-        if text:
-            cursor = QTextCursor(self.document())
-            cursor.movePosition(QTextCursor.MoveOperation.End)
-            cursor.insertText(self._shortened(text))
+        if not text:
+            return
+        before = self.textCursor()
+        anchor, position, scrolled = before.anchor(), before.position(), self.horizontalScrollBar().value()
+        cursor = QTextCursor(self.document())
+        cursor.movePosition(QTextCursor.MoveOperation.End)
+        cursor.insertText(self._shortened(text))
+        before.setPosition(anchor)
+        before.setPosition(position, QTextCursor.MoveMode.KeepAnchor)
+        self.setTextCursor(before)
+        self.horizontalScrollBar().setValue(scrolled)
 
     def replace(self, text: str) -> None:
         """Show another text."""
         self.clear()
-        self._keep_cursor()
         self._line_length = 0
         QTextCursor(self.document()).setBlockFormat(self._line_format())
         self.append(text)
@@ -143,12 +153,6 @@ class CodeView(QTextEdit):
     def minimumSizeHint(self) -> QSize:
         """Any width: it scrolls."""
         return QSize(40, 0)
-
-    def _keep_cursor(self) -> None:
-        """The cursor stays at the start, so that text added at the end does not scroll the view sideways."""
-        cursor = self.textCursor()
-        cursor.setKeepPositionOnInsert(True)
-        self.setTextCursor(cursor)
 
     def _shortened(self, text: str) -> str:
         """`text` with the ends of endless lines left out."""

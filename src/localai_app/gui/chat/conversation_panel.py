@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, Qt, QTimer, Signal
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QLineEdit, QListView, QMenu, QVBoxLayout, QWidget
 
@@ -36,12 +36,12 @@ class ConversationPanel(QWidget):
         self.setFixedWidth(metrics.SIDEBAR_WIDTH)
         self.new_button = button("New chat")
         set_icon(self.new_button, "plus", theme, "text", metrics.ICON_SMALL)
+        self.new_button.setIconSize(QSize(metrics.SPACE_5, metrics.ICON_SMALL))
         self.new_button.clicked.connect(self.new_chat_requested)
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search chats")
         self.search.setAccessibleName("Search chats")
         self.search.setClearButtonEnabled(True)
-        self.search.addAction(icon("search", theme, "faint", metrics.ICON_SMALL), QLineEdit.ActionPosition.LeadingPosition)
         self._search_timer = QTimer(self, singleShot=True, interval=SEARCH_DELAY_MS)
         self._search_timer.timeout.connect(lambda: self.query_changed.emit(self.query))
         self.search.textChanged.connect(lambda _text: self._search_timer.start())

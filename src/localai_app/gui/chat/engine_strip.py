@@ -65,8 +65,8 @@ class EngineStrip(QWidget):
         """Whether the note about base models is there."""
         return self._base.isVisibleTo(self)
 
-    def show_state(self, state: EngineState, model_name: str) -> None:
-        """Follow the engine."""
+    def show_state(self, state: EngineState, model_name: str, *, is_error_told: bool = False) -> None:
+        """Follow the engine. `is_error_told`: the transcript says already what went wrong."""
         is_loading = state.status is EngineStatus.LOADING
         self._loading.setVisible(is_loading)
         if is_loading:
@@ -75,9 +75,10 @@ class EngineStrip(QWidget):
             self._bar.setRange(0, 100 if percent else 0)
             self._bar.setValue(percent)
         self._base.setVisible(state.loaded is not None and not state.loaded.has_chat_template)
-        if state.status is EngineStatus.FAILED and state.error is not None:
+        has_failed = state.status is EngineStatus.FAILED and state.error is not None
+        if has_failed and not is_error_told and state.error is not None:
             self.show_error(state.error)
-        elif state.status in (EngineStatus.LOADING, EngineStatus.READY, EngineStatus.ANSWERING):
+        elif is_error_told or state.status in (EngineStatus.LOADING, EngineStatus.READY, EngineStatus.ANSWERING):
             self._banner.clear()
 
     def show_error(self, error: AppError) -> None:

@@ -146,12 +146,26 @@ def _nested_list_html(node: SyntaxTreeNode) -> str:
     return f'<ol start="{list_start(node)}">{items}</ol>' if node.type == "ordered_list" else f"<ul>{items}</ul>"
 
 
+def table_rows(node: SyntaxTreeNode) -> list[SyntaxTreeNode]:
+    """All rows of a table, the header first."""
+    return [row for section in node.children for row in section.children]
+
+
+def table_part(rows: Sequence[SyntaxTreeNode]) -> TextPart:
+    """Some rows of a long table, in columns of equal width so that they stand below the rows of other parts."""
+    share = round(100 / max(1, len(rows[0].children))) if rows else 100
+    return TextPart(_rows_html(rows, f' width="{share}%"'))
+
+
 def _table_html(node: SyntaxTreeNode) -> str:
-    rows = [row for section in node.children for row in section.children]
+    return _rows_html(table_rows(node), "")
+
+
+def _rows_html(rows: Sequence[SyntaxTreeNode], width: str) -> str:
     lines = []
     for row in rows:
         cells = "".join(
-            f'<{cell.tag} align="{_alignment(cell)}">{_inline_of(cell)}</{cell.tag}>' for cell in row.children)
+            f'<{cell.tag} align="{_alignment(cell)}"{width}>{_inline_of(cell)}</{cell.tag}>' for cell in row.children)
         lines.append(f"<tr>{cells}</tr>")
     return f'<table class="data" width="100%" cellspacing="0">{"".join(lines)}</table>'
 

@@ -12,13 +12,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from localai_app.gui.chat.markdown_html import CodePart, Part, list_start, markdown_parser, parts_of
+from localai_app.gui.chat.markdown_html import CodePart, Part, list_start, markdown_parser, parts_of, table_part, table_rows
 from localai_app.gui.chat.plain_text import harmless
 
 if TYPE_CHECKING:
     from markdown_it.tree import SyntaxTreeNode
 
 _FENCE = re.compile(r"(?P<marks>`{3,}|~{3,})(?P<info>[^\n]*)\n")
+ROWS_AT_ONCE = 40
+"""Rows of a table that are finished together; laying out more at once would be felt."""
 _LONE_FENCE = re.compile(r" {0,3}[`~]+[ \t]*")
 _LONE_MARKERS = re.compile(r"[ \t]*(?:[-=*+_~`#>|]+|\d{1,9}[.)]?)[ \t]*")
 
@@ -30,6 +32,8 @@ class _Block:
     node: SyntaxTreeNode
     start_line: int
     number: int = 1
+    rows: tuple[SyntaxTreeNode, ...] = ()
+    """Of a long table, which is finished piece by piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,13 @@ class _ListPosition:
 
     markup: str
     next_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class _TablePosition:
+    """Where parsing goes on inside a long table: its header is put in front of the rows again."""
+
+    header: str
 
 
 @dataclass(slots=True)
@@ -57,6 +68,7 @@ class MarkdownStream:
         """Source from the start of the last open block on."""
         self._fence: _OpenFence | None = None
         self._list: _ListPosition | None = None
+        self._table: _TablePosition | None = None
         self._has_new_line = False
 
     def feed(self, text: str) -> None:
@@ -95,11 +107,13 @@ class MarkdownStream:
         for index in range(count):
             finished.extend(_parts(blocks, index, lines))
         if is_final:
-            self._pending, self._list = "", None
+            self._pending, self._list, self._table = "", None, None
             return False
         if count > 0:
             self._list = _position_in_list(blocks, count)
-            self._pending = "".join(lines[blocks[count].start_line :]) + self._pending[end:]
+            self._table = _position_in_table(blocks, count, lines)
+            header = self._table.header if self._table is not None else ""
+            self._pending = header + "".join(lines[blocks[count].start_line :]) + self._pending[end:]
         return self._open_fence()
 
     def _blocks(self, source: str) -> tuple[list[_Block], list[str]]:
@@ -113,6 +127,8 @@ class MarkdownStream:
                 if not blocks and self._list is not None and self._list.markup == _markup(node):
                     first = self._list.next_number
                 blocks.extend(_Block(item, _first_line(item), first + index) for index, item in enumerate(node.children))
+            elif node.type == "table":
+                blocks.extend(_table_blocks(node, is_continued=not blocks and self._table is not None))
             else:
                 blocks.append(_Block(node, _first_line(node)))
         return blocks, _lines(source)
@@ -159,9 +175,32 @@ class MarkdownStream:
 
 def _parts(blocks: list[_Block], index: int, lines: list[str]) -> list[Part]:
     block = blocks[index]
+    if block.rows:
+        return [table_part(block.rows)]
     end = blocks[index + 1].start_line if index + 1 < len(blocks) else len(lines)
     length = sum(len(line) for line in lines[block.start_line : end])
     return parts_of(block.node, source_length=length, number=block.number)
+
+
+def _table_blocks(node: SyntaxTreeNode, *, is_continued: bool) -> list[_Block]:
+    """A table as one block, or a long one in blocks of rows; a continued one without its header."""
+    rows = table_rows(node)
+    if is_continued:
+        rows = rows[1:]
+    elif len(rows) <= ROWS_AT_ONCE:
+        return [_Block(node, _first_line(node))]
+    chunks = [tuple(rows[start : start + ROWS_AT_ONCE]) for start in range(0, len(rows), ROWS_AT_ONCE)]
+    return [
+        _Block(node, _first_line(node) if number == 0 else _first_line(chunk[0]), rows=chunk) for number, chunk in enumerate(chunks)]
+
+
+def _position_in_table(blocks: list[_Block], index: int, lines: list[str]) -> _TablePosition | None:
+    """Where block `index` stands if it goes on with the table of the block before it."""
+    block = blocks[index]
+    if not block.rows or blocks[index - 1].node is not block.node:
+        return None
+    first = _first_line(block.node)
+    return _TablePosition("".join(lines[first : first + 2]))
 
 
 def _position_in_list(blocks: list[_Block], index: int) -> _ListPosition | None:

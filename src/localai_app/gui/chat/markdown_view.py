@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
-from PySide6.QtCore import QTimer, QUrl, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QSize, QTimer, QUrl, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from localai_app.gui.chat.code_block import CodeBlock
 from localai_app.gui.chat.lexer_finder import LexerFinder
@@ -14,7 +15,6 @@ from localai_app.gui.chat.markdown_stream import MarkdownStream
 from localai_app.gui.chat.rich_text import LIST_INDENT, RichTextView
 from localai_app.gui.chat.segments import extended
 from localai_app.gui.metrics import SPACE_3
-from localai_app.gui.styling import set_spacing
 from localai_app.gui.theme import ThemeState
 
 FLUSH_INTERVAL_MS = 33
@@ -39,8 +39,7 @@ class MarkdownView(QWidget):
         self._widgets: list[SegmentWidget] = []
         self._timer = QTimer(self, singleShot=True, interval=FLUSH_INTERVAL_MS)
         self._timer.timeout.connect(self.flush)
-        self._column = QVBoxLayout(self)
-        set_spacing(self._column, SPACE_3)
+        self._indents: dict[SegmentWidget, int] = {}
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
     @property
@@ -84,6 +83,21 @@ class MarkdownView(QWidget):
         self._timer.stop()
         self._advance(is_final=True)
 
+    def sizeHint(self) -> QSize:
+        """As wide as it may be."""
+        return QSize(200, self.minimumHeight())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """A new width makes new heights."""
+        super().resizeEvent(event)
+        self._arrange()
+
+    def event(self, event: QEvent) -> bool:
+        """A widget inside has another height."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self._arrange()
+        return bool(super().event(event))
+
     def _advance(self, *, is_final: bool) -> None:
         n_settled = max(0, len(self._segments) - 1)
         self._segments = extended(self._segments, self._stream.advance(is_final=is_final))
@@ -92,53 +106,47 @@ class MarkdownView(QWidget):
         for index in range(n_settled, len(shown)):
             self._show(index, shown[index], is_finished=index < len(self._segments))
         while len(self._widgets) > len(shown):
-            self._remove(self._widgets.pop())
+            widget = self._widgets.pop()
+            self._indents.pop(widget)
+            _discard(widget)
+        self._arrange()
 
     def _show(self, index: int, part: Part, *, is_finished: bool) -> None:
         widget = self._widgets[index] if index < len(self._widgets) else None
         if isinstance(part, CodePart):
             code_block = widget if isinstance(widget, CodeBlock) else CodeBlock(self._theme, self._lexers, self)
-            self._put(index, code_block)
+            self._put(index, code_block, part.indent)
             code_block.show_code(part.code, part.language, is_finished=is_finished)
         else:
             text = widget if isinstance(widget, RichTextView) else self._new_text()
-            self._put(index, text)
+            self._put(index, text, part.indent)
             text.show_html(part.html)
-        self._indent(index, part.indent)
 
-    def _put(self, index: int, widget: SegmentWidget) -> None:
+    def _put(self, index: int, widget: SegmentWidget, indent: int) -> None:
         """Place a widget at `index`, in place of one of the other kind."""
-        if index < len(self._widgets) and self._widgets[index] is widget:
-            return
-        row = QHBoxLayout()
-        set_spacing(row, 0)
-        row.addWidget(widget)
-        self._column.insertLayout(index, row)
-        if index < len(self._widgets):
-            self._remove(self._widgets[index])
-            self._widgets[index] = widget
-        else:
+        if index == len(self._widgets):
             self._widgets.append(widget)
-        widget.show()
+        elif self._widgets[index] is not widget:
+            self._indents.pop(self._widgets[index])
+            _discard(self._widgets[index])
+            self._widgets[index] = widget
+        self._indents[widget] = indent * LIST_INDENT
+        widget.setVisible(True)
 
-    def _remove(self, widget: SegmentWidget) -> None:
-        for index in range(self._column.count()):
-            row = self._row(index)
-            if row is not None and row.indexOf(widget) >= 0:
-                self._column.takeAt(index)
-                row.deleteLater()
-                break
-        widget.hide()
-        widget.deleteLater()
-
-    def _indent(self, index: int, depth: int) -> None:
-        row = self._row(index)
-        if row is not None:
-            row.setContentsMargins(depth * LIST_INDENT, 0, 0, 0)
-
-    def _row(self, index: int) -> QLayout | None:
-        item = self._column.itemAt(index)
-        return item.layout() if item is not None else None
+    def _arrange(self) -> None:
+        """Stack the widgets; each finds its height once it has its width."""
+        top = 0
+        for widget in self._widgets:
+            left = self._indents[widget]
+            width = max(1, self.width() - left)
+            if widget.width() != width:
+                widget.resize(width, widget.height())
+            height = widget.sizeHint().height()
+            widget.setGeometry(left, top, width, height)
+            top += height + SPACE_3
+        height = max(0, top - SPACE_3)
+        if self.minimumHeight() != height or self.maximumHeight() != height:
+            self.setFixedHeight(height)
 
     def _new_text(self) -> RichTextView:
         view = RichTextView(self._theme, self)
@@ -146,3 +154,8 @@ class MarkdownView(QWidget):
         return view
 
 
+
+
+def _discard(widget: SegmentWidget) -> None:
+    widget.hide()
+    widget.deleteLater()

@@ -211,6 +211,7 @@ class AnswerView(QWidget):
             self._n_shown_thinking = len(self._split.thinking)
             self._end_thinking()
         self._n_shown_answer = len(self._split.answer)
+        self._markdown.setVisible(bool(self._split.answer))
         self._markdown.set_text(self._split.answer, is_final=not is_streaming)
 
     def _show_new_text(self) -> None:
@@ -224,6 +225,7 @@ class AnswerView(QWidget):
         if answer:
             if self._n_shown_answer == 0:
                 self._end_thinking()
+                self._markdown.show()
             self._markdown.append(answer)
             self._n_shown_answer += len(answer)
 

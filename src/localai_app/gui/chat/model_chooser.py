@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 
 from localai_app.gui import metrics
@@ -33,6 +33,7 @@ class ModelChooser(QPushButton):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setLayoutDirection(Qt.LayoutDirection.RightToLeft)
         set_icon(self, "caret-down", theme, "muted", 12)
+        self.setIconSize(QSize(metrics.SPACE_5, 12))
         self.setAccessibleDescription("Opens the list of installed models")
         self.clicked.connect(self.open_menu)
         self.show_model("", "", is_loaded=False)

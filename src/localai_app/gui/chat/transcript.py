@@ -48,7 +48,7 @@ class Transcript(QScrollArea):
         self.setWidget(self._build_content())
         self._jump = icon_button("arrow-down", "Jump to the latest message", theme, role="")
         self._jump.setParent(self)
-        self._jump.setFixedSize(metrics.SPACE_8 + metrics.SPACE_1, metrics.SPACE_8 + metrics.SPACE_1)
+        self._jump.setFixedSize(metrics.SPACE_11, metrics.SPACE_8)
         self._jump.clicked.connect(self.jump_to_end)
         self._jump.hide()
         self._settle_timer = QTimer(self, singleShot=True, interval=SETTLE_MS)
@@ -210,10 +210,16 @@ class Transcript(QScrollArea):
 
     def _on_range_changed(self, _minimum: int, maximum: int) -> None:
         bar = self.verticalScrollBar()
+        self._balance(bar.sizeHint().width() if maximum > 0 else 0)
         if self._held_distance is not None:
             bar.setValue(maximum - self._held_distance)
         elif self._is_following:
             bar.setValue(maximum)
+
+    def _balance(self, bar_width: int) -> None:
+        """As much room at the left as the scroll bar takes at the right, so that the column stays in the middle."""
+        if self.viewportMargins().left() != bar_width:
+            self.setViewportMargins(bar_width, 0, 0, 0)
 
     def _release_position(self) -> None:
         self._held_distance = None

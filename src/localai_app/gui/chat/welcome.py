@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QRect, QSize, Qt, Signal
 from PySide6.QtGui import QFont, QFontMetrics, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QAbstractButton, QGridLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractButton, QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from localai_app.gui import metrics
 from localai_app.gui.icons import paint_icon
@@ -105,11 +105,11 @@ class Welcome(QWidget):
         column.addSpacing(metrics.SPACE_6)
         column.addLayout(grid)
         column.addStretch(3)
-        outer = QVBoxLayout(self)
+        outer = QHBoxLayout(self)
         set_spacing(outer, 0, (metrics.SPACE_6, metrics.SPACE_6, metrics.SPACE_6, metrics.SPACE_6))
-        outer.addWidget(column_widget, 1)
-        outer.setAlignment(column_widget, Qt.AlignmentFlag(0))
-        self._column_widget = column_widget
+        outer.addStretch(1)
+        outer.addWidget(column_widget, 1000)
+        outer.addStretch(1)
 
 
 def _two_lines(text: str, font: QFont, width: int) -> str:

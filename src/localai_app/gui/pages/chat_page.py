@@ -76,7 +76,7 @@ class ChatPage(QWidget):
         self._handlers: dict[type, Callable[[Any], None]] = {
             MessageAdded: self.session.on_message_added,
             AnswerProgressed: self.session.on_answer_progressed,
-            AnswerEnded: self.session.on_answer_ended,
+            AnswerEnded: self._on_answer_ended,
             ConversationsChanged: lambda _event: self._refresh_conversations(),
             EngineChanged: lambda _event: self._refresh_engine(),
             EngineFailed: lambda _event: self._refresh_engine(),
@@ -120,7 +120,7 @@ class ChatPage(QWidget):
     def _connect_view(self) -> None:
         view, session = self.view, self.session
         session.failed.connect(view.strip.show_error)
-        session.opened.connect(self._refresh_conversations)
+        session.opened.connect(self._on_chat_opened)
         view.title.title_changed.connect(lambda title: self._on_rename_requested(session.conversation_id, title))
         view.chooser.model_chosen.connect(self._on_model_chosen)
         view.chooser.unload_requested.connect(self._engine.unload)
@@ -150,6 +150,10 @@ class ChatPage(QWidget):
         self.session.show_title(next((chat for chat in known if chat.id == open_id), None))
         self.session.refresh()
 
+    def _on_chat_opened(self) -> None:
+        self._refresh_conversations()
+        self._refresh_engine()
+
     def _refresh_models(self) -> None:
         """Without any model there is nothing to chat with, but old chats can still be read."""
         self._models = self._library.models()
@@ -169,12 +173,16 @@ class ChatPage(QWidget):
         key = self._answering_key()
         title = next((model_title(model) for model in self._models if model.key == key), state.model_name or key)
         self.view.chooser.show_model(key, title if key else "", is_loaded=is_active)
-        self.view.strip.show_state(state, title)
+        self.view.strip.show_state(state, title, is_error_told=self.session.tells(state.error))
         total = state.loaded.ctx if state.loaded is not None else 0
         self.view.composer.show_context(state.context_used if total else 0, total)
         self.view.composer.show_note(
             "Sent as soon as the model is ready" if state.status is EngineStatus.LOADING else "")
         self.session.refresh()
+
+    def _on_answer_ended(self, event: AnswerEnded) -> None:
+        self.session.on_answer_ended(event)
+        self._refresh_engine()
 
     def _answering_key(self) -> str:
         """The model that answers the next message: chosen or loaded, else the one used last."""
