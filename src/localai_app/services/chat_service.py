@@ -15,7 +15,6 @@ from localai_app.services.engine_service import EngineService
 from localai_app.services.events import (
     ConversationsChanged,
     EngineFailed,
-    ErrorHappened,
     Event,
     EventBus,
     MessageAdded,
@@ -262,7 +261,6 @@ class ChatService:
             self._waiting.clear()
         if n_dropped:
             log.info("%d waiting answers dropped: %s", n_dropped, error.message)
-            self._events.publish(ErrorHappened(error))
 
 
 def title_from(text: str) -> str:

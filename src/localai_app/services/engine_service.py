@@ -208,7 +208,7 @@ class EngineService:
             if entry is None:
                 return
             self._sinks[event.id] = (entry[0], event.stats)
-            self._state = replace(self._state, context_used=event.stats.context_used, tps=event.stats.tps or None)
+        self._set_state(replace(self._state, context_used=event.stats.context_used, tps=event.stats.tps or None))
         entry[0].on_text(event.text, event.stats)
 
     def _on_request_failed(self, event: protocol.RequestFailed) -> None:
