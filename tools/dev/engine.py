@@ -73,7 +73,7 @@ def plan_build() -> Plan:
     if find_nvcc() is None:
         return Plan(PORTABLE_FLAGS)
     if not has_nvidia_driver():
-        return Plan(PORTABLE_FLAGS, "without CUDA: nvcc is here, but not the NVIDIA driver that a CUDA build needs to be loaded")
+        return Plan(PORTABLE_FLAGS, "without CUDA: nvcc is here, but not the NVIDIA driver without which such a build cannot load")
     return Plan((*PORTABLE_FLAGS, "-DGGML_CUDA=ON", "-DCMAKE_CUDA_ARCHITECTURES=native"), "with CUDA")
 
 
