@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -56,7 +56,7 @@ def parse_model_reference(text: str, *, hub_hosts: Collection[str] = ()) -> Mode
     lowered = trimmed.lower()
     for scheme in ("hf://", "hf:"):
         if lowered.startswith(scheme):
-            return _from_path(trimmed[len(scheme) :], text)
+            return _from_path(trimmed[len(scheme) :].strip("/").split("/"), text)
     if lowered.startswith(("http://", "https://")):
         return _from_address(trimmed, text, hosts)
     if lowered.split("/", 1)[0] in hosts:
@@ -81,18 +81,17 @@ def _from_address(address: str, text: str, hosts: Collection[str]) -> ModelRefer
     if host not in hosts and url.netloc.lower() not in hosts:
         raise _invalid(text)
     shown = parse_qs(url.query).get("show_file_info", [""])[0]
-    path = unquote(url.path).strip("/")
-    if path.split("/", 1)[0].lower() in _NOT_OWNERS:
+    parts = [unquote(part) for part in url.path.strip("/").split("/")]
+    if parts[0].lower() in _NOT_OWNERS:
         raise _invalid(text)
-    reference = _from_path(path, text)
+    reference = _from_path(parts, text)
     if reference.variant is None and shown:
         return ModelReference(reference.repo_id, label_of_path(shown) or None)
     return reference
 
 
-def _from_path(path: str, text: str) -> ModelReference:
+def _from_path(parts: Sequence[str], text: str) -> ModelReference:
     """`owner/name`, then optionally `/tree|blob|resolve|raw/REVISION/FILE` or `/FILE` or `@REVISION/FILE`."""
-    parts = path.strip("/").split("/")
     if len(parts) < 2:
         raise _invalid(text)
     if len(parts) == 2:
