@@ -25,6 +25,7 @@ from tools.dev.prerequisites import missing_compiler
 
 LOCK = REQUIREMENTS / "engine.txt"
 PORTABLE_FLAGS = ("-DGGML_NATIVE=OFF", "-DGGML_RPC=ON")
+NO_DRIVER = "without CUDA: nvcc is here, but not the NVIDIA driver, without which a CUDA build cannot even be loaded"
 COMPILER_VARIABLES = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "CUDACXX", "CUDAFLAGS")
 
 CHECK = """
@@ -73,7 +74,7 @@ def plan_build() -> Plan:
     if find_nvcc() is None:
         return Plan(PORTABLE_FLAGS)
     if not has_nvidia_driver():
-        return Plan(PORTABLE_FLAGS, "without CUDA: nvcc is here, but not the NVIDIA driver without which such a build cannot load")
+        return Plan(PORTABLE_FLAGS, NO_DRIVER)
     return Plan((*PORTABLE_FLAGS, "-DGGML_CUDA=ON", "-DCMAKE_CUDA_ARCHITECTURES=native"), "with CUDA")
 
 
