@@ -67,8 +67,8 @@ def _partly(told: Explanation) -> str:
     total = placement.gpu_layers + placement.host.layers
     in_memory, free = format_gib(placement.host.total_bytes), _free(placement.host.budget, "there")
     return (
-        f"{placement.gpu_layers} of {total} layers run on {_listed(placement.gpus)} and the rest on the processor, "
-        f"which is slower; main memory holds {in_memory} of it, and {free} ({_at_context(told)}).")
+        f"Runs partly on the GPU: {placement.gpu_layers} of {total} layers on {_listed(placement.gpus)}, "
+        f"the rest on the processor, which is slower; main memory holds {in_memory} of it, and {free} ({_at_context(told)}).")
 
 
 def _on_cpu(told: Explanation) -> str:
@@ -82,7 +82,7 @@ def _too_large(told: Explanation) -> str:
     if told.fixed_layers:
         usable = format_gib(max((budget.usable_bytes for group in told.budgets.groups for budget in group), default=0))
         return (
-            f"{told.fixed_layers} layers were asked for on the GPU, and that many do not fit {_at_context(told)}: "
+            f"The {told.fixed_layers} layers that were asked for on the GPU do not fit {_at_context(told)}: "
             f"{usable} can be used there.")
     host = told.budgets.host
     rooms = [f"{format_gib(host.usable_bytes)} of main memory"]

@@ -17,11 +17,10 @@ CELL_STEP = 256
 """Contexts are rounded up to this many positions (`llama_context` constructor)."""
 KV_BLOCKS: dict[KvType, tuple[int, int]] = {KvType.F16: (1, 2), KvType.Q8_0: (32, 34), KvType.Q4_0: (32, 18)}
 """(elements, bytes) of one block of each cache type."""
-LOGIT_ROWS: int | None = None
-"""Rows of logits for which the compute buffer is reserved; None: a whole ubatch, llama.cpp's default.
+LOGIT_ROWS: int | None = 1
+"""Rows of logits for which the compute buffer is reserved: the worker sets `n_outputs_max = 1`.
 
-It has to follow the worker: one that sets `n_outputs_max = 1` reserves a single row (300-500 MiB less where the
-vocabulary is large), and then this is 1.
+None stands for llama.cpp's default, a whole ubatch: 300-500 MiB more where the vocabulary is large.
 """
 PIPELINE_COPIES = 4
 """Copies of the inputs that llama.cpp keeps when several GPUs work in a pipeline (`GGML_SCHED_MAX_COPIES`)."""

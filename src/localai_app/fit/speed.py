@@ -23,7 +23,9 @@ CPU_SPREAD = 0.3
 PROMPT_SPREAD = 0.3
 CPU_PROMPT_SPREAD = 0.5
 READS_PER_COPY = 2.0
-"""Bytes that can be read in the time of copying one: a copy reads and writes, decoding only reads (2.2-2.4 measured)."""
+"""Bytes that can be read in the time of copying one where the memory is the limit: a copy reads and writes."""
+CORE_READS_PER_S = 25e9
+"""Bytes that one core reads per second at most while it decodes (22e9-25e9 measured with 1.1 B and 3.4 B models)."""
 EXPERT_OVERHEAD_FACTOR = 2.5
 """Blocks with experts cost this much more on a GPU: 75 against 30 microseconds (gpt-oss on an RTX PRO 6000)."""
 CPU_LAYER_S = 100e-6
@@ -59,7 +61,7 @@ def estimate_speed(
 ) -> SpeedRange:
     """Tokens per second of a plan, `FILLED_TOKENS` into a conversation. Basis `unknown` where a bandwidth is not known."""
     unknown = SpeedRange(low=None, high=None, basis=SpeedBasis.UNKNOWN)
-    read_per_s = (hardware.memory.bandwidth_bytes_per_s or 0.0) * READS_PER_COPY
+    read_per_s = _read_bandwidth(hardware)
     low_s = high_s = 0.0
     for share in placement.gpus:
         seconds = _gpu_token_s(share, memory, placement.kv_type, label, gpus, read_per_s)
@@ -126,6 +128,12 @@ def _cpu_token_s(
     attending = len(geometry.cache_layers) * blocks / max(1, memory.blocks)
     attention = 2 * geometry.n_head * geometry.head_dim * FILLED_TOKENS * attending / (cores * CPU_ATTENTION_PER_S)
     return max(read / read_per_s, weights / rate) + attention + blocks * CPU_LAYER_S
+
+
+def _read_bandwidth(hardware: HardwareReport) -> float:
+    """Bytes per second that the processor reads from main memory; 0.0 where copying was not measured."""
+    copied = hardware.memory.bandwidth_bytes_per_s or 0.0
+    return min(copied * READS_PER_COPY, max(1, hardware.cpu.physical_cores) * CORE_READS_PER_S)
 
 
 def _core_rate(cpu: Cpu) -> float:

@@ -22,6 +22,8 @@ COMFORTABLE_TPS = 20.0
 """Above this, a variant of higher quality is worth more than further speed."""
 STEADY_POINTS = 3.0
 """A card stays while its model is at most this much worse than the best one, so that cards do not flicker."""
+_MIDDLE_POINTS = 5.0
+"""The balanced model may be this much worse than the fastest one, which is quicker as well."""
 _POINTS_PER_KLD = 60.0
 """Makes a model at 2 or 3 bits give way to a smaller one at 4 of nearly its quality."""
 _TARGET_KLD = 0.03
@@ -103,13 +105,15 @@ def suggest(rows: Sequence[DiscoveryRow], previous: Sequence[Suggestion] = ()) -
 def best_file(model: CatalogModel, fits: Sequence[FitResult | None]) -> CatalogFile | None:
     """The variant of a model to offer here; `fits` has one entry per `model.files`.
 
-    A loss that is hardly noticed and the quickest way to run come before everything; then the highest quality that is still
-    comfortably fast. Where nothing runs: the smallest, so that its fit says what is missing. None where no fit is known.
+    A loss that is hardly noticed and the quickest way to run come before everything; then the whole context, then the
+    highest quality that is still comfortably fast. Where nothing runs: the smallest, so that its fit says what is missing.
+    None where no fit is known.
     """
     known = [(file, fit) for file, fit in zip(model.files, fits, strict=True) if fit is not None]
     runnable = [(file, fit) for file, fit in known if fit.verdict in _RUNS]
     if runnable:
-        return max(runnable, key=lambda pair: _file_rank(model, *pair))[0]
+        wanted_ctx = max(fit.ctx for _file, fit in runnable)
+        return max(runnable, key=lambda pair: _file_rank(model, pair[0], pair[1], wanted_ctx))[0]
     too_large = [file for file, fit in known if fit.verdict is Verdict.NO]
     return min(too_large, key=lambda file: file.size_bytes) if too_large else None
 
@@ -137,7 +141,8 @@ def _chosen(
         slow, fast = (chosen.get(kind) for kind in (SuggestionKind.BEST_ANSWERS, SuggestionKind.FASTEST))
         pool = [
             one for one in left
-            if (slow is None or one.tps > slow.tps) and (fast is None or one.tps < fast.tps)
+            if (slow is None or one.tps > slow.tps)
+            and (fast is None or (one.tps < fast.tps and one.quality >= fast.quality - _MIDDLE_POINTS))
         ] or left
         pick = _steady(max(pool, key=lambda one: _order(one, trade)), pool, trade, previous)
         chosen[trade.kind] = pick
@@ -164,18 +169,18 @@ def _steady(best: _Candidate, pool: list[_Candidate], trade: _Trade, previous: S
     return best
 
 
-def _file_rank(model: CatalogModel, file: CatalogFile, fit: FitResult) -> tuple[float, ...]:
-    """Higher is better: loss and place together, then comfortable speed, then quality."""
+def _file_rank(model: CatalogModel, file: CatalogFile, fit: FitResult, wanted_ctx: int) -> tuple[float, ...]:
+    """Higher is better: loss and place together, then the whole context, then comfortable speed, then quality."""
     kld = quantization_kld(file.label)
     loss = GOOD_KLD if kld is None else kld
     tier = 2 if loss <= GOOD_KLD else 1 if loss <= NOTICEABLE_KLD else 0
     tps = typical_tps(fit, model)
     place = {Verdict.GPU: 3.0, Verdict.GPU_PARTIAL: 2.0 if tps >= READABLE_TPS else 1.4, Verdict.CPU: 1.0}[fit.verdict]
     group = 3 * (tier == 2) + 2 * place if tier else place
-    is_comfortable = tps >= COMFORTABLE_TPS
-    if is_comfortable:
-        return group, 1.0, -loss, -file.size_bytes
-    return group, 0.0, float(loss <= _TARGET_KLD), tps, -file.size_bytes
+    has_context = float(fit.ctx >= wanted_ctx)
+    if tps >= COMFORTABLE_TPS:
+        return group, has_context, 1.0, -loss, -file.size_bytes
+    return group, has_context, 0.0, float(loss <= _TARGET_KLD), tps, -file.size_bytes
 
 
 def _reason(kind: SuggestionKind, one: _Candidate, quickest_tps: float) -> str:

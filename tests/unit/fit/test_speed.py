@@ -1,0 +1,143 @@
+"""Predicted speeds against measured ones."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from localai_app.fit.decide import decide
+from localai_app.fit.result import FitResult, Request, SpeedBasis, Subject
+from localai_app.gguf.geometry import Geometry
+from localai_app.hardware.report import Gpu, HardwareReport, Vendor
+from localai_app.units import GIB
+from tests.helpers import fit_subjects as models
+from tests.helpers.fit_subjects import computer, integrated, nvidia, subject
+
+GPUS = models.gpu_table()
+LLAMA2_7B = Geometry(
+    architecture="llama", n_layer=32, n_embd=4096, n_vocab=32_000, n_ff=11_008, n_head=32, head_dim=128, ctx_train=4096,
+    cache_layers=models.full(4096, 32), params_total=6_738_415_616, params_active=6_738_415_616)
+LLAMA2_7B_Q4_0 = subject(LLAMA2_7B, label="Q4_0", bits_per_weight=4.54)
+
+
+def measured_cards() -> list[tuple[str, str, float, float]]:
+    """(name, vendor, GiB, tokens per second) of every card with a scoreboard row for Llama-2-7B Q4_0 and a known bandwidth."""
+    rows = json.loads(models.GPU_TABLE_FILE.read_text())
+    return [
+        (row["name"], row["vendor"], max(row["vram_gib"]), bench["tg128"])
+        for row in rows
+        if row["bandwidth_gbs"] and row["bench"] and row["bench"][0]["model"] == "llama-2-7b Q4_0"
+        for bench in row["bench"][:1]
+    ]
+
+
+def ask(hardware: HardwareReport, model: Subject, **wishes: object) -> FitResult:
+    return decide(hardware, model, Request(**wishes), GPUS)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("name", "vendor", "gib", "measured"), measured_cards())
+def test_scoreboards_lie_within_the_range(name: str, vendor: str, gib: float, measured: float) -> None:
+    total = round(gib * GIB)
+    gpu = Gpu(
+        index=0, name=name, vendor=Vendor(vendor), total_bytes=total, free_bytes=total,
+        unified=vendor == "apple" or "GB10" in name)
+    speed = ask(computer(256, 250, (gpu,)), LLAMA2_7B_Q4_0, ctx=512).speed
+    assert speed.low is not None
+    assert speed.high is not None
+    assert speed.low <= measured <= speed.high
+
+
+def two_cores() -> HardwareReport:
+    """A 2024 server processor with two cores, where the figures below were measured."""
+    return computer(24, 22, cores=2, bandwidth_gb_s=38.0, instruction_sets=("avx2", "avx512f", "avx_vnni"))
+
+
+def one_billion(bits_per_weight: float, label: str) -> Subject:
+    geometry = Geometry(
+        architecture="llama", n_layer=16, n_embd=2048, n_vocab=32_768, n_ff=8192, n_head=32, head_dim=64, ctx_train=8192,
+        cache_layers=models.full(8 * 64, 16), params_total=1_107_363_840, params_active=1_107_363_840)
+    return subject(geometry, label=label, bits_per_weight=bits_per_weight)
+
+
+@pytest.mark.parametrize(("model", "measured"), [
+    (subject(models.SMOLLM2_135M, label="Q4_1", bits_per_weight=5.74, tied=True), 136.5),
+    (one_billion(4.5, "Q4_K_M"), 69.2), (one_billion(8.5, "Q8_0"), 38.4), (one_billion(6.5625, "Q6_K"), 48.1),
+    (one_billion(3.4375, "Q3_K_M"), 45.1), (one_billion(3.4375, "IQ3_S"), 17.2), (one_billion(2.3125, "IQ2_XS"), 26.0)])
+def test_two_cores_reach_what_was_measured(model: Subject, measured: float) -> None:
+    speed = ask(two_cores(), model).speed
+    assert speed.low is not None
+    assert speed.high is not None
+    assert speed.low <= measured <= speed.high
+
+
+def test_bandwidth_alone_does_not_promise_speed_to_tiny_models() -> None:
+    model = subject(models.SMOLLM2_135M, label="Q4_1", bits_per_weight=5.74, tied=True)
+    fast_memory = ask(computer(24, 22, cores=2, bandwidth_gb_s=400), model).speed
+    assert fast_memory.high is not None
+    assert fast_memory.high < 200
+
+
+def test_old_processors_are_slower() -> None:
+    model = subject(models.SMOLLM2_135M, label="Q4_1", bits_per_weight=5.74, tied=True)
+    old = ask(computer(24, 22, cores=2, instruction_sets=("sse2", "ssse3")), model).speed
+    new = ask(computer(24, 22, cores=2), model).speed
+    assert old.high is not None
+    assert new.low is not None
+    assert old.high < new.low * 1.1
+
+
+def test_without_a_bandwidth_nothing_is_promised() -> None:
+    result = ask(computer(32, bandwidth_gb_s=None), subject(models.QWEN3_8B))
+    assert (result.speed.low, result.speed.high, result.speed.basis) == (None, None, SpeedBasis.UNKNOWN)
+    assert any(reason.startswith("The speed is not known") for reason in result.reasons)
+
+
+def test_an_unknown_card_promises_nothing() -> None:
+    result = ask(computer(32, 26, (nvidia("RTX 9999", 24),)), subject(models.QWEN3_8B))
+    assert (result.speed.low, result.speed.basis) == (None, SpeedBasis.UNKNOWN)
+
+
+def test_layers_on_the_processor_cost_most() -> None:
+    model = subject(models.QWEN3_8B)
+    card = computer(32, 26, (nvidia("RTX 4070", 12),))
+    speeds = [ask(card, model, gpu_layers=layers).speed.high or 0.0 for layers in (0, 10, 20, 30, 36, 37)]
+    assert speeds == sorted(speeds)
+    assert speeds[-1] > 4 * speeds[0]
+
+
+def test_experts_read_only_their_share() -> None:
+    card = computer(64, 56, (nvidia("RTX 4090", 24),))
+    mixture = ask(card, subject(models.QWEN3_30B_A3B, expert_share=0.96)).speed
+    dense = ask(card, subject(models.QWEN3_32B)).speed
+    assert mixture.low is not None
+    assert dense.high is not None
+    assert mixture.low > 2 * dense.high
+
+
+def test_going_under_four_bits_gains_hardly_any_speed() -> None:
+    card = computer(64, 56, (nvidia("RTX 4090", 24),))
+    at_q4 = ask(card, subject(models.QWEN3_8B)).speed.high or 0.0
+    at_q2 = ask(card, subject(models.QWEN3_8B, label="Q2_K", bits_per_weight=3.16)).speed.high or 0.0
+    assert at_q4 < at_q2 < 1.25 * at_q4
+
+
+def test_an_integrated_gpu_without_a_figure_reads_at_the_speed_of_main_memory() -> None:
+    hardware = computer(64, 56, (integrated("AMD Radeon Graphics", 32),), bandwidth_gb_s=30)
+    gpu, cpu = ask(hardware, subject(models.QWEN3_8B)).speed, ask(hardware, subject(models.QWEN3_8B), gpu_layers=0).speed
+    assert gpu.low is not None
+    assert cpu.low is not None
+    assert gpu.low == pytest.approx(cpu.low, rel=0.5)
+
+
+def test_prompts_are_read_faster_than_answers_are_written() -> None:
+    speed = ask(computer(64, 56, (nvidia("RTX 4090", 24),)), subject(models.QWEN3_8B)).speed
+    assert speed.high is not None
+    assert speed.prompt_low is not None
+    assert speed.prompt_low > 10 * speed.high
+
+
+def test_a_full_speed_range_is_in_json() -> None:
+    result = ask(two_cores(), subject(models.SMOLLM2_135M))
+    assert set(msgspec.json.decode(msgspec.json.encode(result.speed))) >= {"low", "high", "basis"}
