@@ -14,6 +14,7 @@ import msgspec
 
 SOURCE = Path(__file__).with_name("fake_nvml.c")
 GIB = 1024**3
+WARNINGS = ("-Wall", "-Werror", "-Wno-unused-function")
 
 PROBE = """
 import sys
@@ -40,7 +41,7 @@ def build_fake_nvml(folder: Path, *, without: Sequence[str] = ()) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     defines = [f"-DWITHOUT_{name}" for name in without]
     subprocess.run(
-        [cc, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-Wno-unused-function", *defines, "-o", str(folder / "libnvidia-ml.so.1"), str(SOURCE)],
+        [cc, "-shared", "-fPIC", "-O1", *WARNINGS, *defines, "-o", str(folder / "libnvidia-ml.so.1"), str(SOURCE)],
         check=True, capture_output=True)
     return folder
 
