@@ -53,7 +53,7 @@ def _python() -> Path:
 
 def _run(arguments: Sequence[str]) -> int:
     set_up()
-    print("Local AI opens.", flush=True)
+    print("Local AI opens.", file=sys.stderr, flush=True)
     return subprocess.call([_python(), "-m", "localai_app", *arguments])
 
 
@@ -66,7 +66,7 @@ def set_up(*, with_tests: bool = False) -> None:
     plan = engine.plan_build()
     wheel = engine.cached_wheel(plan)
     lock = REQUIREMENTS / ("test.txt" if with_tests else "lock.txt")
-    print(f"Setting up Local AI in {ROOT} (needed once).", flush=True)
+    print(f"Setting up Local AI in {ROOT} (needed once).", file=sys.stderr, flush=True)
     steps = Steps(5)
     with steps.step("Python environment .venv"):
         python = make_venv(ROOT / stamp.VENV, "venv")
@@ -83,7 +83,7 @@ def set_up(*, with_tests: bool = False) -> None:
     stamp.write(ROOT)
     if with_tests:
         stamp.write(ROOT, "test")
-    print(f"Ready after {format_seconds(time.monotonic() - started)}; engine {summary}.", flush=True)
+    print(f"Ready after {format_seconds(time.monotonic() - started)}; engine {summary}.", file=sys.stderr, flush=True)
 
 
 def _engine_title(plan: engine.Plan, *, is_compiled: bool) -> str:
@@ -98,7 +98,7 @@ def _build_with_fallback(plan: engine.Plan) -> tuple[engine.Plan, Path]:
     except StepError as failure:
         if not plan.uses_cuda or "LOCALAI_CUDA=1" in plan.remark:
             raise
-        print(f"The CUDA build failed, so the engine is built without it. {failure}", flush=True)
+        print(f"The CUDA build failed, so the engine is built without it. {failure}", file=sys.stderr, flush=True)
     portable = engine.Plan(engine.PORTABLE_FLAGS)
     return portable, engine.cached_wheel(portable) or engine.build_wheel(portable)
 

@@ -1,4 +1,7 @@
-"""What the developer sees: one short line per step with its time, everything else in a log file."""
+"""What the developer sees: one short line per step with its time, everything else in a log file.
+
+All of it goes to stderr: stdout belongs to the program that is started.
+"""
 
 from __future__ import annotations
 
@@ -39,13 +42,13 @@ class Steps:
         """Announce a step and print the time it took, or that it failed."""
         self._number += 1
         started = time.monotonic()
-        print(f"[{self._number}/{self._total}] {title} ... ", end="", flush=True)
+        print(f"[{self._number}/{self._total}] {title} ... ", end="", file=sys.stderr, flush=True)
         try:
             yield
         except BaseException:
-            print("failed", flush=True)
+            print("failed", file=sys.stderr, flush=True)
             raise
-        print(format_seconds(time.monotonic() - started), flush=True)
+        print(format_seconds(time.monotonic() - started), file=sys.stderr, flush=True)
 
 
 def format_seconds(seconds: float) -> str:
@@ -75,7 +78,7 @@ def run_logged(command: Sequence[str], log: Path, *, cwd: Path, env: Mapping[str
     if process.returncode:
         text = log.read_text(encoding="utf-8", errors="replace")
         lines = [line for line in text.splitlines() if line.strip()]
-        print("\n" + "\n".join("    " + line[:200] for line in lines[-TAIL_LINES:]), flush=True)
+        print("\n" + "\n".join("    " + line[:200] for line in lines[-TAIL_LINES:]), file=sys.stderr, flush=True)
         raise StepError(f"{explain(text)} The whole output is in {log}.")
 
 
@@ -103,15 +106,15 @@ def _wait_with_progress(process: subprocess.Popen[bytes], log: Path) -> None:
             pass
         now = time.monotonic()
         progress = _compile_progress(log)
-        if sys.stdout.isatty():
-            print("\b" * len(shown) + " " * len(shown) + "\b" * len(shown), end="")
+        if sys.stderr.isatty():
+            print("\b" * len(shown) + " " * len(shown) + "\b" * len(shown), end="", file=sys.stderr)
             shown = f"{progress} {format_seconds(now - started)} ".lstrip()
-            print(shown, end="", flush=True)
+            print(shown, end="", file=sys.stderr, flush=True)
         elif progress and now - last_note >= NOTE_EVERY_S:
             last_note = now
-            print(f"{progress}, ", end="", flush=True)
+            print(f"{progress}, ", end="", file=sys.stderr, flush=True)
     if shown:
-        print("\b" * len(shown) + " " * len(shown) + "\b" * len(shown), end="", flush=True)
+        print("\b" * len(shown) + " " * len(shown) + "\b" * len(shown), end="", file=sys.stderr, flush=True)
 
 
 def _compile_progress(log: Path) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,10 +26,12 @@ def run_demo(arguments: Sequence[str], models: Path) -> int:
     """Open the app with its data in .cache/demo; the Hub ends with it."""
     python = str(stamp.venv_python(ROOT))
     with _hub(python, models) as endpoint:
-        print(f"A Hub with two small models is at {endpoint}. Local AI opens; its data is in {DATA_DIR}.", flush=True)
+        print(f"A Hub with two small models is at {endpoint}. The data is in {DATA_DIR}.", file=sys.stderr, flush=True)
         env = os.environ | {"HF_ENDPOINT": endpoint, "NO_PROXY": _without_proxy("127.0.0.1,localhost")}
         line = [python, "-m", "localai_app", "--data-dir", str(DATA_DIR), "--catalog", str(CATALOG), *arguments]
         process = subprocess.Popen(line, env=env)
+        # Ended from outside, it ends the app, and the Hub after that.
+        signal.signal(signal.SIGTERM, lambda *_: process.terminate())
         while True:
             try:
                 return process.wait()
