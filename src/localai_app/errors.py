@@ -88,6 +88,9 @@ HUB_RATE_LIMITED = ErrorSpec(
 HUB_TOKEN_REFUSED = ErrorSpec(
     "hub_token_refused", "The Hub at {host} does not accept the access token.",
     "Enter a valid token in the settings, or sign out of the Hub.", Remedy.OPEN_SETTINGS)
+HUB_ADDRESS_INVALID = ErrorSpec(
+    "hub_address_invalid", "The Hub address {address} cannot be used.",
+    "Correct it in the settings, or leave it empty for the public Hub.", Remedy.OPEN_SETTINGS)
 PROXY_INVALID = ErrorSpec(
     "proxy_invalid", "The proxy address cannot be used.", "Correct it in the settings, for example http://proxy:3128.",
     Remedy.OPEN_SETTINGS)

@@ -46,8 +46,8 @@ def repo_from_hub(repo_id: str, commit: str, info: ModelInfo, tree: Iterable[Hub
     files = [_file(entry) for entry in listed if hasattr(entry, "blob_id") and str(entry.path).lower().endswith(".gguf")]
     if len({file.path for file in files}) < len(files):
         raise ValueError("a file is listed twice")
+    check_no_clash(file.path for file in files)
     contents = sort_contents(files)
-    check_no_clash(file.path for variant in contents.variants for file in variant.files)
     return Repo(
         repo_id=repo_id, commit=commit, variants=contents.variants, projectors=contents.projectors, gated=_is_gated(info),
         license=_license(info), downloads=_count(info.downloads), likes=_count(info.likes), last_modified=_date(info),

@@ -15,7 +15,7 @@ from localai_app import errors
 from localai_app.errors import AppError
 from localai_app.hub.answers import repo_from_hub, search_hits
 from localai_app.hub.failures import TransferError, bad_answer, status_error
-from localai_app.hub.layout import check_path
+from localai_app.hub.layout import check_path, shown_name
 from localai_app.hub.model import Repo, SearchHit
 from localai_app.hub.reference import is_repo_id
 from localai_app.units import MIB
@@ -30,6 +30,7 @@ MAX_RANGE_BYTES = 64 * MIB
 _READ_TIMEOUT_S = 15.0
 _RANGE_ATTEMPTS = 3
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_ENDPOINT = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?(?:/[^\s?#]*)?")
 _SEARCH_FIELDS = ["downloads", "likes", "lastModified", "gated", "tags"]
 
 T = TypeVar("T")
@@ -53,7 +54,10 @@ class HubClient:
     @property
     def host(self) -> str:
         """The Hub's host, for messages."""
-        return urlsplit(self.endpoint).hostname or self.endpoint
+        try:
+            return urlsplit(self.endpoint).hostname or self.endpoint
+        except ValueError:
+            return self.endpoint
 
     def search(self, words: str, limit: int = 30) -> tuple[SearchHit, ...]:
         """Repositories with GGUF files whose name matches all words, most downloaded first."""
@@ -165,6 +169,8 @@ class HubClient:
     def _connection(self) -> HubConnection:
         from localai_app.hub.connection import HubConnection
 
+        if not _ENDPOINT.fullmatch(self.endpoint):
+            raise AppError(errors.HUB_ADDRESS_INVALID, address=shown_name(self.endpoint))
         with self._lock:
             if self._open_connection is None:
                 self._open_connection = HubConnection(self.endpoint, self._token, self._proxy)

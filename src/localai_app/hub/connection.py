@@ -97,8 +97,7 @@ class HubConnection:
             _current_send.reset(token)
 
     def _send_api(self, request: httpx2.Request, repo_id: str) -> httpx2.Response:
-        if constants.is_offline_mode():
-            raise AppError(errors.HUB_UNREACHABLE, host=self.host, detail="HF_HUB_OFFLINE is set")
+        self._require_online()
         timeout = httpx2.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
         request.extensions = {**request.extensions, "timeout": timeout.as_dict()}
         try:
@@ -121,6 +120,7 @@ class HubConnection:
         `byte_range` is the value of the Range header or empty. Raises TransferError for failures of the network (also while
         the body is read) and AppError for redirects that lead nowhere safe.
         """
+        self._require_online()
         timeout = httpx2.Timeout(read_timeout_s, connect=CONNECT_TIMEOUT_S)
         headers = {"Range": byte_range} if byte_range else {}
         hub_headers: Mapping[str, str] | None = None
@@ -139,6 +139,10 @@ class HubConnection:
         except httpx2.HTTPError as error:
             raise TransferError(_reason_of(error), final=self._final_of(error)) from error
         raise bad_answer(self.host, "it redirects in a circle")
+
+    def _require_online(self) -> None:
+        if constants.is_offline_mode():
+            raise AppError(errors.HUB_UNREACHABLE, host=self.host, detail="HF_HUB_OFFLINE is set")
 
     def _redirect_target(self, source: httpx2.URL, location: str) -> httpx2.URL:
         try:
