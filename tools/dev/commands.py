@@ -20,6 +20,7 @@ from tools.dev.environment import (
     lock_without_qt,
     make_venv,
 )
+from tools.dev.prerequisites import missing_compiler
 
 NO_QT_VENV = ".venv-noqt"
 
@@ -65,6 +66,8 @@ def set_up(*, with_tests: bool = False) -> None:
     started = time.monotonic()
     plan = engine.plan_build()
     wheel = engine.cached_wheel(plan)
+    if wheel is None and (problem := missing_compiler()):
+        raise StepError(problem)
     lock = REQUIREMENTS / ("test.txt" if with_tests else "lock.txt")
     print(f"Setting up Local AI in {ROOT} (needed once).", file=sys.stderr, flush=True)
     steps = Steps(5)

@@ -21,7 +21,6 @@ from pathlib import Path
 
 from tools.dev.console import StepError
 from tools.dev.environment import REQUIREMENTS, ROOT, cache_dir, clean_environment, install_locked, make_venv, pip
-from tools.dev.prerequisites import missing_compiler
 
 LOCK = REQUIREMENTS / "engine.txt"
 PORTABLE_FLAGS = ("-DGGML_NATIVE=OFF", "-DGGML_RPC=ON")
@@ -131,9 +130,6 @@ def cached_wheel(plan: Plan) -> Path | None:
 
 def build_wheel(plan: Plan) -> Path:
     """Compile llama.cpp (minutes) and keep the wheel in the cache; `StepError` in words."""
-    problem = missing_compiler()
-    if problem:
-        raise StepError(problem)
     build_env = ROOT / ".cache" / "engine-build"
     python = make_venv(build_env, "engine-build-venv")
     install_locked(python, REQUIREMENTS / "engine-build.txt", log_name="engine-build-tools")

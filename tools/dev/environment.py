@@ -95,8 +95,12 @@ def lock_blocks(lock: Path) -> dict[str, str]:
 
 def lock_without_qt(lock: Path) -> Path:
     """A copy of a lock file without Qt and what needs it, for the environment that proves the core free of Qt."""
-    kept = [block for name, block in lock_blocks(lock).items() if name.split("==")[0] not in QT_PACKAGES]
     target = ROOT / ".cache" / "requirements" / f"{lock.stem}-without-qt.txt"
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text("".join(kept), encoding="utf-8")
+    target.write_text(text_without_qt(lock), encoding="utf-8")
     return target
+
+
+def text_without_qt(lock: Path) -> str:
+    """The entries of a lock file that are neither Qt nor need it."""
+    return "".join(block for name, block in lock_blocks(lock).items() if name.split("==")[0] not in QT_PACKAGES)

