@@ -45,6 +45,7 @@ STDERR_TAIL_BYTES = 8 * 1024
 HANG_TIMEOUT_S = 60.0
 _READ_BYTES = 64 * 1024
 _WATCH_INTERVAL_S = 0.5
+_EXIT_PATIENCE_S = 3.0
 _READY_ID = -1
 """Stands for the Ready that a starting worker owes, among the ids of running requests."""
 
@@ -121,7 +122,10 @@ class EngineClient:
         self._outbox.put(line)
 
     def stop(self, timeout_s: float = 2.0) -> None:
-        """End the worker, by asking and then by force; returns when it and its threads are gone."""
+        """End the worker, by asking and then by force; returns when it and its threads are gone.
+
+        Called by a receiver of events, it returns when the process is gone.
+        """
         process = self._process
         if process is None:
             return
@@ -194,9 +198,9 @@ class EngineClient:
             log.exception("a receiver of engine events failed")
 
     def _report_exit(self, process: subprocess.Popen[bytes]) -> None:
-        if not _has_ended(process, 2.0):
+        if not _has_ended(process, _EXIT_PATIENCE_S):
             # It closed its end of the pipe but lives on: nobody can hear it any more.
-            process.kill()
+            self._end_for(Fault.PROTOCOL)
         returncode = process.wait()
         self._outbox.put(None)
         for thread in self._threads:
@@ -261,9 +265,11 @@ class EngineClient:
             self._process.kill()
 
     def _join_threads(self) -> None:
+        if threading.current_thread() in self._threads:
+            # Called by a receiver of events: the threads end once it has returned.
+            return
         for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join(5.0)
+            thread.join(5.0)
 
 
 def _require_ready(event: Event) -> None:

@@ -35,7 +35,8 @@ class DeviceRegistry:
 
     def has_gpu_backend(self) -> bool:
         """Whether a back end for GPUs is part of this build, with or without a GPU in this machine."""
-        return any(self._reg_name(self._reg_get(index)).upper() not in _BACKENDS_WITHOUT_GPU for index in range(self._reg_count()))
+        names = [self._reg_name(self._reg_get(index)) for index in range(self._reg_count())]
+        return any(name.upper() not in _BACKENDS_WITHOUT_GPU for name in names)
 
     def devices(self) -> tuple[Device, ...]:
         """Every registered device with its memory in bytes."""

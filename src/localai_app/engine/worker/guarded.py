@@ -20,25 +20,39 @@ class LimitExceededError(Exception):
     """The code took too long or too much memory; says which."""
 
 
-class _Interrupted(BaseException):
-    """Raised inside the runaway thread; not an Exception, so that nothing in there catches it."""
+class _Interrupted(SystemExit):
+    """Raised inside the runaway thread. Not an Exception, so that nothing in there catches it; silent at the thread's end."""
 
 
 class _Run(threading.Thread, Generic[T]):
     def __init__(self, function: Callable[[], T]) -> None:
         super().__init__(name="guarded", daemon=True)
         self._function = function
+        self._lock = threading.Lock()
+        self._is_over = False
         self.result: T | None = None
         self.error: BaseException | None = None
 
     def run(self) -> None:
-        with contextlib.suppress(_Interrupted):
+        try:
+            self.result = self._function()
+        except _Interrupted:
+            pass
+        except BaseException as error:  # noqa: BLE001 - handed to the caller, who raises it again
+            self.error = error
+        while not self._is_over:
+            # An interruption may have been on its way when the function ended; after this none is sent.
             try:
-                self.result = self._function()
+                with self._lock:
+                    self._is_over = True
             except _Interrupted:
-                raise
-            except BaseException as error:  # noqa: BLE001 - handed to the caller, who raises it again
-                self.error = error
+                continue
+
+    def interrupt(self) -> None:
+        """Raise _Interrupted in the thread if the function still runs; it arrives between two byte codes."""
+        with self._lock:
+            if not self._is_over and self.ident is not None:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), ctypes.py_object(_Interrupted))
 
 
 def run_guarded(function: Callable[[], T], *, deadline_s: float, memory_bytes: int) -> T:
@@ -83,8 +97,8 @@ def _wait(run: _Run[T], deadline_s: float, memory_bytes: int) -> str:
 def _interrupt(run: _Run[T]) -> None:
     end_s = time.monotonic() + _GRACE_S
     while run.is_alive() and time.monotonic() < end_s:
-        # Asynchronous exceptions arrive between byte codes; one may be lost in a callback, hence again and again.
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(run.ident or 0), ctypes.py_object(_Interrupted))
+        # One may be lost where Python code is called by C code that drops exceptions, hence again and again.
+        run.interrupt()
         run.join(_POLL_S)
 
 
