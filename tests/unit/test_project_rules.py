@@ -66,7 +66,7 @@ def test_functions_are_short_and_classes_have_few_methods() -> None:
                 methods = sum(isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) for part in node.body)
                 if methods > MAX_METHODS and not node.name.startswith("Test"):
                     too_large.append(f"{shown(path)}:{node.lineno} {node.name}: {methods} methods")
-    assert too_large == []
+    assert not too_large, "\n".join(too_large)
 
 
 def test_no_module_is_a_heap_of_unrelated_things() -> None:
@@ -80,7 +80,7 @@ def test_annotations_are_lazy_everywhere() -> None:
         is_annotated = any(isinstance(node, ast.FunctionDef | ast.AnnAssign) for node in ast.walk(tree_of(path)))
         if is_annotated and "from __future__ import annotations" not in path.read_text(encoding="utf-8"):
             without.append(shown(path))
-    assert without == []
+    assert not without, "\n".join(without)
 
 
 @pytest.mark.parametrize("name", RUNS_ON_OLD_PYTHON)
@@ -99,7 +99,7 @@ def test_the_entry_imports_nothing_but_the_standard_library() -> None:
             if isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]
             foreign += [f"{shown(path)}: {name}" for name in names if name.split(".")[0] not in allowed]
-    assert foreign == []
+    assert not foreign, "\n".join(foreign)
 
 
 @pytest.mark.parametrize(
@@ -111,4 +111,4 @@ def test_no_file_names_what_only_one_computer_has(rule: str, pattern: re.Pattern
     for path in text_files():
         text = path.read_text(encoding="utf-8", errors="replace")
         found += [f"{shown(path)}: {match[0]}" for match in pattern.finditer(text)]
-    assert found == [], f"these files name {rule}"
+    assert not found, f"these files name {rule}:\n" + "\n".join(found)
