@@ -144,14 +144,18 @@ class PartFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close it; what has arrived stays and is recorded, as far as the disk lets it."""
+        """Close it; what has arrived stays and is recorded, as far as the disk lets it. An empty part is removed."""
         if self._stream is None:
             return
         try:
             self.sync()
         except AppError as failure:
-            log.warning("the last bytes of %s could not be recorded: %s", self._target.name, failure.detail)
+            # What an earlier record counts is still there: at most one step of work is lost.
+            log.info("the last bytes of %s could not be recorded: %s", self._target.name, failure.detail)
         self._close()
+        if self._length == 0:
+            with contextlib.suppress(OSError):
+                remove_part(self._target)
 
     @property
     def length(self) -> int:
