@@ -33,6 +33,8 @@ class ChatSession(QObject):
         self._drafts: dict[int | None, str] = {}
         self._live = LiveAnswers(chat.messages)
         self.conversation_id: int | None = None
+        self.has_model = True
+        """Whether anything could answer; without it an empty chat says how to get a model."""
 
     @property
     def is_answering(self) -> bool:
@@ -64,9 +66,9 @@ class ChatSession(QObject):
 
     def refresh(self) -> None:
         """Follow what is being answered."""
-        has_messages = bool(self._view.transcript.message_ids)
-        if self._view.shown is not self._view.no_model:
-            self._view.show_part(self._view.transcript if has_messages or self.is_waiting else self._view.welcome)
+        empty = self._view.welcome if self.has_model else self._view.no_model
+        has_messages = bool(self._view.transcript.message_ids) or self.is_waiting
+        self._view.show_part(self._view.transcript if has_messages else empty)
         is_busy = self.is_answering or self.is_waiting
         self._view.composer.set_answering(is_busy)
         self._view.transcript.set_unanswered(not is_busy)

@@ -37,6 +37,7 @@ class ChatView(QWidget):
             "without the internet.", "Get a model")
         self.strip = EngineStrip(theme)
         self.composer = Composer(theme)
+        self._has_part = False
         self._stack = QStackedWidget()
         for widget in (self.welcome, self.transcript, self.no_model):
             self._stack.addWidget(widget)
@@ -53,6 +54,9 @@ class ChatView(QWidget):
 
     def show_part(self, part: QWidget) -> None:
         """Show one of the three; without a model there is nothing to write to."""
+        if part is self.shown and self._has_part:
+            return
+        self._has_part = True
         self._stack.setCurrentWidget(part)
         self.composer.setVisible(part is not self.no_model)
         self.strip.setVisible(part is not self.no_model)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QAbstractItemView, QLineEdit, QListView, QMenu, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QLineEdit, QListView, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from localai_app.gui import metrics
 from localai_app.gui.chat.undo_bar import UndoBar
@@ -42,6 +42,8 @@ class ConversationPanel(QWidget):
         self.search.setPlaceholderText("Search chats")
         self.search.setAccessibleName("Search chats")
         self.search.setClearButtonEnabled(True)
+        for clear_button in self.search.findChildren(QToolButton):
+            clear_button.setAccessibleName("Clear the search")
         self._search_timer = QTimer(self, singleShot=True, interval=SEARCH_DELAY_MS)
         self._search_timer.timeout.connect(lambda: self.query_changed.emit(self.query))
         self.search.textChanged.connect(lambda _text: self._search_timer.start())

@@ -190,8 +190,8 @@ def _table_blocks(node: SyntaxTreeNode, *, is_continued: bool) -> list[_Block]:
     elif len(rows) <= ROWS_AT_ONCE:
         return [_Block(node, _first_line(node))]
     chunks = [tuple(rows[start : start + ROWS_AT_ONCE]) for start in range(0, len(rows), ROWS_AT_ONCE)]
-    return [
-        _Block(node, _first_line(node) if number == 0 else _first_line(chunk[0]), rows=chunk) for number, chunk in enumerate(chunks)]
+    starts = [_first_line(node), *(_first_line(chunk[0]) for chunk in chunks[1:])]
+    return [_Block(node, start, rows=chunk) for start, chunk in zip(starts, chunks, strict=True)]
 
 
 def _position_in_table(blocks: list[_Block], index: int, lines: list[str]) -> _TablePosition | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from html import escape
 
+import msgspec
 from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
@@ -177,8 +178,10 @@ class AnswerView(QWidget):
         self._update_actions()
 
     def append(self, text: str, stats: GenerationStats) -> None:
-        """Add streaming text."""
-        self.message = _with_text(self.message, self.message.text + text)
+        """Add streaming text, also to an answer that had ended."""
+        if self.message.state is not MessageState.STREAMING:
+            self._show_text(self.message.text, is_streaming=True)
+        self.message = _streaming(self.message, self.message.text + text)
         self._waiting.hide()
         self._interruption.hide()
         turned_into_thinking = self._split.feed(text)
@@ -254,7 +257,5 @@ class AnswerView(QWidget):
             can_retry=not is_streaming and self._is_last and not is_interrupted)
 
 
-def _with_text(message: Message, text: str) -> Message:
-    import msgspec
-
-    return msgspec.structs.replace(message, text=text)
+def _streaming(message: Message, text: str) -> Message:
+    return msgspec.structs.replace(message, text=text, state=MessageState.STREAMING)

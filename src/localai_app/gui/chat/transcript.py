@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, QTimer, QUrl, Signal
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
@@ -39,7 +39,8 @@ class Transcript(QScrollArea):
         self._views: dict[int, MessageView] = {}
         self._older: list[Message] = []
         self._is_following = True
-        self._held_distance: int | None = None
+        self._anchor: MessageView | None = None
+        self._anchor_top = 0
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setWidgetResizable(True)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -134,7 +135,7 @@ class Transcript(QScrollArea):
     def jump_to_end(self) -> None:
         """Go to the newest message and stay there."""
         self._is_following = True
-        self._held_distance = None
+        self._release_position()
         bar = self.verticalScrollBar()
         bar.setValue(bar.maximum())
         self._jump.hide()
@@ -145,6 +146,13 @@ class Transcript(QScrollArea):
         self._jump.move(
             (self.width() - self._jump.width()) // 2, self.height() - self._jump.height() - metrics.SPACE_2)
 
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Scroll along when the message that is held moves."""
+        if self._anchor is not None and watched is self._anchor and event.type() == QEvent.Type.Move:
+            bar = self.verticalScrollBar()
+            bar.setValue(bar.value() + self._top_on_screen(self._anchor) - self._anchor_top)
+        return bool(super().eventFilter(watched, event))
 
     def _build_content(self) -> QWidget:
         content = set_role(QWidget(), "panel")
@@ -185,6 +193,7 @@ class Transcript(QScrollArea):
                 view.set_last(view is self.last_view)
 
     def _clear(self) -> None:
+        self._release_position()
         for view in self._views.values():
             self._column.removeWidget(view)
             view.hide()
@@ -195,8 +204,7 @@ class Transcript(QScrollArea):
     def _show_older(self) -> None:
         batch = self._older[-MORE_MESSAGES:]
         self._older = self._older[: -len(batch)]
-        bar = self.verticalScrollBar()
-        self._held_distance = bar.maximum() - bar.value()
+        self._hold_position()
         for index, message in enumerate(batch):
             self._insert(index, message)
         self._settle_timer.start()
@@ -205,15 +213,13 @@ class Transcript(QScrollArea):
         bar = self.verticalScrollBar()
         self._is_following = value >= bar.maximum() - NEAR_END_PX
         self._jump.setVisible(not self._is_following)
-        if value < NEAR_TOP_PX and self._older and self._held_distance is None and not self._is_following:
+        if value < NEAR_TOP_PX and self._older and self._anchor is None and not self._is_following:
             self._show_older()
 
     def _on_range_changed(self, _minimum: int, maximum: int) -> None:
         bar = self.verticalScrollBar()
         self._balance(bar.sizeHint().width() if maximum > 0 else 0)
-        if self._held_distance is not None:
-            bar.setValue(maximum - self._held_distance)
-        elif self._is_following:
+        if self._is_following and self._anchor is None:
             bar.setValue(maximum)
 
     def _balance(self, bar_width: int) -> None:
@@ -221,5 +227,16 @@ class Transcript(QScrollArea):
         if self.viewportMargins().left() != bar_width:
             self.setViewportMargins(bar_width, 0, 0, 0)
 
+    def _hold_position(self) -> None:
+        """Keep the first message where it is on screen while others find their place above it."""
+        self._anchor = next(iter(self._views.values()))
+        self._anchor_top = self._top_on_screen(self._anchor)
+        self._anchor.installEventFilter(self)
+
     def _release_position(self) -> None:
-        self._held_distance = None
+        if self._anchor is not None:
+            self._anchor.removeEventFilter(self)
+            self._anchor = None
+
+    def _top_on_screen(self, view: MessageView) -> int:
+        return view.mapTo(self.viewport(), QPoint(0, 0)).y()

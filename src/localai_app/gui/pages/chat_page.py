@@ -157,12 +157,7 @@ class ChatPage(QWidget):
     def _refresh_models(self) -> None:
         """Without any model there is nothing to chat with, but old chats can still be read."""
         self._models = self._library.models()
-        is_useless = not self._models and self._engine.state.status not in ACTIVE
-        if is_useless and self.session.conversation_id is None:
-            self.view.show_part(self.view.no_model)
-        elif self.view.shown is self.view.no_model:
-            self.view.show_part(self.view.welcome)
-            self.session.refresh()
+        self.session.has_model = bool(self._models) or self._engine.state.status in ACTIVE
         self._refresh_engine()
 
     def _refresh_engine(self) -> None:

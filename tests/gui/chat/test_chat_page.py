@@ -1,0 +1,307 @@
+"""The chat page from model to answer, against fakes of the services."""
+
+from __future__ import annotations
+
+import pytest
+from PySide6.QtCore import Qt, QUrl
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QLineEdit,
+    QMessageBox,
+    QPlainTextEdit,
+    QProgressBar,
+    QTextEdit,
+    QWidget,
+)
+from pytestqt.qtbot import QtBot
+
+from localai_app import errors
+from localai_app.errors import AppError
+from localai_app.gui.chat.links import ask_to_open
+from localai_app.gui.chat.message_views import AnswerView, QuestionView
+from localai_app.gui.pages.chat_page import ChatPage
+from localai_app.gui.theme import ThemeState
+from localai_app.services.views import EngineState, EngineStatus
+from localai_app.store.records import MessageState, Role
+from tests.gui.chat.chat_fakes import KEY, FakeServices, fake_services, installed, kept, second_model, stats
+
+
+def new_page(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> ChatPage:
+    page = ChatPage(services, theme, services.bridge)  # type: ignore[arg-type]
+    qtbot.addWidget(page)
+    page.resize(1100, 700)
+    page.show()
+    return page
+
+
+def ask(page: ChatPage, text: str) -> None:
+    page.view.composer.set_text(text)
+    page.view.composer.send()
+
+
+def last_answer(page: ChatPage) -> AnswerView:
+    view = page.view.transcript.last_view
+    assert isinstance(view, AnswerView)
+    return view
+
+
+def test_without_a_model_one_button_leads_to_the_models(qtbot: QtBot, theme: ThemeState) -> None:
+    services = fake_services(has_model=False)
+    page = new_page(qtbot, theme, services)
+    assert page.view.shown is page.view.no_model
+    assert not page.view.composer.isVisible()
+    with qtbot.waitSignal(page.page_requested) as requested:
+        qtbot.mouseClick(page.view.no_model.button, Qt.MouseButton.LeftButton)
+    assert requested.args == ["models"]
+    services.install(installed())
+    assert page.view.shown is page.view.welcome
+    assert page.view.composer.isVisible()
+
+
+def test_old_chats_can_be_read_without_a_model(qtbot: QtBot, theme: ThemeState) -> None:
+    services = fake_services(has_model=False)
+    chat_id = services.chat.add_chat("Old")
+    services.chat.add(chat_id, Role.USER, "hi")
+    page = new_page(qtbot, theme, services)
+    page.open_conversation(chat_id)
+    assert page.view.shown is page.view.transcript
+
+
+def test_an_example_begins_a_chat(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
+    page = new_page(qtbot, theme, services)
+    card = page.view.welcome.cards[0]
+    qtbot.mouseClick(card, Qt.MouseButton.LeftButton)
+    (call,) = services.chat.calls
+    assert call[0] == "send"
+    assert call[2] in card.accessibleName()
+    assert call[3] == KEY
+    assert page.view.shown is page.view.transcript
+
+
+def test_a_question_and_its_streaming_answer(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
+    page = new_page(qtbot, theme, services)
+    services.engine.become_ready()
+    ask(page, "Hello?")
+    chat_id = page.session.conversation_id
+    assert chat_id is not None
+    assert page.view.composer.text == ""
+    answer = services.chat.begin_answer(chat_id)
+    for piece in ("Hel", "lo **wor", "ld**"):
+        services.chat.stream(answer, piece, stats(3))
+    assert page.view.composer.is_answering
+    assert page.view.composer.context_words == "1,204 / 16,384"
+    services.chat.end_answer(answer, "Hello **world**", stats=kept(stats()))
+    assert [part.html for part in last_answer(page).markdown.segments] == ["<p>Hello <b>world</b></p>"]  # type: ignore[union-attr]
+    assert not page.view.composer.is_answering
+
+
+def test_an_answer_goes_on_while_another_chat_is_on_screen(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
+    other = services.chat.add_chat("Other")
+    page = new_page(qtbot, theme, services)
+    ask(page, "Hello?")
+    chat_id = page.session.conversation_id
+    assert chat_id is not None
+    answer = services.chat.begin_answer(chat_id)
+    services.chat.stream(answer, "one ")
+    page.open_conversation(other)
+    services.chat.stream(answer, "two ")
+    page.open_conversation(chat_id)
+    services.chat.stream(answer, "three")
+    assert last_answer(page).message.text == "one two three"
+    services.chat.end_answer(answer, "one two three")
+    assert [part.html for part in last_answer(page).markdown.segments] == ["<p>one two three</p>"]  # type: ignore[union-attr]
+
+
+def test_a_continued_answer_grows_from_its_text(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
+    chat_id = services.chat.add_chat("Chat")
+    services.chat.add(chat_id, Role.USER, "hi")
+    half = services.chat.add(chat_id, Role.ASSISTANT, "Half ", MessageState.INTERRUPTED, error="The engine stopped: killed.")
+    page = new_page(qtbot, theme, services)
+    page.open_conversation(chat_id)
+    last_answer(page).interruption.retry_requested.emit()
+    assert ("retry", chat_id) in services.chat.calls
+    services.chat.stream(half, "done")
+    assert last_answer(page).interruption.isHidden()
+    services.chat.end_answer(half, "Half done", error="")
+    assert [part.html for part in last_answer(page).markdown.segments] == ["<p>Half done</p>"]  # type: ignore[union-attr]
+
+
+def test_again_replaces_the_answer(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
+    chat_id = services.chat.add_chat("Chat")
+    services.chat.add(chat_id, Role.USER, "hi")
+    old = services.chat.add(chat_id, Role.ASSISTANT, "first")
+    page = new_page(qtbot, theme, services)
+    page.open_conversation(chat_id)
+    last_answer(page).footer.retry_requested.emit()
+    assert old.id not in page.view.transcript.message_ids
+    services.chat.begin_answer(chat_id)
+    assert len(page.view.transcript.message_ids) == 2
+
+
+def test_escape_and_the_button_stop(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
+    page = new_page(qtbot, theme, services)
+    ask(page, "Hello?")
+    chat_id = page.session.conversation_id
+    assert chat_id is not None
+    services.chat.begin_answer(chat_id)
+    page.view.composer.stop_requested.emit()
+    assert services.chat.calls[-1] == ("stop", chat_id)
+
+
+def test_a_question_is_queued_while_the_model_loads(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
+    page = new_page(qtbot, theme, services)
+    page.open_with_model(KEY)
+    services.engine.become(EngineState(EngineStatus.LOADING, KEY, "tiny", fraction=0.42))
+    assert page.view.strip.loading_words == "Loading tiny · Q4_K_M, 42 %"
+    assert page.view.composer.note == "Sent as soon as the model is ready"
+    ask(page, "Hello?")
+    assert services.chat.calls[-1][0] == "send"
+    page.view.strip.cancel_requested.emit()
+    assert services.engine.calls == [("load", KEY), ("unload",)]
+    assert page.view.strip.loading_words == ""
+
+
+def test_a_failed_load_says_why_and_tries_again(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
+    page = new_page(qtbot, theme, services)
+    failure = AppError(errors.ENGINE_OUT_OF_MEMORY)
+    services.engine.become(EngineState(EngineStatus.FAILED, KEY, "tiny", error=failure))
+    assert page.view.strip.banner.error is failure
+    qtbot.mouseClick(page.view.strip.banner.remedy_button, Qt.MouseButton.LeftButton)
+    assert services.engine.calls == [("reload",)]
+    services.engine.become_ready()
+    assert page.view.strip.banner.error is None
+
+
+def test_a_question_that_nothing_answers_can_be_asked_again(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
+    chat_id = services.chat.add_chat("Chat")
+    services.chat.add(chat_id, Role.USER, "hi")
+    page = new_page(qtbot, theme, services)
+    page.open_conversation(chat_id)
+    question = page.view.transcript.last_view
+    assert isinstance(question, QuestionView)
+    question.retry_requested.emit()
+    assert services.chat.calls[-1] == ("retry", chat_id)
+
+
+def test_a_crash_is_told_once(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
+    page = new_page(qtbot, theme, services)
+    services.engine.become_ready()
+    ask(page, "Hello?")
+    chat_id = page.session.conversation_id
+    assert chat_id is not None
+    answer = services.chat.begin_answer(chat_id)
+    services.chat.stream(answer, "Half")
+    crash = AppError(errors.ENGINE_CRASHED, cause="killed")
+    services.engine.become(EngineState(EngineStatus.FAILED, KEY, "tiny", error=crash))
+    services.chat.end_answer(answer, "Half", MessageState.INTERRUPTED, error=f"{crash.message} {crash.action}")
+    assert not last_answer(page).interruption.isHidden()
+    assert page.view.strip.banner.error is None
+
+
+def test_what_cannot_be_sent_stays_written(
+    qtbot: QtBot, theme: ThemeState, services: FakeServices, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = new_page(qtbot, theme, services)
+
+    def refuse(*_args: object) -> None:
+        raise AppError(errors.NO_MODEL_LOADED)
+
+    monkeypatch.setattr(services.chat, "send", refuse)
+    ask(page, "precious words")
+    assert page.view.composer.text == "precious words"
+    assert page.view.strip.banner.error is not None
+
+
+def test_words_not_sent_stay_with_their_chat(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
+    first, second = services.chat.add_chat("One"), services.chat.add_chat("Two")
+    page = new_page(qtbot, theme, services)
+    page.open_conversation(first)
+    page.view.composer.set_text("half a thought")
+    page.open_conversation(second)
+    assert page.view.composer.text == ""
+    page.open_conversation(first)
+    assert page.view.composer.text == "half a thought"
+
+
+def test_a_base_model_is_named_as_one(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
+    page = new_page(qtbot, theme, services)
+    services.engine.become_ready(has_chat_template=False)
+    assert page.view.strip.is_base_note_shown
+    services.engine.become_ready()
+    assert not page.view.strip.is_base_note_shown
+
+
+def test_rename_delete_and_undo(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
+    chat_id = services.chat.add_chat("One")
+    page = new_page(qtbot, theme, services)
+    page.open_conversation(chat_id)
+    title = page.view.title
+    qtbot.mouseClick(title, Qt.MouseButton.LeftButton)
+    title.setText("Better")
+    qtbot.keyClick(title, Qt.Key.Key_Return)
+    assert services.chat.chats[chat_id].title == "Better"
+    assert page.panel.model.conversations[0].title == "Better"
+    page.panel.delete_requested.emit(chat_id)
+    assert services.chat.chats == {}
+    assert page.session.conversation_id is None
+    assert page.panel.undo_bar.isVisible()
+    page.panel.undo_requested.emit()
+    assert page.session.conversation_id == chat_id
+
+
+def test_the_menu_of_models(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
+    services.install(installed(), second_model())
+    page = new_page(qtbot, theme, services)
+    services.engine.become_ready()
+    menu = page.view.chooser.build_menu()
+    qtbot.addWidget(menu)
+    words = [action.text() for action in menu.actions() if not action.isSeparator()]
+    assert words == ["tiny · Q4_K_M\t5.0 GB", "big · Q8_0\t5.0 GB", "Get another model", "Unload, free its memory"]
+    menu.actions()[1].trigger()
+    assert services.engine.calls == [("load", "acme/big-GGUF:Q8_0")]
+
+
+def test_the_prompt_has_the_cursor(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
+    page = new_page(qtbot, theme, services)
+    page.activateWindow()
+    page.open_with_model(KEY)
+    qtbot.waitUntil(page.view.composer.edit.hasFocus)
+    page.view.chooser.setFocus()
+    services.engine.become_ready()
+    assert page.view.composer.edit.hasFocus()
+
+
+def test_every_control_has_a_name(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
+    chat_id = services.chat.add_chat("Chat")
+    services.chat.add(chat_id, Role.USER, "hi " * 3000)
+    services.chat.add(chat_id, Role.ASSISTANT, "<think>x</think>Text\n\n```python\nx\n```\n", stats=kept(stats()))
+    page = new_page(qtbot, theme, services)
+    page.open_conversation(chat_id)
+    kinds = (QAbstractButton, QLineEdit, QTextEdit, QPlainTextEdit, QAbstractItemView, QProgressBar)
+    anonymous = [
+        f"{type(widget).__name__} in {type(widget.parent()).__name__}" for widget in page.findChildren(QWidget)
+        if isinstance(widget, kinds) and widget.isVisibleTo(page) and not (
+            widget.accessibleName() or (isinstance(widget, QAbstractButton) and (widget.text() or widget.toolTip())))
+    ]
+    assert anonymous == []
+
+
+def test_a_link_is_opened_only_after_its_address_was_shown(qtbot: QtBot, theme: ThemeState) -> None:
+    host = QWidget()
+    qtbot.addWidget(host)
+    opened: list[str] = []
+
+    def open_url(url: QUrl) -> bool:
+        opened.append(url.toString())
+        return True
+
+    for address in ("file:///etc/passwd", "javascript:alert(1)", "ms-settings:x", "//host/share"):
+        assert ask_to_open(QUrl(address), host, open_url) is None
+    box = ask_to_open(QUrl("https://exämple.org/a b"), host, open_url)
+    assert box is not None
+    assert box.informativeText() == "https://xn--exmple-cua.org/a%20b"
+    assert opened == []
+    box.button(QMessageBox.StandardButton.NoButton)
+    next(button for button in box.buttons() if button.text() == "Open").click()
+    assert opened == ["https://exämple.org/a b"]
