@@ -406,3 +406,22 @@ def test_the_record_names_what_it_belongs_to(server: HubServer, tmp_path: Path) 
         "repo_id": REPO, "commit": server.commit(REPO), "path": NAME, "sha256": request_for(server, tmp_path).file.sha256,
         "size_bytes": SIZE, "bytes_fsynced": SIZE // 2,
     }
+
+
+def test_a_part_that_was_complete_when_the_program_died_is_only_checked(server: HubServer, tmp_path: Path) -> None:
+    request = request_for(server, tmp_path)
+    request.target.parent.mkdir(parents=True)
+    record = {
+        "repo_id": REPO, "commit": request.commit, "path": NAME, "sha256": request.file.sha256, "size_bytes": SIZE,
+        "bytes_fsynced": SIZE,
+    }
+    request.target.with_name(f"{NAME}.part.json").write_bytes(msgspec.json.encode(record))
+    part = request.target.with_name(f"{NAME}.part")
+    part.write_bytes(MODEL)
+    assert download(server, tmp_path).read_bytes() == MODEL
+    assert server.requests == []
+    request.target.unlink()
+    request.target.with_name(f"{NAME}.part.json").write_bytes(msgspec.json.encode(record))
+    part.write_bytes(MODEL[:-1] + bytes([MODEL[-1] ^ 1]))
+    assert download(server, tmp_path).read_bytes() == MODEL
+    assert [request.range for request in server.body_requests()] == [None]
