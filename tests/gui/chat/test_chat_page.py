@@ -41,7 +41,7 @@ def ask(page: ChatPage, text: str) -> None:
 
 
 def last_answer(page: ChatPage) -> AnswerView:
-    view = page.view.transcript.last_view
+    view = page.view.transcript.column.last_view
     assert isinstance(view, AnswerView)
     return view
 
@@ -134,9 +134,9 @@ def test_again_replaces_the_answer(qtbot: QtBot, theme: ThemeState, services: Fa
     page = new_page(qtbot, theme, services)
     page.open_conversation(chat_id)
     last_answer(page).footer.retry_requested.emit()
-    assert old.id not in page.view.transcript.message_ids
+    assert old.id not in page.view.transcript.column.message_ids
     services.chat.begin_answer(chat_id)
-    assert len(page.view.transcript.message_ids) == 2
+    assert len(page.view.transcript.column.message_ids) == 2
 
 
 def test_escape_and_the_button_stop(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
@@ -178,7 +178,7 @@ def test_a_question_that_nothing_answers_can_be_asked_again(qtbot: QtBot, theme:
     services.chat.add(chat_id, Role.USER, "hi")
     page = new_page(qtbot, theme, services)
     page.open_conversation(chat_id)
-    question = page.view.transcript.last_view
+    question = page.view.transcript.column.last_view
     assert isinstance(question, QuestionView)
     question.retry_requested.emit()
     assert services.chat.calls[-1] == ("retry", chat_id)

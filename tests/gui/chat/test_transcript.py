@@ -31,6 +31,12 @@ def transcript(qtbot: QtBot, theme: ThemeState) -> Transcript:
     return view
 
 
+def append(view: Transcript, text: str) -> None:
+    answer = view.column.view(21)
+    assert isinstance(answer, AnswerView)
+    answer.append(text, stats())
+
+
 def is_at_end(view: Transcript) -> bool:
     bar = view.verticalScrollBar()
     return bool(bar.maximum() > 0 and bar.value() >= bar.maximum() - 12)
@@ -43,8 +49,8 @@ def test_a_chat_of_2000_messages_opens_at_its_end_at_once(qtbot: QtBot, theme: T
     view.show_messages(messages)
     QApplication.processEvents()
     assert time.thread_time() - started_s < 1.0
-    assert len(view.message_ids) == FIRST_MESSAGES
-    assert view.message_ids[-1] == 2000
+    assert len(view.column.message_ids) == FIRST_MESSAGES
+    assert view.column.message_ids[-1] == 2000
     qtbot.waitUntil(lambda: is_at_end(view))
 
 
@@ -54,12 +60,12 @@ def test_scrolling_up_brings_older_messages_and_keeps_the_place(qtbot: QtBot, th
     qtbot.waitUntil(lambda: is_at_end(view))
     bar = view.verticalScrollBar()
     bar.setValue(100)
-    first = view.view(200 - FIRST_MESSAGES + 1)
+    first = view.column.view(200 - FIRST_MESSAGES + 1)
     assert first is not None
-    assert len(view.message_ids) == FIRST_MESSAGES + MORE_MESSAGES
+    assert len(view.column.message_ids) == FIRST_MESSAGES + MORE_MESSAGES
     qtbot.waitUntil(lambda: bar.value() > 1000)
     qtbot.wait(200)
-    assert list(view.message_ids) == sorted(view.message_ids)
+    assert list(view.column.message_ids) == sorted(view.column.message_ids)
     assert abs(first.mapTo(view.viewport(), first.rect().topLeft()).y() - (24 - 100)) < 4
 
 
@@ -70,12 +76,12 @@ def test_new_text_follows_the_end_only_if_the_user_is_there(qtbot: QtBot, theme:
     qtbot.waitUntil(lambda: is_at_end(view))
     streaming = Message(id=21, conversation_id=1, role=Role.ASSISTANT, text="", state=MessageState.STREAMING, created_s=0.0)
     view.add_message(streaming)
-    view.append(21, "line\n\n" * 30, stats())
+    append(view, "line\n\n" * 30)
     qtbot.waitUntil(lambda: view.verticalScrollBar().maximum() > 1500 and is_at_end(view))
     view.verticalScrollBar().setValue(500)
     assert not view.is_following
     assert view.is_jump_offered
-    view.append(21, "line\n\n" * 30, stats())
+    append(view, "line\n\n" * 30)
     qtbot.wait(100)
     assert view.verticalScrollBar().value() == 500
     view.jump_to_end()
@@ -96,7 +102,7 @@ def test_the_column_stays_in_the_middle_beside_the_scroll_bar(qtbot: QtBot, them
     view = transcript(qtbot, theme)
     view.show_messages(conversation(30))
     qtbot.waitUntil(lambda: is_at_end(view))
-    last = view.view(30)
+    last = view.column.view(30)
     assert isinstance(last, AnswerView)
     center = last.mapTo(view, last.rect().center()).x()
     assert abs(center - view.width() // 2) <= 2
@@ -107,5 +113,5 @@ def test_system_messages_are_not_shown(qtbot: QtBot, theme: ThemeState) -> None:
     view.show_messages([
         Message(id=1, conversation_id=1, role=Role.SYSTEM, text="be kind", state=MessageState.DONE, created_s=0.0),
         Message(id=2, conversation_id=1, role=Role.USER, text="hi", state=MessageState.DONE, created_s=0.0)])
-    assert view.message_ids == (2,)
-    assert isinstance(view.last_view, QuestionView)
+    assert view.column.message_ids == (2,)
+    assert isinstance(view.column.last_view, QuestionView)

@@ -67,11 +67,11 @@ class ChatSession(QObject):
     def refresh(self) -> None:
         """Follow what is being answered."""
         empty = self._view.welcome if self.has_model else self._view.no_model
-        has_messages = bool(self._view.transcript.message_ids) or self.is_waiting
+        has_messages = bool(self._view.transcript.column.message_ids) or self.is_waiting
         self._view.show_part(self._view.transcript if has_messages else empty)
         is_busy = self.is_answering or self.is_waiting
         self._view.composer.set_answering(is_busy)
-        self._view.transcript.set_unanswered(not is_busy)
+        self._view.transcript.column.set_unanswered(not is_busy)
 
     def show_title(self, conversation: Conversation | None) -> None:
         """Show the title of the chat as it is stored."""
@@ -109,12 +109,12 @@ class ChatSession(QObject):
 
     def has_unanswered_question(self) -> bool:
         """Whether the chat ends with a question, or with an answer that was cut off."""
-        view = self._view.transcript.last_view
+        view = self._view.transcript.column.last_view
         return view is not None and (not isinstance(view, AnswerView) or view.is_interrupted)
 
     def tells(self, error: AppError | None) -> bool:
         """Whether the transcript ends with an answer that says this error itself, with its button."""
-        view = self._view.transcript.last_view
+        view = self._view.transcript.column.last_view
         return error is not None and isinstance(view, AnswerView) and view.is_interrupted and (
             view.message.error.startswith(error.message))
 
@@ -127,11 +127,11 @@ class ChatSession(QObject):
 
     def on_answer_progressed(self, event: AnswerProgressed) -> None:
         """More text of an answer, in this chat or another one."""
-        transcript = self._view.transcript
-        shown = transcript.view(event.message_id) if event.conversation_id == self.conversation_id else None
+        is_here = event.conversation_id == self.conversation_id
+        shown = self._view.transcript.column.view(event.message_id) if is_here else None
         self._live.progress(event, shown.message if shown is not None else None)
-        if shown is not None:
-            transcript.append(event.message_id, event.text, event.stats)
+        if isinstance(shown, AnswerView):
+            shown.append(event.text, event.stats)
             self._view.composer.show_context(event.stats.context_used, event.stats.context_total)
             if not self._view.composer.is_answering:
                 self.refresh()
@@ -152,10 +152,10 @@ class ChatSession(QObject):
     def _drop_removed(self, conversation_id: int) -> None:
         """Trying again removes the old answer from the store without an event of its own."""
         stored = {message.id for message in self._chat.messages(conversation_id)}
-        for message_id in self._view.transcript.message_ids:
-            view = self._view.transcript.view(message_id)
+        for message_id in self._view.transcript.column.message_ids:
+            view = self._view.transcript.column.view(message_id)
             if message_id not in stored and view is not None and view.message.role is Role.ASSISTANT:
-                self._view.transcript.remove_message(message_id)
+                self._view.transcript.column.remove(message_id)
 
     def _attempt(self, action: Callable[[], T]) -> T | None:
         try:

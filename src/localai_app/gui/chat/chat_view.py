@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from localai_app.gui import metrics
@@ -16,19 +14,16 @@ from localai_app.gui.chat.welcome import Welcome
 from localai_app.gui.styling import set_role, set_spacing
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.empty_state import EmptyState
-from localai_app.services.views import InstalledModel
 
 
 class ChatView(QWidget):
     """Puts the widgets of a chat in their places."""
 
-    def __init__(
-        self, theme: ThemeState, list_models: Callable[[], Sequence[InstalledModel]], parent: QWidget | None = None,
-    ) -> None:
+    def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         set_role(self, "panel")
         self.title = TitleEdit(theme)
-        self.chooser = ModelChooser(theme, list_models)
+        self.chooser = ModelChooser(theme)
         self.transcript = Transcript(theme)
         self.welcome = Welcome(theme)
         self.no_model = EmptyState(

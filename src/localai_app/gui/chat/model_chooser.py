@@ -16,18 +16,16 @@ from localai_app.units import format_file_size
 
 
 class ModelChooser(QPushButton):
-    """`list_models` is asked each time the menu opens."""
+    """Asks its source for the models each time the menu opens."""
 
     model_chosen = Signal(str)
     unload_requested = Signal()
     more_requested = Signal()
 
-    def __init__(
-        self, theme: ThemeState, list_models: Callable[[], Sequence[InstalledModel]], parent: QWidget | None = None,
-    ) -> None:
+    def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self._list_models = list_models
+        self._list_models: Callable[[], Sequence[InstalledModel]] = tuple
         self._current_key = ""
         self._is_loaded = False
         self.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -37,6 +35,10 @@ class ModelChooser(QPushButton):
         self.setAccessibleDescription("Opens the list of installed models")
         self.clicked.connect(self.open_menu)
         self.show_model("", "", is_loaded=False)
+
+    def set_source(self, list_models: Callable[[], Sequence[InstalledModel]]) -> None:
+        """Where the installed models come from."""
+        self._list_models = list_models
 
     def show_model(self, key: str, name: str, *, is_loaded: bool) -> None:
         """Show which model answers now, or would."""

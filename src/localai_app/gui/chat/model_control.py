@@ -1,0 +1,96 @@
+"""Which model answers, what it is doing, and what to do when it fails: the engine's side of a chat."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QObject, Signal
+
+from localai_app.errors import AppError, Remedy
+from localai_app.gui.chat.chat_session import ChatSession
+from localai_app.gui.chat.chat_view import ChatView
+from localai_app.gui.chat.model_chooser import model_title
+from localai_app.services.engine_service import EngineService
+from localai_app.services.library_service import LibraryService
+from localai_app.services.views import EngineStatus, InstalledModel
+
+ACTIVE = (EngineStatus.LOADING, EngineStatus.READY, EngineStatus.ANSWERING)
+
+
+class ModelControl(QObject):
+    """Connects the chooser, the strip above the composer and the context meter with the engine."""
+
+    page_requested = Signal(str)
+
+    def __init__(
+        self, engine: EngineService, library: LibraryService, view: ChatView, session: ChatSession,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._engine, self._library, self._view, self._session = engine, library, view, session
+        self._chosen_key = ""
+        self._models: tuple[InstalledModel, ...] = ()
+        view.chooser.set_source(lambda: self._models)
+        view.chooser.model_chosen.connect(self.choose)
+        view.chooser.unload_requested.connect(engine.unload)
+        view.chooser.more_requested.connect(lambda: self.page_requested.emit("models"))
+        view.no_model.button_pressed.connect(lambda: self.page_requested.emit("models"))
+        view.strip.cancel_requested.connect(engine.unload)
+        view.strip.remedy_requested.connect(self._on_remedy_requested)
+
+    @property
+    def answering_key(self) -> str:
+        """The model that answers the next message: chosen or loaded, else the one used last; empty without any."""
+        if self._chosen_key:
+            return self._chosen_key
+        return self._models[0].key if self._models else ""
+
+    def choose(self, key: str) -> None:
+        """Let this model answer from now on, and load it."""
+        self._chosen_key = key
+        state = self._engine.state
+        if state.model_key != key or state.status not in ACTIVE:
+            self._engine.load(key)
+        self.refresh()
+
+    def refresh_models(self) -> None:
+        """Read which models are installed. Without any, an empty chat says how to get one."""
+        self._models = self._library.models()
+        self._session.has_model = bool(self._models) or self._engine.state.status in ACTIVE
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the engine as it is now."""
+        state = self._engine.state
+        is_active = state.status in ACTIVE
+        if is_active:
+            self._chosen_key = state.model_key
+        elif self._chosen_key not in [model.key for model in self._models]:
+            self._chosen_key = ""
+        key = self.answering_key
+        title = next((model_title(model) for model in self._models if model.key == key), state.model_name or key)
+        self._view.chooser.show_model(key, title if key else "", is_loaded=is_active)
+        self._view.strip.show_state(state, title, is_error_told=self._session.tells(state.error))
+        total = state.loaded.ctx if state.loaded is not None else 0
+        self._view.composer.show_context(state.context_used if total else 0, total)
+        self._view.composer.show_note("Sent as soon as the model is ready" if state.status is EngineStatus.LOADING else "")
+        self._session.refresh()
+
+    def _on_remedy_requested(self, remedy: Remedy) -> None:
+        match remedy:
+            case Remedy.CHOOSE_MODEL:
+                self._view.chooser.open_menu()
+            case Remedy.OPEN_SETTINGS | Remedy.CHOOSE_FOLDER | Remedy.SHOW_LOG:
+                self.page_requested.emit("settings")
+            case Remedy.DOWNLOAD_AGAIN | Remedy.OPEN_MODEL_PAGE:
+                self.page_requested.emit("models")
+            case _:
+                self._try_again()
+
+    def _try_again(self) -> None:
+        """Load the model again; a question without an answer is answered as soon as it is ready."""
+        if self._session.has_unanswered_question():
+            self._session.retry()
+            return
+        try:
+            self._engine.reload()
+        except AppError as error:
+            self._view.strip.show_error(error)
