@@ -13,28 +13,43 @@ from PySide6.QtCore import QEvent, QObject, QTimer, Signal
 from PySide6.QtWidgets import QWidget
 
 log = logging.getLogger(__name__)
+GIVE_UP_MS = 3_000
 
 
 class FirstPaint(QObject):
-    """`happened` comes once, when the event loop is free again after the window's first painting."""
+    """`happened` comes once, when the event loop is free again after the window's first painting.
+
+    A window that starts minimized is not painted; then it comes after three seconds.
+    """
 
     happened = Signal()
 
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
         self._window = window
+        self._is_announced = False
         window.installEventFilter(self)
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.timeout.connect(self._announce)
+        self._patience.start(GIVE_UP_MS)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Wait for the first paint event."""
         if event.type() == QEvent.Type.Paint and watched is self._window:
             self._window.removeEventFilter(self)
-            QTimer.singleShot(0, self, self._announce)
+            QTimer.singleShot(0, self, self._on_painted)
         return super().eventFilter(watched, event)
 
-    def _announce(self) -> None:
+    def _on_painted(self) -> None:
         log.info("first paint after %.0f ms", process_age_s() * 1000)
-        self.happened.emit()
+        self._announce()
+
+    def _announce(self) -> None:
+        self._patience.stop()
+        if not self._is_announced:
+            self._is_announced = True
+            self.happened.emit()
 
 
 def process_age_s() -> float:

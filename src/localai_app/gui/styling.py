@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QObject, QSize, Qt, Slot
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QAbstractButton, QFrame, QLabel, QLayout, QPushButton, QSizePolicy, QToolButton, QWidget
 
 from localai_app.gui.icons import icon
-from localai_app.gui.metrics import ICON
+from localai_app.gui.metrics import ICON, TypeSizes
 from localai_app.gui.theme import ThemeState
 
 W = TypeVar("W", bound=QWidget)
@@ -79,10 +79,32 @@ def icon_button(name: str, accessible_name: str, theme: ThemeState, *, role: str
 
 
 def set_icon(target: QAbstractButton, name: str, theme: ThemeState, role: str = "muted", size: int = ICON) -> None:
-    """Put an icon on a button; it follows the theme."""
+    """Put an icon on a button; it follows the theme's colours and text size. May be called again with another icon."""
     target.setIcon(icon(name, theme, role, size))
-    target.setIconSize(icon_size(size))
-    theme.changed.connect(target.update)
+    fitter = target.findChild(_IconFitter, options=Qt.FindChildOption.FindDirectChildrenOnly)
+    if fitter is None:
+        fitter = _IconFitter(target, theme)
+    fitter.fit(size)
+
+
+class _IconFitter(QObject):
+    """Keeps a button's icon as large as its text asks for, as long as the button lives."""
+
+    def __init__(self, target: QAbstractButton, theme: ThemeState) -> None:
+        super().__init__(target)
+        self._target, self._theme, self._size = target, theme, ICON
+        theme.changed.connect(self._on_theme_changed)
+
+    def fit(self, size: int) -> None:
+        """Take another size, in pixels at the normal text size."""
+        self._size = size
+        self._on_theme_changed()
+
+    @Slot()
+    def _on_theme_changed(self) -> None:
+        growth = max(1.0, self._theme.sizes.body / TypeSizes().body)
+        self._target.setIconSize(icon_size(round(self._size * growth)))
+        self._target.update()
 
 
 def icon_size(size: int) -> QSize:

@@ -194,7 +194,8 @@ class ThemeState(QObject):
 
 def apply_theme(app: QApplication, name: str, scale_percent: int) -> Palette:
     """Dress the whole application in the theme called `name`: Fusion, palette, font and style sheet."""
-    palette = palette_named(name, system_prefers_dark())
+    follows_contrast = name not in ("light", "dark") and system_prefers_contrast()
+    palette = CONTRAST if follows_contrast else palette_named(name, system_prefers_dark())
     sizes = type_sizes(scale_percent)
     if app.style() is None or app.style().objectName() != "fusion":
         app.setStyle("fusion")
@@ -212,6 +213,14 @@ def system_prefers_dark() -> bool:
     return bool(hints.colorScheme() == Qt.ColorScheme.Dark)
 
 
+def system_prefers_contrast() -> bool:
+    """Whether the desktop asks for high contrast; false where it does not say, and before Qt 6.10."""
+    hints = QGuiApplication.styleHints()
+    if not hasattr(hints, "accessibility"):
+        return False
+    return bool(hints.accessibility().contrastPreference() == Qt.ContrastPreference.HighContrast)
+
+
 def style_sheet(palette: Palette, sizes: TypeSizes) -> str:
     """The style sheet for one palette and text scale, from the template in resources."""
     folder = resources_dir() / "style"
@@ -220,6 +229,7 @@ def style_sheet(palette: Palette, sizes: TypeSizes) -> str:
     values.update({f"size_{field}": size for field, size in dataclasses.asdict(sizes).items()})
     values.update(radius_small=metrics.RADIUS_SMALL, radius_control=metrics.RADIUS_CONTROL, radius_card=metrics.RADIUS_CARD,
                   radius_bubble=metrics.RADIUS_BUBBLE,
+                  radius_badge=round(sizes.caption * 0.75), radius_chip=round(sizes.caption * 0.92),
                   toolbar_height=max(metrics.TOOLBAR_HEIGHT, sizes.body + 42) - 1, mono=mono_family(), images=folder.as_posix())
     return template.substitute(values)
 

@@ -9,6 +9,7 @@ import psutil
 from PySide6.QtWidgets import QMessageBox, QWidget
 
 from localai_app.errors import STORE_UNAVAILABLE, AppError
+from localai_app.gui import first_paint as first_paint_module
 from localai_app.gui.app import show_start_error
 from localai_app.gui.first_paint import FirstPaint, process_age_s
 
@@ -69,3 +70,19 @@ def test_a_start_that_fails_is_explained_and_ends_with_one(qtbot, monkeypatch, e
     assert show_start_error(AppError(STORE_UNAVAILABLE, folder="/data", reason="disk I/O error")) == 1
     assert shown[0][0].startswith("The file with your chats cannot be opened in /data")
     assert shown[0][1].startswith("Check the free space")
+
+
+def test_a_window_that_is_never_painted_does_not_hold_up_the_services(qtbot, monkeypatch, caplog) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(first_paint_module, "GIVE_UP_MS", 20)
+    window = QWidget()
+    qtbot.addWidget(window)
+    paint = FirstPaint(window)
+    heard: list[int] = []
+    paint.happened.connect(lambda: heard.append(1))
+    qtbot.waitUntil(lambda: heard == [1])
+    assert caplog.records == []
+    with qtbot.waitExposed(window):
+        window.show()
+    qtbot.wait(20)
+    assert heard == [1]

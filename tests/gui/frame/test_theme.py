@@ -7,6 +7,7 @@ import pytest
 from PySide6.QtGui import QColor, QFontMetrics
 from PySide6.QtWidgets import QApplication
 
+from localai_app.gui import theme as theme_module
 from localai_app.gui.metrics import type_sizes
 from localai_app.gui.styling import label, set_role
 from localai_app.gui.theme import CONTRAST, DARK, LIGHT, Palette, ThemeState, apply_theme, palette_named, style_sheet, ui_font
@@ -107,3 +108,14 @@ def test_theme_state_tells_only_of_real_changes(qtbot) -> None:
 def test_figures_of_the_window_font_all_have_the_same_width(qapp: QApplication) -> None:
     metrics = QFontMetrics(ui_font(14))
     assert len({metrics.horizontalAdvance(digit * 8) for digit in "0123456789"}) == 1
+
+
+def test_the_systems_wish_for_contrast_is_followed_unless_a_theme_was_chosen(
+    qapp: QApplication, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(theme_module, "system_prefers_contrast", lambda: True)
+    assert apply_theme(qapp, "system", 100) is CONTRAST
+    assert apply_theme(qapp, "light", 100) is LIGHT
+    monkeypatch.undo()
+    assert apply_theme(qapp, "system", 100) in (LIGHT, DARK)
+    qapp.setStyleSheet("")

@@ -11,12 +11,14 @@ from localai_app.errors import HUB_UNREACHABLE, NO_MODEL_LOADED, VARIANT_UNKNOWN
 from localai_app.fit.result import Verdict
 from localai_app.gui.messages import MessageKind, UserMessage
 from localai_app.gui.pages.factory import RAIL_ENTRIES
-from localai_app.gui.theme import DARK, LIGHT, ThemeState
+from localai_app.gui.styling import icon_button, set_icon
+from localai_app.gui.theme import DARK, LIGHT, ThemeState, apply_theme
 from localai_app.gui.widgets.badge import Badge, verdict_short, verdict_words
 from localai_app.gui.widgets.elided_label import ElidedLabel
 from localai_app.gui.widgets.empty_state import EmptyState
 from localai_app.gui.widgets.error_banner import ErrorBanner
 from localai_app.gui.widgets.gauge import GaugesPanel, short_gpu_name
+from localai_app.gui.widgets.icon_label import IconLabel
 from localai_app.gui.widgets.meter import Meter, Segment, segment_widths
 from localai_app.gui.widgets.rail import Rail
 from localai_app.gui.widgets.status_line import StatusLine
@@ -176,8 +178,6 @@ def test_the_rail_announces_what_was_chosen_and_marks_what_is_shown(qtbot, theme
 
 
 def test_every_rail_entry_fits_at_double_text_size(qtbot, qapp) -> None:
-    from localai_app.gui.theme import apply_theme
-
     theme = ThemeState(LIGHT, 200)
     apply_theme(qapp, "light", 200)
     rail = Rail(theme, RAIL_ENTRIES)
@@ -253,6 +253,30 @@ def test_a_long_text_is_shortened_and_told_whole_on_hover(qtbot) -> None:
     text.resize(900, 20)
     text.grab()
     assert text.toolTip() == ""
+
+
+def test_icons_beside_words_follow_colour_and_text_size(qtbot, theme: ThemeState) -> None:
+    icon_label = IconLabel("stop", theme, "warn", 18)
+    qtbot.addWidget(icon_label)
+    assert LIGHT.warn in inks_of(icon_label)
+    theme.update(DARK, 200)
+    assert DARK.warn in inks_of(icon_label)
+    assert icon_label.width() == 36
+
+
+def inks_of(icon_label: IconLabel) -> set[str]:
+    image = icon_label.pixmap().toImage()
+    points = [(x, y) for x in range(image.width()) for y in range(image.height())]
+    return {image.pixelColor(x, y).name() for x, y in points if image.pixelColor(x, y).alpha() == 255}
+
+
+def test_icons_on_buttons_grow_with_the_text_and_can_be_replaced(qtbot, theme: ThemeState) -> None:
+    shown = icon_button("play", "Play", theme, size=16)
+    qtbot.addWidget(shown)
+    set_icon(shown, "pause", theme, size=18)
+    assert shown.iconSize().width() == 18
+    theme.update(LIGHT, 150)
+    assert shown.iconSize().width() == 27
 
 
 # --- toasts --------------------------------------------------------------------------------------

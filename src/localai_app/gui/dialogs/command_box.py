@@ -10,7 +10,7 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QDialog, QFrame, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from localai_app.gui.icons import icon
-from localai_app.gui.metrics import ICON, SPACE_2
+from localai_app.gui.metrics import ICON, SPACE_2, TypeSizes
 from localai_app.gui.styling import divider, icon_size, set_role
 from localai_app.gui.theme import ThemeState
 
@@ -49,7 +49,8 @@ class CommandBox(QDialog):
         self._shown: list[BoxCommand] = []
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setAttribute(Qt.WidgetAttribute.WA_TranslucentBackground)
-        self.setFixedWidth(BOX_WIDTH)
+        growth = max(1.0, theme.sizes.body / TypeSizes().body)
+        self.setFixedWidth(min(round(BOX_WIDTH * growth), parent.width() - 2 * SPACE_2 if parent is not None else BOX_WIDTH))
         self.setWindowTitle("Command box")
         frame = set_role(QFrame(self), "popup")
         self.field = set_role(QLineEdit(), "plain")
@@ -79,7 +80,7 @@ class CommandBox(QDialog):
     def open_over(self, window: QWidget) -> None:
         """Show near the top of `window`, with the cursor in the line."""
         corner = window.mapToGlobal(window.rect().topLeft())
-        self.move(corner.x() + (window.width() - BOX_WIDTH) // 2, corner.y() + FROM_TOP)
+        self.move(corner.x() + (window.width() - self.width()) // 2, corner.y() + FROM_TOP)
         self.show()
         self.field.setFocus()
 

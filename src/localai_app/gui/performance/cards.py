@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout
 
-from localai_app.gui.icons import icon_pixmap
-from localai_app.gui.metrics import ICON, SPACE_2, SPACE_3, SPACE_5, SPACE_8
+from localai_app.gui.metrics import SPACE_2, SPACE_3, SPACE_5, SPACE_8
 from localai_app.gui.performance.report_text import (
     SYSTEM_NAMES,
     bandwidth_words,
@@ -20,7 +19,7 @@ from localai_app.gui.performance.report_text import (
 )
 from localai_app.gui.styling import label, set_role
 from localai_app.gui.theme import ThemeState
-from localai_app.gui.widgets.badge import Badge
+from localai_app.gui.widgets.icon_label import IconLabel
 from localai_app.gui.widgets.meter import Meter, Segment
 from localai_app.hardware.report import Cpu, Gpu, HardwareReport, Memory, ProbeNote
 from localai_app.units import format_gib
@@ -69,19 +68,12 @@ class ProcessorCard(Card):
         super().__init__("Processor", cpu.model)
         self.add_facts([
             ("Cores", cores_words(cpu)), ("Architecture", cpu.architecture), ("System", SYSTEM_NAMES.get(system, system))])
-        useful = useful_instruction_sets(cpu)
-        if not useful:
-            return
-        row = QHBoxLayout()
-        row.setSpacing(SPACE_2)
-        for name in useful[:9]:
-            row.addWidget(Badge(instruction_set_words(name)))
-        if len(useful) > 9:
-            more = Badge(f"+{len(useful) - 9}")
-            more.setToolTip(", ".join(instruction_set_words(name) for name in useful[9:]))
-            row.addWidget(more)
-        row.addStretch(1)
-        self.body.addLayout(row)
+        useful = " · ".join(instruction_set_words(name) for name in useful_instruction_sets(cpu))
+        sets = QVBoxLayout()
+        sets.setSpacing(0)
+        sets.addWidget(label("Instruction sets that speed models up", "caption"))
+        sets.addWidget(label(useful or "none reported", "strong", wrap=True, selectable=True))
+        self.body.addLayout(sets)
 
 
 class MemoryCard(Card):
@@ -167,9 +159,7 @@ def notes_card(notes: Sequence[ProbeNote], theme: ThemeState) -> Card:
     for note in notes:
         row = QHBoxLayout()
         row.setSpacing(SPACE_3)
-        picture = QLabel()
-        picture.setPixmap(icon_pixmap("warning", theme, "warn", ICON, card.devicePixelRatioF()))
-        row.addWidget(picture, alignment=Qt.AlignmentFlag.AlignTop)
+        row.addWidget(IconLabel("warning", theme, "warn"), alignment=Qt.AlignmentFlag.AlignTop)
         words = QVBoxLayout()
         words.setSpacing(0)
         words.addWidget(label(note.message, "body", wrap=True, selectable=True))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from localai_app.gui.icons import icon_pixmap
 from localai_app.gui.metrics import ICON_LARGE, SPACE_2, SPACE_4
 from localai_app.gui.styling import button, label
 from localai_app.gui.theme import ThemeState
+from localai_app.gui.widgets.icon_label import IconLabel
 
 TEXT_WIDTH = 360
 
@@ -22,10 +22,7 @@ class EmptyState(QWidget):
         self, theme: ThemeState, icon_name: str, title: str, text: str, button_text: str = "", parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
-        self._theme = theme
-        self._icon_name = icon_name
-        self._picture = QLabel()
-        self._picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._picture = IconLabel(icon_name, theme, "faint", ICON_LARGE)
         self._title = label(title, "lead", wrap=True)
         self._text = label(text, "muted", wrap=True)
         for line in (self._title, self._text):
@@ -36,14 +33,12 @@ class EmptyState(QWidget):
         layout = QVBoxLayout(self)
         layout.setSpacing(SPACE_2)
         layout.addStretch(2)
-        layout.addWidget(self._picture)
+        layout.addWidget(self._picture, alignment=Qt.AlignmentFlag.AlignHCenter)
         layout.addSpacing(SPACE_2)
         layout.addLayout(self._words())
         layout.addSpacing(SPACE_4)
         layout.addWidget(self.button, alignment=Qt.AlignmentFlag.AlignHCenter)
         layout.addStretch(3)
-        theme.changed.connect(self._draw_picture)
-        self._draw_picture()
 
     def _words(self) -> QHBoxLayout:
         """The texts in a narrow column; stretches keep it in the middle and let it grow as high as the text needs."""
@@ -66,7 +61,3 @@ class EmptyState(QWidget):
         self._text.setText(text)
         self.button.setText(button_text)
         self.button.setVisible(bool(button_text))
-
-    def _draw_picture(self) -> None:
-        self._picture.setPixmap(
-            icon_pixmap(self._icon_name, self._theme, "faint", ICON_LARGE, self.devicePixelRatioF()))

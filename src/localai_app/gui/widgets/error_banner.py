@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from localai_app.errors import AppError, Remedy
-from localai_app.gui.icons import icon_pixmap
 from localai_app.gui.messages import error_details
-from localai_app.gui.metrics import ICON, SPACE_1, SPACE_2, SPACE_3, SPACE_4
+from localai_app.gui.metrics import SPACE_1, SPACE_2, SPACE_3, SPACE_4
 from localai_app.gui.remedies import remedy_label
 from localai_app.gui.styling import button, icon_button, label, set_role
 from localai_app.gui.theme import ThemeState
+from localai_app.gui.widgets.icon_label import IconLabel
 
 
 class ErrorBanner(QFrame):
@@ -23,10 +23,9 @@ class ErrorBanner(QFrame):
 
     def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._theme = theme
         self._error: AppError | None = None
         set_role(self, "banner-bad")
-        self._picture = QLabel()
+        self._picture = IconLabel("error", theme, "bad")
         self._message = label("", "strong", wrap=True, selectable=True)
         self._advice = label("", "body", wrap=True, selectable=True)
         self.remedy_button = button("", compact=True)
@@ -48,8 +47,6 @@ class ErrorBanner(QFrame):
         layout.addSpacing(SPACE_3)
         for control in (self.remedy_button, self.copy_button, self.close_button):
             layout.addWidget(control, alignment=Qt.AlignmentFlag.AlignVCenter)
-        theme.changed.connect(self._draw_picture)
-        self._draw_picture()
         self.hide()
 
     @property
@@ -84,6 +81,3 @@ class ErrorBanner(QFrame):
     def _on_close_clicked(self) -> None:
         self.clear()
         self.dismissed.emit()
-
-    def _draw_picture(self) -> None:
-        self._picture.setPixmap(icon_pixmap("error", self._theme, "bad", ICON, self.devicePixelRatioF()))

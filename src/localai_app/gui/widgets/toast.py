@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QEnterEvent, QGuiApplication
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
-from localai_app.gui.icons import icon_pixmap
 from localai_app.gui.messages import MessageKind, UserMessage
-from localai_app.gui.metrics import ICON, SPACE_1, SPACE_2, SPACE_3, SPACE_4, SPACE_6, STATUS_HEIGHT
+from localai_app.gui.metrics import SPACE_1, SPACE_2, SPACE_3, SPACE_4, SPACE_6, STATUS_HEIGHT
 from localai_app.gui.styling import button, icon_button, label, set_role
 from localai_app.gui.theme import ThemeState
+from localai_app.gui.widgets.icon_label import IconLabel
 
 INFO_MS = 6_000
 TOAST_WIDTH = 380
@@ -29,9 +29,7 @@ class Toast(QFrame):
         self.setFixedWidth(TOAST_WIDTH)
         self.setAccessibleName(f"{message.text} {message.advice}".strip())
         is_error = message.kind is MessageKind.ERROR
-        picture = QLabel()
-        picture.setPixmap(icon_pixmap("error" if is_error else "info", theme, "bad" if is_error else "accent", ICON,
-                                      self.devicePixelRatioF()))
+        picture = IconLabel("error" if is_error else "info", theme, "bad" if is_error else "accent")
         words = QVBoxLayout()
         words.setSpacing(SPACE_1)
         words.addWidget(label(message.text, "strong" if message.advice else "body", wrap=True, selectable=True))
