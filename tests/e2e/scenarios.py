@@ -1,0 +1,140 @@
+"""What the person at the window does, step by step; each `yield` waits until its condition holds."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt
+
+from localai_app.services.views import EngineStatus
+from localai_app.store.records import MessageState
+
+if TYPE_CHECKING:
+    from tests.e2e.driver import Person
+
+Script = Generator[Callable[[], bool], None, None]
+
+ANSWER_TOKENS = 160
+"""The small model does not always find an end."""
+QUESTION = "How does binary search work? Show it in Python."
+
+
+def first_run(person: Person) -> Script:
+    """Fresh profile: suggestions, one click, a chat with the cursor in the prompt, an answer with its speed."""
+    yield lambda: len(person.buttons("Download and chat")) >= 2
+    person.seen["title"] = person.texts()
+    person.shoot("first-start")
+    assert person.services is not None
+    person.services.settings.set("max_answer_tokens", ANSWER_TOKENS)
+    person.click("Download and chat")
+    yield lambda: bool(person.buttons("Pause download")) or person.window.page_name == "chat"
+    person.shoot("downloading")
+    yield from _ask(person, QUESTION)
+
+
+def _ask(person: Person, question: str) -> Script:
+    assert person.services is not None
+    services = person.services
+    yield lambda: person.window.page_name == "chat" and services.engine.state.status is EngineStatus.READY
+    person.shoot("chat-empty")
+    person.type_text(question)
+    person.press(Qt.Key.Key_Return)
+    yield lambda: services.chat.answering_conversation_id is not None
+    yield lambda: services.engine.state.context_used > 60 or services.chat.answering_conversation_id is None
+    person.seen["live"] = person.texts()
+    person.shoot("chat-streaming")
+    yield lambda: services.chat.answering_conversation_id is None
+    yield lambda: bool(person.buttons("Copy"))
+    person.shoot("chat")
+    message = services.chat.messages(services.chat.conversations()[0].id)[-1]
+    person.seen["answer"] = message.text
+    person.seen["tps"] = message.stats.tps if message.stats is not None else None
+    person.seen["screen"] = person.texts()
+
+
+def restart(person: Person) -> Script:
+    """The program again: the conversation is in the list, and opening it shows the answer."""
+    yield lambda: person.window.page_name == "chat"
+    assert person.services is not None
+    services = person.services
+    person.seen["titles"] = [conversation.title for conversation in services.chat.conversations()]
+    person.click_row(0, "Chats")
+    answer = services.chat.messages(services.chat.conversations()[0].id)[-1].text
+    line = next(line for line in map(_letters, answer.split("\n")) if len(line) > 12)
+    yield lambda: line[:30] in _letters(person.texts())
+    person.shoot("restarted")
+
+
+def _letters(text: str) -> str:
+    """Only letters and digits: what is left of a text whatever Markdown made of it."""
+    return "".join(character for character in text if character.isalnum())
+
+
+def kill_worker(person: Person) -> Script:
+    """The worker is killed in the middle of an answer: the window stays, the text is kept, one click goes on."""
+    yield lambda: person.window.page_name == "chat"
+    assert person.services is not None
+    services = person.services
+    services.settings.reset("max_answer_tokens")
+    person.click("New chat")
+    yield lambda: True
+    person.type_text("Write a long story about a lighthouse.")
+    person.press(Qt.Key.Key_Return)
+    yield lambda: services.engine.state.context_used > 80 and services.engine.state.status is EngineStatus.ANSWERING
+    pid = services.engine.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    yield lambda: services.engine.state.status is EngineStatus.FAILED
+    conversation = services.chat.conversations()[0]
+    yield lambda: services.chat.messages(conversation.id)[-1].state is MessageState.INTERRUPTED
+    kept = services.chat.messages(conversation.id)[-1].text
+    person.seen["kept"] = kept
+    yield lambda: "The engine stopped" in person.texts()
+    person.shoot("engine-stopped")
+    person.seen["words"] = person.texts()
+    go_on = next(words for words in ("Go on", "Continue", "Load again") if person.buttons(words))
+    person.seen["button"] = go_on
+    person.click(go_on)
+    yield lambda: services.engine.state.status is EngineStatus.ANSWERING
+    yield lambda: len(services.chat.messages(conversation.id)[-1].text) > len(kept) + 20
+    person.click("Stop")
+    yield lambda: services.chat.answering_conversation_id is None
+    person.seen["after"] = services.chat.messages(conversation.id)[-1].text
+
+
+def start_download(person: Person) -> Script:
+    """A click on a card; the rest is waiting for somebody to kill this process."""
+    yield lambda: bool(person.buttons("Download and chat"))
+    person.click("Download and chat")
+    yield lambda: person.window.page_name == "chat"
+
+
+def finish_download(person: Person) -> Script:
+    """The program after that: the download goes on by itself."""
+    yield lambda: person.services is not None
+    services = person.services
+    assert services is not None
+    yield lambda: bool(services.library.models())
+    person.seen["models"] = [model.key for model in services.library.models()]
+
+
+def tour(person: Person) -> Script:
+    """Every page once, for pictures and for controls without a name."""
+    for page in ("chat", "models", "performance", "settings"):
+        person.window.show_page(page)
+        yield lambda: True
+        yield lambda: True
+        person.shoot(page)
+
+
+SCENARIOS: dict[str, Callable[[Person], Script]] = {
+    "first_run": first_run,
+    "restart": restart,
+    "kill_worker": kill_worker,
+    "start_download": start_download,
+    "finish_download": finish_download,
+    "tour": tour,
+}
