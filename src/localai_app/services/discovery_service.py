@@ -8,13 +8,13 @@ from collections.abc import Callable
 from localai_app.catalog.model import Catalog, CatalogModel
 from localai_app.errors import AppError
 from localai_app.fit.quality import loss_words
-from localai_app.fit.result import FitResult, Verdict
+from localai_app.fit.result import FitResult, Request, Verdict
 from localai_app.hardware.report import HardwareReport
 from localai_app.services.background import BackgroundPool
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.events import Event, EventBus, HardwareReported, MemoryMeasured, SettingChanged, SuggestionsChanged
 from localai_app.services.suggest import best_file, suggest
-from localai_app.services.views import DiscoveryRow, Suggestions, VariantRow
+from localai_app.services.views import DiscoveryRow, Suggestion, Suggestions, VariantRow
 
 FIT_SETTINGS = ("context_tokens", "kv_type", "gpu_layers")
 MEMORY_STEP_BYTES = 512 * 1024**2
@@ -52,13 +52,16 @@ class DiscoveryService:
         """A catalog model by its id."""
         return next((model for model in self._catalog.models if model.id == model_id), None)
 
-    def variants(self, model: CatalogModel) -> tuple[VariantRow, ...]:
-        """The known variants of a catalog model with their fits; sizes may be estimates."""
+    def variants(self, model: CatalogModel, request: Request | None = None) -> tuple[VariantRow, ...]:
+        """The known variants of a catalog model with their fits for `request` (None: the settings); sizes may be estimates.
+
+        Takes about a millisecond, so it may follow a slider.
+        """
         return tuple(
             VariantRow(
                 label=file.label, size_bytes=file.size_bytes, size_is_exact=file.is_exact,
                 loss_words=loss_words(file.label), fit=fit)
-            for file, fit in zip(model.files, self._fits(model), strict=True))
+            for file, fit in zip(model.files, self._fits(model, request), strict=True))
 
     def refresh(self) -> None:
         """Compute again in the background."""
@@ -68,7 +71,7 @@ class DiscoveryService:
         """Compute in the calling thread; also publishes SuggestionsChanged if the answer is a new one."""
         rows = tuple(self._row(model) for model in self._catalog.models)
         runnable = sum(row.fit is not None and row.fit.verdict not in (Verdict.NO, Verdict.UNKNOWN) for row in rows)
-        suggestions = Suggestions(cards=suggest(rows), runnable_count=runnable, total_count=len(rows))
+        suggestions = Suggestions(cards=suggest(rows, previous=self._cards()), runnable_count=runnable, total_count=len(rows))
         with self._lock:
             self._rows = rows
             is_new = suggestions != self._suggestions
@@ -77,6 +80,10 @@ class DiscoveryService:
             self._events.publish(SuggestionsChanged())
         return suggestions
 
+    def _cards(self) -> tuple[Suggestion, ...]:
+        """The cards on screen, which stay unless something is clearly better."""
+        return self._suggestions.cards if self._suggestions is not None else ()
+
     def _row(self, model: CatalogModel) -> DiscoveryRow:
         fits = self._fits(model)
         chosen = best_file(model, fits)
@@ -84,14 +91,14 @@ class DiscoveryService:
             return DiscoveryRow(model, None, None)
         return DiscoveryRow(model, chosen, fits[model.files.index(chosen)])
 
-    def _fits(self, model: CatalogModel) -> tuple[FitResult | None, ...]:
+    def _fits(self, model: CatalogModel, request: Request | None = None) -> tuple[FitResult | None, ...]:
         if model.geometry is None:
             return tuple(None for _file in model.files)
-        return tuple(self._fit_or_none(model, index) for index in range(len(model.files)))
+        return tuple(self._fit_or_none(model, index, request) for index in range(len(model.files)))
 
-    def _fit_or_none(self, model: CatalogModel, index: int) -> FitResult | None:
+    def _fit_or_none(self, model: CatalogModel, index: int, request: Request | None) -> FitResult | None:
         try:
-            return self._estimate.fit_catalog(model, model.files[index])
+            return self._estimate.fit_catalog(model, model.files[index], request)
         except AppError:
             return None
 

@@ -80,8 +80,12 @@ class EstimateService:
     def fit_repo_variants(self, repo_id: str, request: Request | None = None) -> tuple[Repo, tuple[VariantRow, ...]]:
         """All variants of a repository. One header is read; the others' weights follow from their sizes. Takes seconds."""
         repo = self._hub.repo(repo_id)
+        return repo, self.fit_variants(repo, request)
+
+    def fit_variants(self, repo: Repo, request: Request | None = None) -> tuple[VariantRow, ...]:
+        """The same for a repository that was already asked for; from the second time on without the network, in milliseconds."""
         if not repo.variants:
-            raise AppError(errors.REPO_HAS_NO_GGUF, repo=repo_id)
+            raise AppError(errors.REPO_HAS_NO_GGUF, repo=repo.repo_id)
         model_variant = min(repo.variants, key=lambda variant: variant.size_bytes)
         base = self.subject_of_remote(repo, model_variant)
         rows = [
@@ -90,7 +94,7 @@ class EstimateService:
                 fit=self.fit_subject(base if variant == model_variant else _scaled(base, variant), request))
             for variant in repo.variants
         ]
-        return repo, tuple(rows)
+        return tuple(rows)
 
     def fit_repo_variant(
         self, repo_id: str, label: str | None, request: Request | None = None, hardware: HardwareReport | None = None,

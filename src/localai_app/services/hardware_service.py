@@ -12,9 +12,10 @@ import psutil
 from localai_app.engine.client import EngineClient
 from localai_app.engine.protocol import DevicesListed, Event, ListDevices
 from localai_app.hardware.bandwidth import measure_memory_bandwidth
-from localai_app.hardware.detect import cross_check, detect_hardware, measure_gpus
+from localai_app.hardware.detect import cross_check, detect_hardware
+from localai_app.hardware.gpu_meter import GpuMeter
 from localai_app.hardware.memory import measure_memory
-from localai_app.hardware.report import EngineDevice, HardwareReport
+from localai_app.hardware.report import EngineDevice, Gpu, HardwareReport
 from localai_app.paths import AppPaths
 from localai_app.services.events import EventBus, HardwareReported, MemoryMeasured
 from localai_app.store.database import Store
@@ -41,6 +42,7 @@ class HardwareService:
         self._report: HardwareReport | None = None
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
+        self._meter: GpuMeter | None = None
 
     @property
     def report(self) -> HardwareReport | None:
@@ -59,6 +61,9 @@ class HardwareService:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        if self._meter is not None:
+            self._meter.close()
+            self._meter = None
 
     def detect_now(self, *, with_engine: bool = True) -> HardwareReport:
         """Probe in the calling thread (about a second); for the command line."""
@@ -69,9 +74,7 @@ class HardwareService:
         return report
 
     def _run(self) -> None:
-        self._publish(detect_hardware())
-        if self._report is not None and not self._stopped.is_set():
-            self._publish(self._with_bandwidth(self._report))
+        self._publish(self._with_bandwidth(detect_hardware()))
         if self._report is not None and not self._stopped.is_set():
             self._publish(self._with_engine_devices(self._report))
         while not self._stopped.wait(GAUGE_INTERVAL_S):
@@ -87,9 +90,17 @@ class HardwareService:
         if report is None:
             return
         memory = msgspec.structs.replace(measure_memory(), bandwidth_bytes_per_s=report.memory.bandwidth_bytes_per_s)
-        gpus = measure_gpus(report)
+        gpus = self._measure_gpus(report)
         self._report = msgspec.structs.replace(report, memory=memory, gpus=gpus)
         self._events.publish(MemoryMeasured(memory, gpus, self._engine_rss_bytes()))
+
+    def _measure_gpus(self, report: HardwareReport) -> tuple[Gpu, ...]:
+        """Memory of the GPUs now, over a driver connection that stays open between readings."""
+        if not report.gpus:
+            return ()
+        if self._meter is None:
+            self._meter = GpuMeter(report.gpus)
+        return self._meter.measure(report.gpus)
 
     def _engine_rss_bytes(self) -> int:
         pid = self._engine_pid()
