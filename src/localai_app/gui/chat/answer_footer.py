@@ -65,11 +65,13 @@ class AnswerFooter(QWidget):
     def show_live(self, stats: GenerationStats) -> None:
         """The figures of an answer that streams."""
         self._figures.setText(figures_line(stats.tps, stats.completion_tokens, stats.ttft_s, stats.prompt_tps))
+        self._figures.show()
 
     def show_final(self, stats: MessageStats | None, state: MessageState) -> None:
         """The figures as stored, and why it ended."""
         if stats is not None:
             self._figures.setText(figures_line(stats.tps, stats.completion_tokens, stats.ttft_s, stats.prompt_tps))
+        self._figures.setVisible(bool(self.figures))
         word, explanation = ("stopped", "You stopped this answer.") if state is MessageState.STOPPED else _REASONS.get(
             stats.finish_reason if stats is not None else "", ("", ""))
         self._reason.setText(word)

@@ -177,7 +177,7 @@ def _alignment(cell: SyntaxTreeNode) -> str:
 
 _WRITERS: dict[str, Callable[[SyntaxTreeNode], str]] = {
     "paragraph": lambda node: f"<p>{_inline_of(node)}</p>",
-    "heading": lambda node: f"<{node.tag}>{_inline_of(node)}</{node.tag}>",
+    "heading": lambda node: f'<p class="{node.tag}">{_inline_of(node)}</p>',
     "hr": lambda _node: "<hr>",
     "fence": _code_html,
     "code_block": _code_html,

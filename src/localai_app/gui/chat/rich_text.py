@@ -109,11 +109,10 @@ def document_style(palette: Palette, body_px: int, code_px: int) -> str:
     li {{ margin-top: 4px; margin-bottom: 4px; }}
     hr {{ background-color: {palette.line}; }}
     ul, ol {{ margin-top: 0; margin-bottom: 0; }}
-    h1, h2, h3, h4, h5, h6 {{ color: {palette.text}; font-weight: 600; margin-top: 16px; margin-bottom: 8px; }}
-    h1 {{ font-size: {body_px + 6}px; }}
-    h2 {{ font-size: {body_px + 4}px; }}
-    h3 {{ font-size: {body_px + 2}px; }}
-    h4, h5, h6 {{ font-size: {body_px}px; }}
+    .h1, .h2, .h3, .h4, .h5, .h6 {{ font-weight: 600; margin-top: 18px; margin-bottom: 8px; font-size: {body_px}px; }}
+    .h1 {{ font-size: {body_px + 6}px; }}
+    .h2 {{ font-size: {body_px + 4}px; }}
+    .h3 {{ font-size: {body_px + 2}px; }}
     a {{ color: {palette.accent}; text-decoration: underline; }}
     code {{ font-family: "{mono_family()}"; font-size: {code_px}px; background-color: {palette.code}; }}
     pre {{ font-family: "{mono_family()}"; font-size: {code_px}px; background-color: {palette.code}; margin-top: 4px;
