@@ -1,4 +1,4 @@
-"""One quality figure for every model, from published benchmark scores; docs/decisions/020-quality-scale.md explains it.
+"""One quality figure for every model, from published benchmark scores; docs/decisions/002-quality-scale.md explains it.
 
 A model has one ability, a benchmark turns ability into a score: logit(score) = level + slope x ability. Both sides are
 fitted in turn by least squares. What size, thinking and family lead one to expect is the starting point of every ability,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
@@ -122,12 +123,25 @@ def finish_download(person: Person) -> Script:
 
 
 def tour(person: Person) -> Script:
-    """Every page once, for pictures and for controls without a name."""
-    for page in ("chat", "models", "performance", "settings"):
+    """Every page once, for pictures."""
+    assert person.services is not None
+    services = person.services
+    yield lambda: services.discovery.suggestions is not None
+    yield lambda: services.hardware.report is not None and services.hardware.report.engine_devices is not None
+    for page in ("performance", "settings", "models"):
         person.window.show_page(page)
-        yield lambda: True
-        yield lambda: True
+        yield _after(0.5)
         person.shoot(page)
+    for tab in ("Suggested", "Discover", "Installed"):
+        person.click(tab)
+        yield _after(1.0)
+        person.shoot(tab.lower())
+
+
+def _after(seconds: float) -> Callable[[], bool]:
+    """Holds once this time has gone by."""
+    end_s = time.monotonic() + seconds
+    return lambda: time.monotonic() >= end_s
 
 
 SCENARIOS: dict[str, Callable[[Person], Script]] = {
