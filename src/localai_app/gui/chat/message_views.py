@@ -19,10 +19,10 @@ from localai_app.gui.chat.markdown_view import MarkdownView
 from localai_app.gui.chat.plain_text import harmless
 from localai_app.gui.chat.quiet_button import QuietButton
 from localai_app.gui.chat.rich_text import RichTextView
-from localai_app.gui.chat.thinking import ThinkingStream, split_thinking
 from localai_app.gui.chat.thinking_box import ThinkingBox
 from localai_app.gui.styling import label, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
+from localai_app.services.thinking import ThinkingStream, split_thinking
 from localai_app.store.records import Message, MessageState
 from localai_app.units import format_count
 

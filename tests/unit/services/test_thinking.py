@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localai_app.gui.chat.thinking import SplitAnswer, ThinkingStream, split_thinking
+from localai_app.services.thinking import SplitAnswer, ThinkingStream, split_thinking
 
 
 @pytest.mark.parametrize(("text", "expected"), [
