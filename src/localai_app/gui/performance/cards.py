@@ -81,7 +81,7 @@ class MemoryCard(Card):
 
     def __init__(self, memory: Memory, theme: ThemeState) -> None:
         super().__init__("Memory", f"{format_gib(memory.total_bytes)} of main memory")
-        facts = [("Available now", ""), ("Models here", ""), ("Read speed", bandwidth_words(memory))]
+        facts = [("Available now", ""), ("Models here", ""), ("Copy speed", bandwidth_words(memory))]
         if memory.container_limit_bytes is not None:
             facts.append(("Container limit", format_gib(memory.container_limit_bytes)))
         self._figures = self.add_facts(facts)
@@ -95,7 +95,7 @@ class MemoryCard(Card):
         ours = min(ours_bytes, used)
         self._figures["Available now"].setText(format_gib(memory.available_bytes))
         self._figures["Models here"].setText(format_gib(ours) if ours else "none loaded")
-        self._figures["Read speed"].setText(bandwidth_words(memory))
+        self._figures["Copy speed"].setText(bandwidth_words(memory))
         self._meter.set_segments(
             [Segment(ours, "ram", "models"), Segment(used - ours, "faint", "other programs")], memory.total_bytes)
 

@@ -49,6 +49,9 @@ def gpu_memory_words(gpu: Gpu) -> str:
 def device_words(device: EngineDevice) -> str:
     """What a device of llama.cpp is, in one line."""
     kind = DEVICE_KINDS.get(device.kind, device.kind)
+    if device.kind == "cpu":
+        # llama.cpp reports all of main memory as free; the card above has the true figure.
+        return f"{kind}, {format_gib(device.total_bytes)}"
     return f"{kind}, {format_gib(device.total_bytes)}, {format_gib(device.free_bytes)} free"
 
 
