@@ -83,7 +83,7 @@ class EstimateService:
         return repo, self.fit_variants(repo, request)
 
     def fit_variants(self, repo: Repo, request: Request | None = None) -> tuple[VariantRow, ...]:
-        """The same for a repository that was already asked for; from the second time on without the network, in milliseconds."""
+        """The same for a repository that was already asked for; the second time without the network."""
         if not repo.variants:
             raise AppError(errors.REPO_HAS_NO_GGUF, repo=repo.repo_id)
         model_variant = min(repo.variants, key=lambda variant: variant.size_bytes)

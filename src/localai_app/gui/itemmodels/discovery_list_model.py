@@ -29,6 +29,8 @@ class DiscoverEntry:
     verdict: Verdict | None = None
     speed: str = ""
     model: CatalogModel | None = None
+    variant: str = ""
+    """Label of the variant that was asked for, or empty."""
 
 
 class EntryRole(IntEnum):
@@ -80,15 +82,15 @@ class DiscoveryListModel(QAbstractListModel):
         return None
 
 
-def entry_of_row(row: DiscoveryRow) -> DiscoverEntry:
-    """A catalog model as a row."""
+def entry_of_row(row: DiscoveryRow, variant: str = "") -> DiscoverEntry:
+    """A catalog model as a row; `variant` is the one that was asked for."""
     model = row.model
-    size = format_parameters(model.params_total)
+    size = format_parameters(model.params_total) if model.params_total else "size not known"
     if model.params_active and model.params_active < 0.9 * model.params_total:
         size += f", {format_parameters(model.params_active)} active"
     runs = row.fit is not None and row.fit.verdict not in (Verdict.NO, Verdict.UNKNOWN)
     return DiscoverEntry(
-        title=model.name, subtitle=f"{model.publisher} · {size}", repo_id=model.repo_id, model=model,
+        title=model.name, subtitle=f"{size} · {model.publisher}", repo_id=model.repo_id, model=model, variant=variant,
         verdict=row.fit.verdict if row.fit is not None else Verdict.UNKNOWN,
         speed=speed_words(row.fit.speed) if row.fit is not None and runs else "")
 

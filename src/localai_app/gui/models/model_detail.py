@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QUrl, Signal
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
-from localai_app.errors import AppError
+from localai_app import errors
+from localai_app.errors import AppError, Remedy
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.itemmodels.discovery_list_model import DiscoverEntry
 from localai_app.gui.metrics import SPACE_1, SPACE_4, SPACE_6
+from localai_app.gui.models.context_card import ContextCard
+from localai_app.gui.models.installed_models import InstalledModels
+from localai_app.gui.models.reveal import open_model_page
+from localai_app.gui.models.scores_card import ScoresCard
+from localai_app.gui.models.variant_choice import recommended_label
 from localai_app.gui.models.variants_table import VariantsTable
 from localai_app.gui.models.why_card import WhyCard
+from localai_app.gui.models.wording import facts_of_model, facts_of_repo, no_file_words
 from localai_app.gui.styling import button, label, set_role, set_spacing
 from localai_app.gui.tasks import BackgroundTask, run_in_background
 from localai_app.gui.theme import ThemeState
@@ -19,142 +26,262 @@ from localai_app.gui.widgets.empty_state import EmptyState
 from localai_app.gui.widgets.error_banner import ErrorBanner
 from localai_app.hub.model import Repo
 from localai_app.services.app_services import AppServices
-from localai_app.services.events import DownloadChanged, Event, LibraryChanged, SuggestionsChanged
+from localai_app.services.events import DownloadChanged, Event, SuggestionsChanged
 from localai_app.services.views import VariantRow
-from localai_app.units import format_count
+from localai_app.units import format_gib
 
-PREFERRED_LABEL = "Q4_K_M"
+HUB_DELAY_MS = 400
+"""The Hub is asked once a choice stands this long, so that walking through the list asks nothing."""
+UNKNOWN_CTX_TRAIN = 131_072
+CATALOG_NOTE = "Sizes from the catalog."
+OFFLINE_NOTE = "Sizes from the catalog; the Hub was not reached."
+HUB_NOTE = "Sizes as published on the Hub."
 
 
 class ModelDetail(QStackedWidget):
-    """Shows an entry of the Discover list. Catalog entries appear at once; others are asked from the Hub."""
+    """Shows an entry of the Discover list: of the catalog at once, and corrected by the Hub; any other when the Hub answers."""
 
     chat_requested = Signal(str)
+    page_requested = Signal(str)
 
-    def __init__(self, services: AppServices, theme: ThemeState, bridge: Bridge, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, services: AppServices, theme: ThemeState, bridge: Bridge, installed: InstalledModels,
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
         self._services = services
+        self._installed = installed
         self._entry: DiscoverEntry | None = None
+        self._rows: tuple[VariantRow, ...] = ()
+        self._repos: dict[str, Repo] = {}
+        """What the Hub answered since the start, so that going back and forth asks only once."""
         self._task: BackgroundTask | None = None
-        self._empty = EmptyState(
-            theme, "models", "Choose a model", "Its variants and what they need here appear in this place.")
-        self._name = label("", "heading", wrap=True, selectable=True)
-        self._facts = label("", "muted", wrap=True)
-        self._quality = label("", "caption", wrap=True)
-        self._card_button = button("Model card")
-        self._card_button.clicked.connect(self._on_card_clicked)
-        self._error = ErrorBanner(theme)
-        self._error.remedy_requested.connect(lambda _remedy: self._ask_hub())
-        self.table = VariantsTable()
-        self.table.download_requested.connect(self._on_download_requested)
-        self.table.chat_requested.connect(self.chat_requested)
-        self._why = WhyCard(theme)
+        self._delay = QTimer(self)
+        self._delay.setSingleShot(True)
+        self._delay.setInterval(HUB_DELAY_MS)
+        self._delay.timeout.connect(self._ask_hub)
+        self._make_parts(theme)
         self.addWidget(self._empty)
         self.addWidget(self._lay_out())
         bridge.event_published.connect(self._on_event)
+        installed.changed.connect(self._show_states)
+
+    def _make_parts(self, theme: ThemeState) -> None:
+        self._empty = EmptyState(
+            theme, "models", "Choose a model", "Its variants and what they need here appear in this place.")
+        self._name = label("", "heading", wrap=True, selectable=True)
+        self._facts = label("", "muted", wrap=True, selectable=True)
+        self._card_button = button("Model card")
+        self._card_button.setToolTip("Open the model's page on the Hub in the browser")
+        self._card_button.clicked.connect(self._on_card_clicked)
+        self._error = ErrorBanner(theme)
+        self._error.remedy_requested.connect(self._on_remedy_requested)
+        self.context = ContextCard()
+        self.context.request_changed.connect(lambda _request: self._compute())
+        self.table = VariantsTable(theme)
+        self.table.download_requested.connect(self._on_download_requested)
+        self.table.chat_requested.connect(self.chat_requested)
+        self.table.variant_chosen.connect(self._explain)
+        self.why = WhyCard(theme)
+        self.scores = ScoresCard(theme)
 
     def _lay_out(self) -> QScrollArea:
         words = QVBoxLayout()
         set_spacing(words, SPACE_1)
-        for line in (self._name, self._facts, self._quality):
-            words.addWidget(line)
+        words.addWidget(self._name)
+        words.addWidget(self._facts)
         head = QHBoxLayout()
         set_spacing(head, SPACE_4)
         head.addLayout(words, 1)
-        top = QVBoxLayout()
-        top.addWidget(self._card_button)
-        top.addStretch(1)
-        head.addLayout(top)
+        head.addWidget(self._card_button, alignment=Qt.AlignmentFlag.AlignTop)
         content = set_role(QWidget(), "page")
         layout = QVBoxLayout(content)
         set_spacing(layout, SPACE_4, (SPACE_6, SPACE_6, SPACE_6, SPACE_6))
         layout.addLayout(head)
-        for part in (self._error, self.table, self._why):
+        for part in (self._error, self.context, self.table, self.why, self.scores):
             layout.addWidget(part)
         layout.addStretch(1)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         scroll.setWidget(content)
         return scroll
 
+    @property
+    def entry(self) -> DiscoverEntry | None:
+        """What is shown."""
+        return self._entry
+
+    @property
+    def facts(self) -> str:
+        """The lines below the name."""
+        return self._facts.text()
+
     def show_entry(self, entry: DiscoverEntry) -> None:
-        """Show another model."""
+        """Show another model; the same one again only brings its figures up to date."""
+        is_other = self._entry is None or (entry.repo_id, entry.title) != (self._entry.repo_id, self._entry.title)
         self._entry = entry
+        self.setCurrentIndex(1)
+        if not is_other:
+            self._compute()
+            return
+        self._drop_question()
         self._error.clear()
         self._name.setText(entry.title)
-        self._quality.setText("")
-        self.setCurrentIndex(1)
-        if entry.model is None:
+        self._card_button.setVisible(bool(entry.repo_id))
+        self._card_button.setAccessibleName(f"Model card of {entry.title}")
+        self.scores.setVisible(entry.model is not None)
+        self._rows = ()
+        if entry.model is not None:
+            self._facts.setText(facts_of_model(entry.model))
+            self.scores.show_model(entry.model)
+        else:
             self._facts.setText(entry.repo_id)
-            self._show_rows(())
-            self._ask_hub()
-            return
-        model = entry.model
-        gate = " Its licence has to be accepted on the Hub first." if model.gated else ""
-        base = " A base model: it continues text and does not chat." if model.is_base else ""
-        context = f" {format_count(model.geometry.ctx_train)} tokens of context." if model.geometry is not None else ""
-        summary = model.summary.rstrip(".")
-        self._facts.setText(f"{summary}.{context} {model.publisher}, {model.license}.{gate}{base}")
-        kind = "estimated" if model.quality_is_estimated else "from published scores"
-        self._quality.setText(f"Quality {model.quality:.0f} of 100, {kind}: {model.quality_source}")
-        self._show_rows(self._services.discovery.variants(model))
+        self._show_limits()
+        self._compute()
+        self._ask_soon()
 
-    def _ask_hub(self) -> None:
-        if self._entry is None:
-            return
-        self._error.clear()
-        if self._task is not None:
-            self._task.drop()
-        repo_id = self._entry.repo_id
-        self._facts.setText(f"{repo_id} · asking the Hub…")
-        self._task = run_in_background(
-            self, lambda: self._services.estimate.fit_repo_variants(repo_id), self._on_repo_arrived, self._on_hub_failed)
+    def _show_limits(self) -> None:
+        """Contexts up to what the model was trained for; a variant that runs tells it where the catalog does not."""
+        entry, ctx_train = self._entry, UNKNOWN_CTX_TRAIN
+        if entry is not None and entry.model is not None and entry.model.geometry is not None:
+            ctx_train = entry.model.geometry.ctx_train
+        else:
+            longest = [max(row.fit.max_ctx.values(), default=0) for row in self._rows if row.fit is not None]
+            ctx_train = max(longest, default=0) or UNKNOWN_CTX_TRAIN
+        self.context.show_limits(self._services.estimate.default_request(), ctx_train)
 
-    def _on_repo_arrived(self, answer: tuple[Repo, tuple[VariantRow, ...]]) -> None:
-        repo, rows = answer
-        if self._entry is None or repo.repo_id != self._entry.repo_id:
+    def _compute(self) -> None:
+        """Fit every variant for the chosen context; takes milliseconds, so it follows the slider."""
+        entry = self._entry
+        if entry is None:
             return
-        facts = [repo.repo_id, repo.license, f"{format_count(repo.downloads)} downloads"]
-        self._facts.setText(" · ".join(part for part in facts if part))
+        repo, request = self._repos.get(entry.repo_id), self.context.request
+        try:
+            if repo is not None:
+                rows = self._services.estimate.fit_variants(repo, request)
+            else:
+                rows = self._services.discovery.variants(entry.model, request) if entry.model is not None else ()
+        except AppError as error:
+            self._error.show_error(error)
+            return
         self._show_rows(rows)
 
-    def _on_hub_failed(self, error: AppError) -> None:
-        self._facts.setText(self._entry.repo_id if self._entry is not None else "")
-        self._error.show_error(error)
-
     def _show_rows(self, rows: tuple[VariantRow, ...]) -> None:
-        recommended = self._recommended(rows)
-        self.table.setVisible(bool(rows))
-        self.table.show_rows(rows, recommended)
-        chosen = next((row for row in rows if row.label == recommended and row.fit is not None), None)
-        self._why.setVisible(chosen is not None)
-        if chosen is not None and chosen.fit is not None:
-            self._why.show_fit(chosen.label, chosen.fit)
+        before = self.table.chosen if self._rows else ""
+        self._rows = tuple(sorted(rows, key=lambda row: -row.size_bytes))
+        labels = [row.label for row in self._rows]
+        recommended = recommended_label(self._rows, self._label_of_list())
+        wanted = self._entry.variant if self._entry is not None else ""
+        chosen = next((one for one in (before, wanted, recommended) if one in labels), "")
+        for part in (self.context, self.table):
+            part.setVisible(bool(labels))
+        self.table.show_rows(self._rows, recommended, chosen)
+        self._show_note()
+        self._explain(chosen)
         self._show_states()
 
-    def _recommended(self, rows: tuple[VariantRow, ...]) -> str:
-        """The variant that the list recommends for this machine, else the usual one."""
+    def _show_note(self, words: str = "") -> None:
+        entry = self._entry
+        if entry is None:
+            return
+        if words:
+            self.table.show_note(words)
+        elif entry.repo_id in self._repos:
+            self.table.show_note(HUB_NOTE)
+        elif not self._rows and entry.model is not None:
+            self._facts.setText(f"{facts_of_model(entry.model)} {no_file_words(entry.model)}".strip())
+        elif self.table.note not in (OFFLINE_NOTE,):
+            self.table.show_note(CATALOG_NOTE)
+
+    def _explain(self, name: str) -> None:
+        """Show the sum behind one variant's verdict."""
+        row = next((row for row in self._rows if row.label == name), None)
+        fit = row.fit if row is not None else None
+        self.why.setVisible(fit is not None)
+        if fit is not None:
+            self.why.show_fit(name, fit)
+            self.context.show_taken(format_gib(fit.kv_bytes), fit.ctx)
+
+    def _label_of_list(self) -> str:
+        """The variant that the list recommends for this machine."""
         if self._entry is not None and self._entry.model is not None:
             for row in self._services.discovery.rows():
                 if row.model.id == self._entry.model.id and row.file is not None:
                     return row.file.label
-        labels = [row.label for row in rows]
-        return PREFERRED_LABEL if PREFERRED_LABEL in labels else (labels[0] if labels else "")
+        return ""
 
     def _show_states(self) -> None:
         if self._entry is None:
             return
         repo_id = self._entry.repo_id
-        self.table.show_states(
-            {view.label: view for view in self._services.downloads.downloads() if view.repo_id == repo_id},
-            {model.label: model.key for model in self._services.library.models() if model.repo_id == repo_id})
+        downloads = {view.label: view for view in self._services.downloads.downloads() if view.repo_id == repo_id}
+        self.table.show_states(downloads, self._installed.keys_of(repo_id), can_download=bool(repo_id))
+
+    def _ask_soon(self) -> None:
+        if self._entry is None or not self._entry.repo_id or self._entry.repo_id in self._repos or not self.isVisible():
+            return
+        if self._entry.model is None:
+            self._ask_hub()
+        else:
+            self._delay.start()
+
+    def _ask_hub(self) -> None:
+        if self._entry is None:
+            return
+        self._drop_question()
+        repo_id, request = self._entry.repo_id, self.context.request
+        if self._entry.model is None:
+            self._error.clear()
+            self._facts.setText(f"{repo_id} · asking the Hub…")
+        self._task = run_in_background(
+            self, lambda: self._services.estimate.fit_repo_variants(repo_id, request), self._on_repo_arrived,
+            self._on_hub_failed)
+
+    def _drop_question(self) -> None:
+        self._delay.stop()
+        if self._task is not None:
+            self._task.drop()
+            self._task = None
+
+    def _on_repo_arrived(self, answer: tuple[Repo, tuple[VariantRow, ...]]) -> None:
+        self._task = None
+        repo, rows = answer
+        entry = self._entry
+        if entry is None:
+            return
+        self._repos[entry.repo_id] = repo
+        self._show_rows(rows)
+        if entry.model is None:
+            self._facts.setText(facts_of_repo(repo))
+            self._show_limits()
+
+    def _on_hub_failed(self, error: AppError) -> None:
+        """A repository that only the Hub knows needs an error; the catalog's figures stay, with a word where they are from."""
+        self._task = None
+        if self._entry is None:
+            return
+        if self._entry.model is None:
+            self._facts.setText(self._entry.repo_id)
+            self._error.show_error(error)
+        elif error.spec is errors.HUB_UNREACHABLE:
+            self._show_note(OFFLINE_NOTE)
+        else:
+            self._show_note(f"{CATALOG_NOTE} {error.message} {error.action}")
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Ask the Hub for what was chosen while this was not on the screen."""
+        super().showEvent(event)
+        if self._task is None and self.table.note != OFFLINE_NOTE:
+            self._ask_soon()
 
     def _on_event(self, event: Event) -> None:
         match event:
-            case DownloadChanged() | LibraryChanged() if self.isVisible():
+            case DownloadChanged() if self.isVisible():
                 self._show_states()
-            case SuggestionsChanged() if self._entry is not None and self._entry.model is not None:
-                self._show_rows(self._services.discovery.variants(self._entry.model))
+            case SuggestionsChanged():
+                self._compute()
             case _:
                 pass
 
@@ -168,6 +295,14 @@ class ModelDetail(QStackedWidget):
             self._error.show_error(error)
         self._show_states()
 
+    def _on_remedy_requested(self, remedy: Remedy) -> None:
+        if remedy is Remedy.OPEN_MODEL_PAGE:
+            self._on_card_clicked()
+        elif remedy in (Remedy.OPEN_SETTINGS, Remedy.CHOOSE_FOLDER):
+            self.page_requested.emit("settings")
+        else:
+            self._ask_hub()
+
     def _on_card_clicked(self) -> None:
         if self._entry is not None:
-            QDesktopServices.openUrl(QUrl(f"{self._services.hub.client().endpoint}/{self._entry.repo_id}"))
+            open_model_page(self._services.hub, self._entry.repo_id)

@@ -1,4 +1,4 @@
-"""Show a file in the system's file manager."""
+"""Show a file in the system's file manager, or a model's page in the browser."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from PySide6.QtGui import QDesktopServices
 
 from localai_app import errors
 from localai_app.errors import AppError
+from localai_app.services.hub_service import HubService
 
 
 def reveal_in_folder(path: Path) -> None:
@@ -23,3 +24,8 @@ def reveal_in_folder(path: Path) -> None:
         QProcess.startDetached("open", ["-R", str(path)])
     else:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(path.parent)))
+
+
+def open_model_page(hub: HubService, repo_id: str) -> None:
+    """Open the page of a repository on the Hub in the browser."""
+    QDesktopServices.openUrl(QUrl(f"{hub.client().endpoint}/{repo_id}"))

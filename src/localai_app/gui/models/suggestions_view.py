@@ -7,10 +7,14 @@ from pathlib import Path
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
-from localai_app.errors import AppError
+from localai_app.errors import AppError, Remedy
+from localai_app.fit.result import Verdict
 from localai_app.gui.bridge import Bridge
-from localai_app.gui.metrics import SPACE_2, SPACE_3, SPACE_4, SPACE_6
+from localai_app.gui.metrics import SPACE_2, SPACE_3, SPACE_6
+from localai_app.gui.models.card_row import CardRow
+from localai_app.gui.models.installed_models import InstalledModels
 from localai_app.gui.models.machine_strip import MachineStrip
+from localai_app.gui.models.reveal import open_model_page
 from localai_app.gui.models.suggestion_card import SuggestionCard
 from localai_app.gui.styling import button, label, set_spacing
 from localai_app.gui.tasks import run_in_background
@@ -22,12 +26,11 @@ from localai_app.services.events import (
     DownloadFinished,
     Event,
     HardwareReported,
-    LibraryChanged,
     MemoryMeasured,
     SuggestionsChanged,
 )
-from localai_app.services.views import InstalledModel, Suggestion, Suggestions
-from localai_app.units import format_duration, format_file_size
+from localai_app.services.views import DiscoveryRow, InstalledModel, Suggestion, Suggestions
+from localai_app.units import format_duration, format_gib
 
 N_CARDS = 3
 
@@ -38,21 +41,26 @@ class SuggestionsView(QWidget):
     chat_requested = Signal(str)
     page_requested = Signal(str)
     browse_requested = Signal()
+    model_requested = Signal(str)
+    """A repository, to choose another variant of it."""
 
-    def __init__(self, services: AppServices, theme: ThemeState, bridge: Bridge, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, services: AppServices, theme: ThemeState, bridge: Bridge, installed: InstalledModels | None = None,
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
         self._services = services
+        self._installed = installed or InstalledModels(services, bridge, self)
         self._wanted_downloads: set[int] = set()
         """Downloads that were started by a card: they end in a chat."""
-        self._installed: dict[tuple[str, str], str] = {}
-        """Keys of the installed models by repository and label."""
         self._title = label("Looking at this computer…", "title", wrap=True)
         self._subtitle = label("This takes a second or two.", "muted", wrap=True)
         self._strip = MachineStrip()
         self._strip.details_requested.connect(lambda: self.page_requested.emit("performance"))
         self._error = ErrorBanner(theme)
-        self._error.remedy_requested.connect(lambda _remedy: self.page_requested.emit("settings"))
+        self._error.remedy_requested.connect(self._on_remedy_requested)
         self.cards = [SuggestionCard(theme) for _ in range(N_CARDS)]
+        self._row = CardRow(self.cards)
         self._found_button = button("")
         self._found_button.clicked.connect(self._on_found_clicked)
         self._found_button.hide()
@@ -63,33 +71,26 @@ class SuggestionsView(QWidget):
         self._lay_out()
         self._connect_cards()
         bridge.event_published.connect(self._on_event)
-        self._read_library()
+        self._installed.changed.connect(self._show_states)
         self._show_suggestions()
         self._show_machine()
         self._count_found()
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout()
-        set_spacing(row, SPACE_4)
-        for card in self.cards:
-            row.addWidget(card, 1)
-            card.hide()
         others = QHBoxLayout()
         set_spacing(others, SPACE_3)
         for control in (self._found_button, self._open_button, self._browse_button):
             others.addWidget(control)
         others.addStretch(1)
+        head = QVBoxLayout()
+        set_spacing(head, SPACE_2)
+        head.addWidget(self._title)
+        head.addWidget(self._subtitle)
         layout = QVBoxLayout(self)
-        set_spacing(layout, 0)
-        layout.addWidget(self._title)
-        layout.addSpacing(SPACE_2)
-        layout.addWidget(self._subtitle)
-        layout.addSpacing(SPACE_6)
-        layout.addWidget(self._strip)
-        layout.addSpacing(SPACE_6)
-        layout.addWidget(self._error)
-        layout.addLayout(row)
-        layout.addSpacing(SPACE_6)
+        set_spacing(layout, SPACE_6)
+        layout.addLayout(head)
+        for part in (self._strip, self._error, self._row):
+            layout.addWidget(part)
         layout.addLayout(others)
         layout.addStretch(1)
 
@@ -101,6 +102,7 @@ class SuggestionsView(QWidget):
             card.progress.pause_requested.connect(downloads.pause)
             card.progress.resume_requested.connect(downloads.resume)
             card.progress.cancel_requested.connect(downloads.cancel)
+            card.progress.remedy_requested.connect(lambda remedy, card=card: self._on_remedy_requested(remedy, card))
 
     def _on_event(self, event: Event) -> None:
         match event:
@@ -112,14 +114,12 @@ class SuggestionsView(QWidget):
                 self._show_suggestions()
             case DownloadChanged():
                 self._show_states()
-            case LibraryChanged():
-                self._read_library()
-                self._show_states()
             case DownloadFinished(download_id=download_id, model_key=model_key):
                 self._show_states()
                 if download_id in self._wanted_downloads:
                     self._wanted_downloads.discard(download_id)
-                    self.chat_requested.emit(model_key)
+                    if self.isVisible():
+                        self.chat_requested.emit(model_key)
             case _:
                 pass
 
@@ -132,13 +132,14 @@ class SuggestionsView(QWidget):
         suggestions = self._services.discovery.suggestions
         if suggestions is None:
             return
-        self._title.setText(_title_of(suggestions))
-        self._subtitle.setText(_subtitle_of(suggestions))
+        self._title.setText(title_words(suggestions))
+        self._subtitle.setText(subtitle_words(suggestions, self._services.discovery.rows()))
         for index, card in enumerate(self.cards):
             card.setVisible(index < len(suggestions.cards))
             if index < len(suggestions.cards):
                 suggestion = suggestions.cards[index]
-                card.show_suggestion(suggestion, self._download_words(suggestion))
+                card.show_suggestion(suggestion, self._time_words(suggestion))
+        self._row.setVisible(bool(suggestions.cards))
         self._show_states()
 
     def _show_states(self) -> None:
@@ -146,17 +147,21 @@ class SuggestionsView(QWidget):
         for card in self.cards:
             if card.suggestion is not None:
                 key = (card.suggestion.model.repo_id, card.suggestion.file.label)
-                card.show_state(downloads.get(key), self._installed.get(key, ""))
+                card.show_state(downloads.get(key), self._installed.key_of(*key))
 
-    def _read_library(self) -> None:
-        self._installed = {(model.repo_id, model.label): model.key for model in self._services.library.models()}
-
-    def _download_words(self, suggestion: Suggestion) -> str:
-        size = suggestion.file.size_bytes
-        about = "" if suggestion.file.is_exact else "about "
-        seconds, is_measured = self._services.downloads.expected_duration(size)
-        words = f"{about}{format_file_size(size)} · {format_duration(max(1.0, seconds))}"
+    def _time_words(self, suggestion: Suggestion) -> str:
+        seconds, is_measured = self._services.downloads.expected_duration(suggestion.file.size_bytes)
+        words = f"about {format_duration(max(1.0, seconds))}"
         return words if is_measured else f"{words} at 100 Mbit/s"
+
+    def _on_remedy_requested(self, remedy: Remedy, card: SuggestionCard | None = None) -> None:
+        repo_id = card.suggestion.model.repo_id if card is not None and card.suggestion is not None else ""
+        if remedy is Remedy.OPEN_MODEL_PAGE and repo_id:
+            open_model_page(self._services.hub, repo_id)
+        elif remedy is Remedy.CHOOSE_MODEL and repo_id:
+            self.model_requested.emit(repo_id)
+        else:
+            self.page_requested.emit("settings")
 
     def _on_download_requested(self, suggestion: Suggestion) -> None:
         self._error.clear()
@@ -197,15 +202,26 @@ class SuggestionsView(QWidget):
         self.chat_requested.emit(model.key)
 
 
-def _title_of(suggestions: Suggestions) -> str:
+def title_words(suggestions: Suggestions) -> str:
+    """How many of the known models run here."""
     if suggestions.runnable_count == 0:
-        return "None of the known models fits into this computer's free memory"
+        return "None of the known models fits into the free memory"
     if suggestions.total_count == 1:
         return "This computer can run the one model of this catalog"
     return f"This computer can run {suggestions.runnable_count} of {suggestions.total_count} models"
 
 
-def _subtitle_of(suggestions: Suggestions) -> str:
-    if suggestions.runnable_count == 0:
-        return "Close other programs to free memory, or open a smaller model file of your own."
-    return "Calculated from each model's dimensions and the memory that is free right now, before anything is downloaded."
+def subtitle_words(suggestions: Suggestions, rows: tuple[DiscoveryRow, ...]) -> str:
+    """What that rests on; where nothing runs, how much is missing for the smallest model and what to do."""
+    if suggestions.runnable_count:
+        return "Calculated from each model's dimensions and the memory that is free right now, before anything is downloaded."
+    too_large = [(row.fit, row.model) for row in rows if row.fit is not None and row.fit.verdict is Verdict.NO]
+    advice = "Close other programs to free memory, or open a smaller model file of your own."
+    if not too_large:
+        return advice
+    fit, model = min(too_large, key=lambda pair: pair[0].total_bytes)
+    free = sum(device.free_bytes for device in fit.devices)
+    kept = sum(device.reserve_bytes for device in fit.devices)
+    return (f"The smallest, {model.name}, needs {format_gib(fit.total_bytes)}; {format_gib(free)} is free, of which "
+            f"{format_gib(min(free, kept))} is kept for other programs. {advice}")
+

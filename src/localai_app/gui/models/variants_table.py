@@ -1,101 +1,246 @@
-"""The variants of one model: size, loss, memory, verdict, speed, longest context, and a download button each."""
+"""The variants of one model: size, quality, memory, verdict, speed, longest context, and a download button each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFrame, QGridLayout, QPushButton, QWidget
+from PySide6.QtCore import QEvent, QRectF, Qt, Signal
+from PySide6.QtGui import QPainter, QPaintEvent
+from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QFrame, QGridLayout, QSizePolicy, QVBoxLayout, QWidget
 
-from localai_app.gui.metrics import SPACE_2, SPACE_3, SPACE_5
-from localai_app.gui.models.wording import BASIS_WORDS, speed_words
-from localai_app.gui.styling import button, divider, label, set_role, set_spacing
-from localai_app.gui.widgets.badge import Badge
+from localai_app.gui.metrics import RADIUS_SMALL, SPACE_1, SPACE_2, SPACE_3
+from localai_app.gui.models.wording import BASIS_WORDS, size_words, speed_figures
+from localai_app.gui.styling import button, label, set_role, set_spacing
+from localai_app.gui.theme import ThemeState
+from localai_app.gui.widgets.badge import Badge, verdict_words
 from localai_app.services.views import DownloadView, VariantRow
-from localai_app.units import format_context, format_file_size, format_gib
+from localai_app.units import format_context, format_gib
 
-HEADER = ("Variant", "Size", "Quality loss", "Needs", "Here", "Speed", "Longest context", "")
-BUTTON_COLUMN = len(HEADER) - 1
+HEADER = ("Variant", "Size", "Quality loss", "Needs", "Here", "tok/s", "Max context", "")
+BUTTON_WIDTH = 88
+ROW_HEIGHT = 41
+SHORT_LOSS = {
+    "practically the original": "hardly any", "good": "small", "noticeable loss": "noticeable", "reduced": "clear",
+    "strongly reduced": "large",
+}
+"""The words of `fit.quality` as an amount of loss, for the column; the long ones are told on hover."""
 
 
-class VariantsTable(QFrame):
-    """A card with one line for each variant."""
+class VariantLine(QAbstractButton):
+    """One variant. Checking the line chooses it; its button downloads it or opens a chat."""
 
     download_requested = Signal(str)
     chat_requested = Signal(str)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        set_role(self, "card")
-        self._grid = QGridLayout(self)
-        set_spacing(self._grid, 0, (SPACE_5, SPACE_3, SPACE_5, SPACE_2))
-        self._grid.setHorizontalSpacing(SPACE_5)
-        self._grid.setColumnStretch(BUTTON_COLUMN - 1, 1)
-        self._buttons: dict[str, QPushButton] = {}
-        self._keys: Mapping[str, str] = {}
+        self._theme = theme
+        self._row: VariantRow | None = None
+        self._key = ""
+        self.setCheckable(True)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self._name = label("", "strong")
+        self._size = label("")
+        self._loss = label("", "muted")
+        self._need = label("")
+        self._badge = Badge()
+        self._speed = label("")
+        self._context = label("")
+        self.action_button = button("Download", compact=True)
+        self.action_button.setFixedWidth(BUTTON_WIDTH)
+        self.action_button.clicked.connect(self._on_action_clicked)
+        self.grid = QGridLayout(self)
+        _shape(self.grid)
+        cells = (self._name, self._size, self._loss, self._need, self._badge, self._speed, self._context, self.action_button)
+        for column, cell in enumerate(cells):
+            self.grid.addWidget(cell, 0, column, Qt.AlignmentFlag.AlignVCenter)
+        self.setMinimumHeight(ROW_HEIGHT)
 
-    def show_rows(self, rows: tuple[VariantRow, ...], recommended: str) -> None:
-        """Show these variants; the recommended one gets the accented button."""
-        self._clear()
-        for column, title in enumerate(HEADER):
-            self._grid.addWidget(label(title, "caption"), 0, column)
-        for index, row in enumerate(rows):
-            line = 2 * index + 1
-            self._grid.addWidget(divider(), line, 0, 1, len(HEADER))
-            for column, cell in enumerate(self._cells(row)):
-                self._grid.addWidget(cell, line + 1, column)
-            self._grid.addWidget(self._button(row, row.label == recommended), line + 1, BUTTON_COLUMN)
-            self._grid.setRowMinimumHeight(line + 1, 40)
+    @property
+    def row(self) -> VariantRow | None:
+        """What is shown."""
+        return self._row
 
-    def show_states(self, downloads: Mapping[str, DownloadView], installed_keys: Mapping[str, str]) -> None:
-        """Say on each button whether its variant is being downloaded or already here (label to key)."""
-        self._keys = installed_keys
-        for name, control in self._buttons.items():
-            view = downloads.get(name)
-            if name in installed_keys:
-                control.setText("Chat")
-            elif view is not None:
-                share = view.done_bytes / view.total_bytes if view.total_bytes else 0.0
-                control.setText(f"{share:.0%}")
-            else:
-                control.setText("Download")
-            control.setEnabled(view is None or name in installed_keys)
-            control.setAccessibleName(f"{control.text()} {name}")
+    def show_row(self, row: VariantRow, *, is_recommended: bool) -> None:
+        """Show a variant; the recommended one gets the accented button."""
+        self._row = row
+        self._name.setText(row.label)
+        self._size.setText(size_words(row.size_bytes, is_exact=row.size_is_exact))
+        self._size.setToolTip("" if row.size_is_exact else "Calculated from the number of weights")
+        self._loss.setText(SHORT_LOSS.get(row.loss_words, row.loss_words or "unknown"))
+        self._loss.setToolTip(row.loss_words)
+        set_role(self.action_button, "primary" if is_recommended else "")
+        self._show_fit(row)
+        verdict = verdict_words(row.fit.verdict) if row.fit is not None else ""
+        said = (row.label, self._size.text(), row.loss_words, f"needs {self._need.text()}", verdict,
+                self._speed.text() and f"{self._speed.text()} tok/s")
+        self.setAccessibleName(", ".join(part for part in said if part))
+        self.updateGeometry()
 
-    def _cells(self, row: VariantRow) -> list[QWidget]:
-        size = ("" if row.size_is_exact else "about ") + format_file_size(row.size_bytes)
-        cells: list[QWidget] = [label(row.label, "strong"), label(size), label(row.loss_words or "unknown", "muted")]
+    def _show_fit(self, row: VariantRow) -> None:
         fit = row.fit
+        self._badge.setVisible(fit is not None)
         if fit is None:
-            return [*cells, label("unknown", "muted"), label(""), label(""), label("")]
-        badge = Badge()
-        badge.show_verdict(fit.verdict, short=True)
-        speed = label(speed_words(fit.speed))
-        speed.setToolTip(BASIS_WORDS[fit.speed.basis])
+            for cell in (self._need, self._speed, self._context):
+                cell.setText("")
+            self._need.setText("unknown")
+            return
+        self._need.setText(format_gib(fit.total_bytes))
+        self._badge.show_verdict(fit.verdict, short=True)
+        self._speed.setText(speed_figures(fit))
+        self._speed.setToolTip(BASIS_WORDS[fit.speed.basis])
         longest = fit.max_ctx.get(fit.kv_type, 0)
-        context = label(format_context(longest) if longest else "none", "body" if longest else "muted")
-        context.setToolTip("\n".join(f"{kv}: {ctx:,} tokens" for kv, ctx in fit.max_ctx.items()))
-        return [*cells, label(format_gib(fit.total_bytes)), badge, speed, context]
+        self._context.setText(format_context(longest) if longest else "none")
+        set_role(self._context, "body" if longest else "muted")
+        self._context.setToolTip("\n".join(
+            f"{ctx:,} tokens with a context memory of {kv}" for kv, ctx in fit.max_ctx.items()))
 
-    def _button(self, row: VariantRow, is_recommended: bool) -> QPushButton:
-        control = button("Download", "primary" if is_recommended else "", compact=True)
-        control.setMinimumWidth(96)
-        control.clicked.connect(lambda: self._on_clicked(row.label))
-        self._buttons[row.label] = control
-        return control
+    def show_state(self, download: DownloadView | None, model_key: str, *, can_download: bool) -> None:
+        """Say on the button whether the variant is being downloaded or already here."""
+        self._key = model_key
+        text = "Download"
+        if model_key:
+            text = "Chat"
+        elif download is not None:
+            text = f"{download.done_bytes / download.total_bytes:.0%}" if download.total_bytes else "Waiting"
+        self.action_button.setText(text)
+        self.action_button.setEnabled(bool(model_key) or download is None)
+        self.action_button.setVisible(can_download or bool(model_key))
+        self.action_button.setAccessibleName(f"{text} {self._name.text()}")
 
-    def _on_clicked(self, name: str) -> None:
-        key = self._keys.get(name)
-        if key is not None:
-            self.chat_requested.emit(key)
-        else:
-            self.download_requested.emit(name)
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        """Draw the line below, and behind it whether it is chosen, hovered or focused."""
+        painter = QPainter(self)
+        palette = self._theme.palette
+        painter.fillRect(0, self.height() - 1, self.width(), 1, palette.color("line"))
+        if self.isChecked() or self.underMouse():
+            painter.fillRect(
+                0, 0, self.width(), self.height() - 1, palette.color("accent_soft" if self.isChecked() else "hover"))
+        if self.hasFocus():
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(palette.color("focus"))
+            painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -1.5), RADIUS_SMALL, RADIUS_SMALL)
 
-    def _clear(self) -> None:
-        self._buttons.clear()
-        while self._grid.count():
-            item = self._grid.takeAt(0)
-            widget = item.widget() if item is not None else None
-            if widget is not None:
-                widget.hide()
-                widget.deleteLater()
+    def event(self, event: QEvent) -> bool:
+        """Repaint when the pointer comes or goes."""
+        if event.type() in (QEvent.Type.Enter, QEvent.Type.Leave):
+            self.update()
+        return super().event(event)
+
+    def _on_action_clicked(self) -> None:
+        if self._key:
+            self.chat_requested.emit(self._key)
+        elif self._row is not None:
+            self.download_requested.emit(self._row.label)
+
+
+class VariantsTable(QFrame):
+    """A card with one line for each variant; one line is chosen."""
+
+    download_requested = Signal(str)
+    chat_requested = Signal(str)
+    variant_chosen = Signal(str)
+
+    def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        set_role(self, "card")
+        self._lines: list[VariantLine] = []
+        self._group = QButtonGroup(self)
+        self._group.buttonClicked.connect(self._on_line_clicked)
+        head = QWidget()
+        self._head_grid = QGridLayout(head)
+        _shape(self._head_grid)
+        for column, title in enumerate(HEADER):
+            self._head_grid.addWidget(label(title, "caption"), 0, column)
+        self._note = label("", "caption", wrap=True)
+        notes = QVBoxLayout()
+        set_spacing(notes, 0, (SPACE_3, SPACE_2, SPACE_3, SPACE_2))
+        notes.addWidget(self._note)
+        self._layout = QVBoxLayout(self)
+        set_spacing(self._layout, 0, (SPACE_2, SPACE_2, SPACE_2, 0))
+        self._layout.addWidget(head)
+        self._layout.addLayout(notes)
+
+    @property
+    def lines(self) -> tuple[VariantLine, ...]:
+        """The lines in order."""
+        return tuple(self._lines)
+
+    @property
+    def chosen(self) -> str:
+        """Label of the chosen variant, or empty."""
+        return next((line.row.label for line in self._lines if line.isChecked() and line.row is not None), "")
+
+    def show_rows(self, rows: Sequence[VariantRow], recommended: str, chosen: str) -> None:
+        """Show these variants in the lines that are there already; `chosen` is the line to check."""
+        while len(self._lines) < len(rows):
+            self._add_line()
+        while len(self._lines) > len(rows):
+            self._remove_line()
+        for line, row in zip(self._lines, rows, strict=True):
+            line.show_row(row, is_recommended=row.label == recommended)
+            line.setChecked(row.label == chosen)
+        self._share_widths()
+
+    def show_note(self, words: str) -> None:
+        """Say below the lines where their figures come from."""
+        self._note.setText(words)
+        self._note.setVisible(bool(words))
+
+    @property
+    def note(self) -> str:
+        """What is said below the lines."""
+        return self._note.text()
+
+    def show_states(
+        self, downloads: Mapping[str, DownloadView], installed_keys: Mapping[str, str], *, can_download: bool = True,
+    ) -> None:
+        """Downloads under way and keys of installed variants, by label."""
+        for line in self._lines:
+            name = line.row.label if line.row is not None else ""
+            line.show_state(downloads.get(name), installed_keys.get(name, ""), can_download=can_download)
+
+    def event(self, event: QEvent) -> bool:
+        """Give all lines the same columns again when a text changed its width."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self._share_widths()
+        return super().event(event)
+
+    def _share_widths(self) -> None:
+        grids = [self._head_grid, *(line.grid for line in self._lines)]
+        for column in range(len(HEADER)):
+            cells = [item.widget() for grid in grids if (item := grid.itemAtPosition(0, column)) is not None]
+            width = max((cell.sizeHint().width() for cell in cells if cell is not None and not cell.isHidden()), default=0)
+            width = max(width, BUTTON_WIDTH) if column == len(HEADER) - 1 else width
+            for grid in grids:
+                if grid.columnMinimumWidth(column) != width:
+                    grid.setColumnMinimumWidth(column, width)
+
+    def _add_line(self) -> None:
+        line = VariantLine(self._theme)
+        line.download_requested.connect(self.download_requested)
+        line.chat_requested.connect(self.chat_requested)
+        self._group.addButton(line)
+        self._layout.insertWidget(1 + len(self._lines), line)
+        self._lines.append(line)
+
+    def _remove_line(self) -> None:
+        line = self._lines.pop()
+        self._group.removeButton(line)
+        self._layout.removeWidget(line)
+        line.hide()
+        line.deleteLater()
+
+    def _on_line_clicked(self, line: QAbstractButton) -> None:
+        if isinstance(line, VariantLine) and line.row is not None:
+            self.variant_chosen.emit(line.row.label)
+
+
+def _shape(grid: QGridLayout) -> None:
+    """One line's columns: as wide as `VariantsTable` says, with what is left shared out among them."""
+    set_spacing(grid, SPACE_2, (SPACE_2 + SPACE_1 // 2, SPACE_1, SPACE_2, SPACE_1))
+    for column in range(len(HEADER) - 1):
+        grid.setColumnStretch(column, 1)

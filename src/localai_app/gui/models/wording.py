@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from localai_app.fit.result import DeviceNeed, FitResult, SpeedBasis, SpeedRange
+from localai_app.catalog.model import CatalogModel
+from localai_app.fit.result import DeviceNeed, FitResult, SpeedBasis, SpeedRange, Verdict
+from localai_app.hub.model import Repo
 from localai_app.services.views import DownloadStatus, DownloadView, SuggestionKind
 from localai_app.units import (
     GIB,
     format_bytes_per_s,
+    format_count,
     format_duration,
     format_file_size,
     format_gib,
@@ -31,6 +34,26 @@ def speed_words(speed: SpeedRange) -> str:
     if speed.low is None or speed.high is None:
         return "known after first run"
     return format_speed_range(speed.low, speed.high)
+
+
+def speed_figures(fit: FitResult) -> str:
+    """A speed range without its unit, for a column that names it; empty where the model does not run."""
+    if fit.verdict in (Verdict.NO, Verdict.UNKNOWN):
+        return ""
+    if fit.speed.low is None or fit.speed.high is None:
+        return "unknown"
+    return format_speed_range(fit.speed.low, fit.speed.high).removesuffix(" tok/s").replace(" to ", "–")
+
+
+def size_words(size_bytes: int, *, is_exact: bool) -> str:
+    """A file's size, marked where it is calculated."""
+    return format_file_size(size_bytes) if is_exact else f"≈ {format_file_size(size_bytes)}"
+
+
+def unbroken_parts(words: str) -> str:
+    """The same words with line breaks only between their parts, where they have several."""
+    parts = words.split(" · ")
+    return words if len(parts) == 1 else " · ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
 
 
 def main_device(fit: FitResult) -> DeviceNeed | None:
@@ -63,3 +86,33 @@ def progress_words(view: DownloadView) -> str:
             if view.eta_s is not None:
                 parts.append(f"{format_duration(max(1.0, view.eta_s))} left")
             return " · ".join(parts)
+
+
+def facts_of_model(model: CatalogModel) -> str:
+    """What a catalog model is, in a few sentences."""
+    parts = [f"{model.summary.rstrip('.')}."]
+    if model.geometry is not None:
+        parts.append(f"Up to {format_count(model.geometry.ctx_train)} tokens of context.")
+    licence = "licence not stated" if model.license == "not stated" else model.license
+    parts.append(f"{model.publisher}, {licence}.")
+    if model.gated:
+        parts.append("Its licence has to be accepted on the Hub first.")
+    if model.is_base:
+        parts.append("A base model: it continues text and does not chat.")
+    return " ".join(parts)
+
+
+def no_file_words(model: CatalogModel) -> str:
+    """Why a catalog model has no variants to download."""
+    if model.files:
+        return ""
+    if not model.repo_id:
+        return "No repository with files for this program (GGUF) is known, so there is nothing to download yet."
+    return "Its files are not known before the Hub was asked."
+
+
+def facts_of_repo(repo: Repo) -> str:
+    """What the Hub says about a repository, in one line."""
+    gate = "licence to accept on its page" if repo.gated else ""
+    noun = "download" if repo.downloads == 1 else "downloads"
+    return " · ".join(part for part in (repo.repo_id, repo.license, f"{format_count(repo.downloads)} {noun}", gate) if part)

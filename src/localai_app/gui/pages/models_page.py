@@ -9,6 +9,7 @@ from localai_app.gui.bridge import Bridge
 from localai_app.gui.metrics import SPACE_2, SPACE_4, SPACE_6
 from localai_app.gui.models.discover_view import DiscoverView
 from localai_app.gui.models.downloads_view import DownloadsView
+from localai_app.gui.models.installed_models import InstalledModels
 from localai_app.gui.models.installed_view import InstalledView
 from localai_app.gui.pages.first_start_page import FirstStartPage
 from localai_app.gui.styling import button, label, set_role, set_spacing
@@ -17,6 +18,7 @@ from localai_app.services.app_services import AppServices
 
 TABS = ("Suggested", "Discover", "Installed", "Downloads")
 SEARCH_WIDTH = 320
+SEARCH_MINIMUM = 160
 
 
 class ModelsPage(QWidget):
@@ -27,23 +29,28 @@ class ModelsPage(QWidget):
 
     def __init__(self, services: AppServices, theme: ThemeState, bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.suggested = FirstStartPage(services, theme, bridge)
-        self.discover = DiscoverView(services, theme, bridge)
-        self.installed = InstalledView(services, theme, bridge)
+        self.library = InstalledModels(services, bridge, self)
+        self.suggested = FirstStartPage(services, theme, bridge, self.library)
+        self.discover = DiscoverView(services, theme, bridge, self.library)
+        self.installed = InstalledView(services, theme, self.library)
         self.downloads = DownloadsView(services, theme, bridge)
         self._views = QStackedWidget()
         for view in (self.suggested, self.discover, self.installed, self.downloads):
             self._views.addWidget(view)
+        self._blank = QWidget()
+        """Shown until the library is read for the first time, which decides where to begin."""
+        self._views.addWidget(self._blank)
+        self._views.setCurrentWidget(self._blank)
         self._tabs: dict[str, QPushButton] = {}
         self.search_field = QLineEdit()
         self.search_field.setPlaceholderText("Search the Hub, paste a link…")
         self.search_field.setAccessibleName("Search for models")
-        self.search_field.setFixedWidth(SEARCH_WIDTH)
+        self.search_field.setMinimumWidth(SEARCH_MINIMUM)
+        self.search_field.setMaximumWidth(SEARCH_WIDTH)
         self.search_field.setClearButtonEnabled(True)
         self._lay_out()
         self._connect()
-        has_models = bool(services.library.models())
-        self.show_tab("Installed" if has_models else "Suggested")
+        self.library.changed.connect(self._choose_first_tab)
 
     def _lay_out(self) -> None:
         toolbar = set_role(QWidget(), "toolbar")
@@ -60,7 +67,7 @@ class ModelsPage(QWidget):
             self._tabs[name] = tab
             line.addWidget(tab)
         line.addStretch(1)
-        line.addWidget(self.search_field)
+        line.addWidget(self.search_field, 1000)
         layout = QVBoxLayout(self)
         set_spacing(layout, 0)
         layout.addWidget(toolbar)
@@ -69,8 +76,14 @@ class ModelsPage(QWidget):
     def _connect(self) -> None:
         for view in (self.suggested, self.discover, self.installed):
             view.chat_requested.connect(self.chat_requested)
+        for page_requested in (
+            self.discover.page_requested, self.installed.page_requested, self.downloads.page_requested,
+        ):
+            page_requested.connect(self.page_requested)
         self.suggested.page_requested.connect(self._on_page_requested)
         self.suggested.suggestions.browse_requested.connect(lambda: self.show_tab("Discover"))
+        for model_requested in (self.suggested.suggestions.model_requested, self.downloads.model_requested):
+            model_requested.connect(self.open_reference)
         self.installed.suggestions_requested.connect(lambda: self.show_tab("Suggested"))
         self.downloads.suggestions_requested.connect(lambda: self.show_tab("Suggested"))
         self.installed.count_changed.connect(lambda count: self._show_count("Installed", count))
@@ -85,10 +98,21 @@ class ModelsPage(QWidget):
         self._tabs[name].setChecked(True)
         self._views.setCurrentIndex(TABS.index(name))
 
+    def open_reference(self, reference: str) -> None:
+        """Show a repository of the Hub, named or by its address."""
+        self.search_field.setText(reference)
+        self.show_tab("Discover")
+        self.discover.search_now()
+
     @property
     def current_tab(self) -> str:
-        """The tab that is shown."""
-        return TABS[self._views.currentIndex()]
+        """The tab that is shown; empty for the moment before the library was read."""
+        return "" if self._views.currentWidget() is self._blank else TABS[self._views.currentIndex()]
+
+    def _choose_first_tab(self) -> None:
+        """Installed where there are models; else everything there is, for the suggestions are a page of their own by then."""
+        if not self.current_tab:
+            self.show_tab("Installed" if self.library.models else "Discover")
 
     def _show_count(self, name: str, count: int) -> None:
         self._tabs[name].setText(f"{name} {count}" if count else name)
