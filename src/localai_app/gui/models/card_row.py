@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QGridLayout, QWidget
 
 from localai_app.gui.metrics import SPACE_4
 from localai_app.gui.models.suggestion_card import SuggestionCard
+from localai_app.gui.models.text_scale import scaled
 from localai_app.gui.styling import set_spacing
 
 CARD_MINIMUM = 230
@@ -34,7 +35,7 @@ class CardRow(QWidget):
         """Line the cards up whenever their texts or the width change."""
         if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
             n_cards = len(self._cards)
-            fits = self.width() >= n_cards * CARD_MINIMUM + (n_cards - 1) * SPACE_4
+            fits = self.width() >= n_cards * scaled(CARD_MINIMUM, self) + (n_cards - 1) * SPACE_4
             self._place(n_cards if fits else 1)
             self._line_up()
         return super().event(event)

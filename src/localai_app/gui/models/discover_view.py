@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, Qt, QTimer, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QListView, QPushButton, QVBoxLayout, QWidget
 
 from localai_app.errors import AppError
@@ -28,6 +29,8 @@ from localai_app.services.app_services import AppServices
 from localai_app.services.events import Event, SuggestionsChanged
 
 LIST_WIDTH = 324
+NARROW = 900
+NARROW_LIST_WIDTH = 224
 SEARCH_DELAY_MS = 350
 PASTED_LENGTH = 4
 """Nobody types so many letters at once: the text was pasted or set, and a name or address in it can be opened."""
@@ -106,6 +109,7 @@ class DiscoverView(QWidget):
         note.addWidget(self.retry_button, alignment=Qt.AlignmentFlag.AlignLeft)
         left = set_role(QWidget(), "panel")
         left.setFixedWidth(LIST_WIDTH)
+        self._left = left
         column = QVBoxLayout(left)
         set_spacing(column, 0)
         column.addLayout(chips)
@@ -118,6 +122,11 @@ class DiscoverView(QWidget):
         layout.addWidget(left)
         layout.addWidget(divider(vertical=True))
         layout.addWidget(self.detail, 1)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """A narrow window takes from the list."""
+        super().resizeEvent(event)
+        self._left.setFixedWidth(LIST_WIDTH if self.width() >= NARROW else NARROW_LIST_WIDTH)
 
     def search(self, words: str) -> None:
         """Filter the catalog at once; ask the Hub when typing pauses. A pasted name or address is opened instead."""

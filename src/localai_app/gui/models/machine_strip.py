@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from localai_app.gui.metrics import SPACE_1, SPACE_4, SPACE_5, SPACE_6
+from localai_app.gui.models.text_scale import scaled
 from localai_app.gui.styling import button, label, set_role, set_spacing
 from localai_app.gui.widgets.elided_label import ElidedLabel
 from localai_app.hardware.report import HardwareReport
@@ -15,6 +17,7 @@ from localai_app.units import GIB, format_gib
 
 COLUMNS = {"Processor": 28, "Memory": 22, "Graphics": 32, "Engine": 26}
 """Shares of the width: fixed, so that nothing moves when the figures arrive."""
+NARROW = 760
 _CPU_NOISE = re.compile(
     r"\((?:R|TM)\)|\b(?:AMD|Intel|Genuine)\b|\b\d+-Core Processor\b|\bProcessor\b|\bCPU\b|@.*$|\bwith Radeon.*$|\b\d+th Gen\b",
     re.IGNORECASE)
@@ -30,12 +33,15 @@ class MachineStrip(QFrame):
         super().__init__(parent)
         set_role(self, "card")
         self._values: dict[str, ElidedLabel] = {}
-        layout = QHBoxLayout(self)
+        self._titles: dict[str, QLabel] = {}
+        layout = self._strip = QHBoxLayout(self)
         set_spacing(layout, SPACE_6, (SPACE_5, SPACE_4, SPACE_5, SPACE_4))
         for name, share in COLUMNS.items():
             column = QVBoxLayout()
             set_spacing(column, SPACE_1)
-            column.addWidget(label(name, "caption"))
+            title = label(name, "caption")
+            self._titles[name] = title
+            column.addWidget(title)
             value = ElidedLabel("Looking…", "muted")
             value.setAccessibleName(f"{name}: being looked at")
             self._values[name] = value
@@ -54,6 +60,14 @@ class MachineStrip(QFrame):
         self._show("Memory", f"{_round_gib(memory.total_bytes)}, {_bare_gib(memory.available_bytes)} free")
         self._show("Graphics", graphics_words(report))
         self._show("Engine", engine_words(report))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave the engine to the details where there is no room for four columns."""
+        super().resizeEvent(event)
+        is_wide = self.width() >= scaled(NARROW, self)
+        self._titles["Engine"].setVisible(is_wide)
+        self._values["Engine"].setVisible(is_wide)
+        self._strip.setStretch(list(COLUMNS).index("Engine"), COLUMNS["Engine"] if is_wide else 0)
 
     def words(self, name: str) -> str:
         """What one column says."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QShowEvent
+from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
 from localai_app import errors
@@ -33,6 +33,8 @@ from localai_app.units import format_gib
 HUB_DELAY_MS = 400
 """The Hub is asked once a choice stands this long, so that walking through the list asks nothing."""
 UNKNOWN_CTX_TRAIN = 131_072
+CONTENT_WIDTH = 1040
+NARROW = 560
 CATALOG_NOTE = "Sizes from the catalog."
 OFFLINE_NOTE = "Sizes from the catalog; the Hub was not reached."
 HUB_NOTE = "Sizes as published on the Hub."
@@ -94,9 +96,15 @@ class ModelDetail(QStackedWidget):
         set_spacing(head, SPACE_4)
         head.addLayout(words, 1)
         head.addWidget(self._card_button, alignment=Qt.AlignmentFlag.AlignTop)
+        column = QWidget()
+        column.setMaximumWidth(CONTENT_WIDTH)
         content = set_role(QWidget(), "page")
-        layout = QVBoxLayout(content)
-        set_spacing(layout, SPACE_4, (SPACE_6, SPACE_6, SPACE_6, SPACE_6))
+        row = self._margins = QHBoxLayout(content)
+        set_spacing(row, 0, (SPACE_6, SPACE_6, SPACE_6, SPACE_6))
+        row.addWidget(column, 1000)
+        row.addStretch(1)
+        layout = QVBoxLayout(column)
+        set_spacing(layout, SPACE_4)
         layout.addLayout(head)
         for part in (self._error, self.context, self.table, self.why, self.scores):
             layout.addWidget(part)
@@ -269,6 +277,12 @@ class ModelDetail(QStackedWidget):
             self._show_note(OFFLINE_NOTE)
         else:
             self._show_note(f"{CATALOG_NOTE} {error.message} {error.action}")
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Give the content more of a narrow window."""
+        super().resizeEvent(event)
+        side = SPACE_6 if self.width() >= NARROW else SPACE_4
+        set_spacing(self._margins, 0, (side, SPACE_6, side, SPACE_6))
 
     def showEvent(self, event: QShowEvent) -> None:
         """Ask the Hub for what was chosen while this was not on the screen."""

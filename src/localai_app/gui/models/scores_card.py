@@ -30,7 +30,8 @@ class ScoresCard(QFrame):
         self._rows = QGridLayout()
         set_spacing(self._rows, SPACE_2)
         self._rows.setHorizontalSpacing(SPACE_3)
-        self._rows.setColumnStretch(3, 1)
+        for column, share in enumerate((3, 4, 0, 6)):
+            self._rows.setColumnStretch(column, share)
         layout = QVBoxLayout(self)
         set_spacing(layout, SPACE_2, (SPACE_5, SPACE_4, SPACE_5, SPACE_4))
         layout.addWidget(self._title)
@@ -49,9 +50,10 @@ class ScoresCard(QFrame):
 
     def _add(self, line: int, score: Score) -> None:
         name = ElidedLabel(score.benchmark, "caption-strong")
-        name.setFixedWidth(BENCHMARK_WIDTH)
+        name.setMaximumWidth(BENCHMARK_WIDTH)
         meter = Meter(self._theme)
-        meter.setFixedWidth(BAR_WIDTH)
+        meter.setMinimumWidth(BAR_WIDTH // 3)
+        meter.setMaximumWidth(BAR_WIDTH)
         meter.set_segments([Segment(min(score.score, FULL_SCORE), "accent", score.benchmark)], FULL_SCORE)
         meter.setAccessibleName(f"{score.benchmark}: {score.score:g} of 100")
         for column, cell in enumerate((name, meter, label(f"{score.score:g}", "caption-strong"), _source(score.source))):

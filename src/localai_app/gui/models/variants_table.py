@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from PySide6.QtCore import QEvent, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QFrame, QGridLayout, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QButtonGroup,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
-from localai_app.gui.metrics import RADIUS_SMALL, SPACE_1, SPACE_2, SPACE_3
+from localai_app.gui.metrics import RADIUS_SMALL, SPACE_1, SPACE_2, SPACE_3, SPACE_4
 from localai_app.gui.models.wording import BASIS_WORDS, size_words, speed_figures
-from localai_app.gui.styling import button, label, set_role, set_spacing
+from localai_app.gui.styling import button, divider, label, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.badge import Badge, verdict_words
 from localai_app.services.views import DownloadView, VariantRow
@@ -19,6 +29,9 @@ from localai_app.units import format_context, format_gib
 HEADER = ("Variant", "Size", "Quality loss", "Needs", "Here", "tok/s", "Max context", "")
 BUTTON_WIDTH = 88
 ROW_HEIGHT = 41
+MINIMUM_WIDTH = 300
+GIVEN_UP = (6, 2, 3, 1)
+"""Columns that are left out one after the other where it is narrow: max context, quality loss, needs, size."""
 SHORT_LOSS = {
     "practically the original": "hardly any", "good": "small", "noticeable loss": "noticeable", "reduced": "clear",
     "strongly reduced": "large",
@@ -49,13 +62,14 @@ class VariantLine(QAbstractButton):
         self._speed = label("")
         self._context = label("")
         self.action_button = button("Download", compact=True)
-        self.action_button.setFixedWidth(BUTTON_WIDTH)
+        self.action_button.setMinimumWidth(BUTTON_WIDTH)
         self.action_button.clicked.connect(self._on_action_clicked)
         self.grid = QGridLayout(self)
         _shape(self.grid)
-        cells = (self._name, self._size, self._loss, self._need, self._badge, self._speed, self._context, self.action_button)
+        cells = (self._name, self._size, self._loss, self._need, _at_left(self._badge), self._speed, self._context,
+                 self.action_button)
         for column, cell in enumerate(cells):
-            self.grid.addWidget(cell, 0, column, Qt.AlignmentFlag.AlignVCenter)
+            self.grid.addWidget(cell, 0, column)
         self.setMinimumHeight(ROW_HEIGHT)
 
     @property
@@ -148,13 +162,16 @@ class VariantsTable(QFrame):
         self._theme = theme
         set_role(self, "card")
         self._lines: list[VariantLine] = []
+        self._hidden_columns: frozenset[int] = frozenset()
         self._group = QButtonGroup(self)
         self._group.buttonClicked.connect(self._on_line_clicked)
         head = QWidget()
         self._head_grid = QGridLayout(head)
         _shape(self._head_grid)
-        for column, title in enumerate(HEADER):
+        for column, title in enumerate(HEADER[:-1]):
             self._head_grid.addWidget(label(title, "caption"), 0, column)
+        self._above_buttons = QWidget()
+        self._head_grid.addWidget(self._above_buttons, 0, len(HEADER) - 1)
         self._note = label("", "caption", wrap=True)
         notes = QVBoxLayout()
         set_spacing(notes, 0, (SPACE_3, SPACE_2, SPACE_3, SPACE_2))
@@ -162,6 +179,7 @@ class VariantsTable(QFrame):
         self._layout = QVBoxLayout(self)
         set_spacing(self._layout, 0, (SPACE_2, SPACE_2, SPACE_2, 0))
         self._layout.addWidget(head)
+        self._layout.addWidget(divider())
         self._layout.addLayout(notes)
 
     @property
@@ -204,27 +222,46 @@ class VariantsTable(QFrame):
             line.show_state(downloads.get(name), installed_keys.get(name, ""), can_download=can_download)
 
     def event(self, event: QEvent) -> bool:
-        """Give all lines the same columns again when a text changed its width."""
-        if event.type() == QEvent.Type.LayoutRequest:
+        """Give all lines the same columns again when a text or the window changed its width."""
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
             self._share_widths()
         return super().event(event)
 
+    def minimumSizeHint(self) -> QSize:
+        """Columns are left out where it is narrow, so no more than the most important ones is insisted on."""
+        return QSize(MINIMUM_WIDTH, super().minimumSizeHint().height())
+
+    @property
+    def hidden_columns(self) -> frozenset[int]:
+        """Columns that there is no room for."""
+        return self._hidden_columns
+
     def _share_widths(self) -> None:
         grids = [self._head_grid, *(line.grid for line in self._lines)]
-        for column in range(len(HEADER)):
-            cells = [item.widget() for grid in grids if (item := grid.itemAtPosition(0, column)) is not None]
-            width = max((cell.sizeHint().width() for cell in cells if cell is not None and not cell.isHidden()), default=0)
-            width = max(width, BUTTON_WIDTH) if column == len(HEADER) - 1 else width
+        widths = [max(_cell_width(grid, column) for grid in grids) for column in range(len(HEADER))]
+        self._above_buttons.setFixedWidth(max(BUTTON_WIDTH, widths[-1]))
+        hidden: set[int] = set()
+        for column in GIVEN_UP:
+            shown = [width for place, width in enumerate(widths) if place not in hidden]
+            if sum(shown) + SPACE_2 * len(shown) + 2 * SPACE_4 <= self.width():
+                break
+            hidden.add(column)
+        self._hidden_columns = frozenset(hidden)
+        for column, width in enumerate(widths):
             for grid in grids:
-                if grid.columnMinimumWidth(column) != width:
-                    grid.setColumnMinimumWidth(column, width)
+                item = grid.itemAtPosition(0, column)
+                cell = item.widget() if item is not None else None
+                if cell is not None and column in GIVEN_UP:
+                    cell.setVisible(column not in hidden)
+                    grid.setColumnStretch(column, int(column not in hidden))
+                grid.setColumnMinimumWidth(column, 0 if column in hidden else width)
 
     def _add_line(self) -> None:
         line = VariantLine(self._theme)
         line.download_requested.connect(self.download_requested)
         line.chat_requested.connect(self.chat_requested)
         self._group.addButton(line)
-        self._layout.insertWidget(1 + len(self._lines), line)
+        self._layout.insertWidget(2 + len(self._lines), line)
         self._lines.append(line)
 
     def _remove_line(self) -> None:
@@ -237,6 +274,25 @@ class VariantsTable(QFrame):
     def _on_line_clicked(self, line: QAbstractButton) -> None:
         if isinstance(line, VariantLine) and line.row is not None:
             self.variant_chosen.emit(line.row.label)
+
+
+def _cell_width(grid: QGridLayout, column: int) -> int:
+    """What a cell would like; the place above the buttons follows them."""
+    item = grid.itemAtPosition(0, column)
+    widget = item.widget() if item is not None else None
+    if widget is None:
+        return 0
+    return max(widget.sizeHint().width(), BUTTON_WIDTH if isinstance(widget, QPushButton) else 0)
+
+
+def _at_left(widget: QWidget) -> QWidget:
+    """A cell that grows around a widget that does not."""
+    cell = QWidget()
+    layout = QHBoxLayout(cell)
+    set_spacing(layout, 0)
+    layout.addWidget(widget)
+    layout.addStretch(1)
+    return cell
 
 
 def _shape(grid: QGridLayout) -> None:

@@ -88,7 +88,7 @@ class WhyCard(QFrame):
         self._title = label("", "strong", wrap=True)
         self._reasons = label("", "muted", wrap=True, selectable=True)
         self._remedies = label("", "body", wrap=True, selectable=True)
-        self._sums = {token: label("", "caption") for token in (WEIGHTS, CONTEXT, WORKING)}
+        self._sums = {token: ElidedLabel("", "caption") for token in (WEIGHTS, CONTEXT, WORKING)}
         self._together = label("", "caption-strong")
         self._bars: list[DeviceBar] = []
         self._devices = QVBoxLayout()
