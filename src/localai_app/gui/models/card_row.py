@@ -8,7 +8,7 @@ from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QGridLayout, QWidget
 
 from localai_app.gui.metrics import SPACE_4
-from localai_app.gui.models.suggestion_card import SuggestionCard
+from localai_app.gui.models.suggestion_card import TEXT_MARGINS, SuggestionCard
 from localai_app.gui.models.text_scale import scaled
 from localai_app.gui.styling import set_spacing
 
@@ -50,9 +50,11 @@ class CardRow(QWidget):
             self._grid.setColumnStretch(index, 1 if index < n_columns else 0)
 
     def _line_up(self) -> None:
+        """From this row's own width: the labels of a window that is just opening have not got theirs yet."""
         shown = [card for card in self._cards if not card.isHidden()]
+        column = (self.width() - (self._n_columns - 1) * SPACE_4) // self._n_columns
+        width = max(1, column - TEXT_MARGINS)
         for labels in zip(*(card.text_labels for card in shown), strict=True):
-            width = max(one.width() for one in labels)
             height = max(0, *(one.heightForWidth(width) for one in labels)) if self._n_columns > 1 else 0
             for one in labels:
                 one.setMinimumHeight(height)

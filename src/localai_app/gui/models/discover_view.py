@@ -78,6 +78,7 @@ class DiscoverView(QWidget):
         self.sort_box.setAccessibleName("Sort by")
         self.sort_box.addItems([order.value for order in SortOrder])
         self.sort_box.currentIndexChanged.connect(lambda _index: self._show())
+        self._order_label = label("Sort by", "caption")
         self.hint = label("", "caption", wrap=True)
         self.retry_button = button("Try again", compact=True)
         self.retry_button.clicked.connect(self._search_hub)
@@ -93,14 +94,12 @@ class DiscoverView(QWidget):
         theme.changed.connect(self.list_view.doItemsLayout)
 
     def _lay_out(self) -> None:
-        chips = QHBoxLayout()
-        set_spacing(chips, SPACE_2, (SPACE_4, SPACE_3, SPACE_4, SPACE_1))
+        chips = self._chips = QHBoxLayout()
         for chip in (self.fits_chip, self.vision_chip, self.thinking_chip):
             chips.addWidget(chip)
         chips.addStretch(1)
-        order = QHBoxLayout()
-        set_spacing(order, SPACE_2, (SPACE_4, SPACE_1, SPACE_4, SPACE_3))
-        order.addWidget(label("Sort by", "caption"))
+        order = self._order = QHBoxLayout()
+        order.addWidget(self._order_label)
         order.addWidget(self.sort_box, 1)
         self._note = QWidget()
         note = QVBoxLayout(self._note)
@@ -110,6 +109,7 @@ class DiscoverView(QWidget):
         left = set_role(QWidget(), "panel")
         left.setFixedWidth(LIST_WIDTH)
         self._left = left
+        self._fit_list()
         column = QVBoxLayout(left)
         set_spacing(column, 0)
         column.addLayout(chips)
@@ -126,7 +126,15 @@ class DiscoverView(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """A narrow window takes from the list."""
         super().resizeEvent(event)
-        self._left.setFixedWidth(LIST_WIDTH if self.width() >= NARROW else NARROW_LIST_WIDTH)
+        self._fit_list()
+
+    def _fit_list(self) -> None:
+        is_wide = self.width() >= NARROW
+        side, between = (SPACE_4, SPACE_2) if is_wide else (SPACE_2, SPACE_1)
+        self._left.setFixedWidth(LIST_WIDTH if is_wide else NARROW_LIST_WIDTH)
+        self._order_label.setVisible(is_wide)
+        set_spacing(self._chips, between, (side, SPACE_3, side, SPACE_1))
+        set_spacing(self._order, SPACE_2, (side, SPACE_1, side, SPACE_3))
 
     def search(self, words: str) -> None:
         """Filter the catalog at once; ask the Hub when typing pauses. A pasted name or address is opened instead."""

@@ -45,6 +45,8 @@ class DownloadProgress(QWidget):
         self.pause_button = set_compact(icon_button("pause", "Pause download", theme))
         self.resume_button = set_compact(icon_button("play", "Resume download", theme))
         self.cancel_button = set_compact(icon_button("x", "Cancel download", theme))
+        for part in (self._message, self._advice, self.retry_button, self.remedy_button, self.resume_button):
+            part.hide()
         self._connect()
         self._lay_out()
 

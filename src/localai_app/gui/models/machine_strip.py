@@ -12,6 +12,7 @@ from localai_app.gui.metrics import SPACE_1, SPACE_4, SPACE_5, SPACE_6
 from localai_app.gui.models.text_scale import scaled
 from localai_app.gui.styling import button, label, set_role, set_spacing
 from localai_app.gui.widgets.elided_label import ElidedLabel
+from localai_app.gui.widgets.gauge import short_gpu_name
 from localai_app.hardware.report import HardwareReport
 from localai_app.units import GIB, format_gib
 
@@ -21,7 +22,6 @@ NARROW = 760
 _CPU_NOISE = re.compile(
     r"\((?:R|TM)\)|\b(?:AMD|Intel|Genuine)\b|\b\d+-Core Processor\b|\bProcessor\b|\bCPU\b|@.*$|\bwith Radeon.*$|\b\d+th Gen\b",
     re.IGNORECASE)
-_GPU_NOISE = re.compile(r"\((?:R|TM)\)|\b(?:NVIDIA|GeForce|AMD|Intel|Corporation)\b", re.IGNORECASE)
 
 
 class MachineStrip(QFrame):
@@ -84,12 +84,6 @@ class MachineStrip(QFrame):
 def short_cpu_name(name: str) -> str:
     """A processor's name without its maker, trademarks and what is said beside it: Ryzen 7 7700, Core i7-8550U."""
     short = re.sub(r"\s+", " ", _CPU_NOISE.sub(" ", name)).strip(" ,")
-    return short or name
-
-
-def short_gpu_name(name: str) -> str:
-    """A graphics card's name without its maker: RTX 4070, Radeon RX 7800 XT."""
-    short = re.sub(r"\s+", " ", _GPU_NOISE.sub(" ", name)).strip(" ,")
     return short or name
 
 

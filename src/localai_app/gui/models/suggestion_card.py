@@ -17,6 +17,8 @@ from localai_app.services.views import DownloadView, Suggestion, SuggestionKind
 from localai_app.units import format_count
 
 SKELETON, CONTENT = 0, 1
+TEXT_MARGINS = 2 * (SPACE_5 + 1)
+"""What a card's margins and border take from its width."""
 
 
 class SuggestionCard(QFrame):
