@@ -33,6 +33,8 @@ from localai_app.engine.protocol import (
     ListDevices,
     Load,
     Loaded,
+    Plan,
+    Planned,
     Ready,
     RequestFailed,
     Shutdown,
@@ -115,7 +117,7 @@ class EngineClient:
         """Queue one command; returns at once, also if the worker has ended. ProtocolError if it is too long to be sent."""
         line = encode_line(command)
         with self._lock:
-            if isinstance(command, (Load, Chat, Complete, ListDevices)):
+            if isinstance(command, (Load, Chat, Complete, ListDevices, Plan)):
                 if not self._running_ids:
                     self._silent_s = 0.0
                 self._running_ids.add(command.id)
@@ -190,7 +192,7 @@ class EngineClient:
             self._silent_s = 0.0
             if isinstance(event, Ready):
                 self._running_ids.discard(_READY_ID)
-            elif isinstance(event, (Loaded, Finished, RequestFailed, DevicesListed)):
+            elif isinstance(event, (Loaded, Finished, RequestFailed, DevicesListed, Planned)):
                 self._running_ids.discard(event.id)
         try:
             self._on_event(event)

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 
 WORKER_OPTION = "--engine-worker"
 
+PLANNER_MEMORY_BYTES = 2 * 1024**3
+"""What a dry run may take: a few MB of graph, and the recurrent states, which llama.cpp really allocates (150 MB for 27 B)."""
+
 _DROPPED_VARIABLES = (
     # Each of these makes a program load code from a place that somebody else chose.
     "GGML_BACKEND_PATH",
@@ -25,6 +28,11 @@ def worker_command(backend: str = "llama", extra: Sequence[str] = ()) -> list[st
     """The command line of a worker with this back end (`llama` or `echo`), in a checkout or in a frozen build."""
     program = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "localai_app"]
     return [*program, WORKER_OPTION, "--backend", backend, *extra]
+
+
+def planner_command() -> list[str]:
+    """The command line of a worker for dry runs: llama.cpp with little memory, because it reads headers of strangers."""
+    return worker_command("llama", ("--memory-cap-bytes", str(PLANNER_MEMORY_BYTES)))
 
 
 def worker_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:

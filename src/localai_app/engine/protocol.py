@@ -141,11 +141,22 @@ class ListDevices(msgspec.Struct, frozen=True, tag="list_devices", kw_only=True)
     id: int
 
 
+class Plan(msgspec.Struct, frozen=True, tag="plan", kw_only=True):
+    """Ask llama.cpp what a load would allocate, without weights: answered by Planned or RequestFailed.
+
+    `header_path` is a sparse file of ours (`gguf.plan_header`); `options` are those of the load, except for the model's path.
+    """
+
+    id: int
+    header_path: str
+    options: LoadOptions
+
+
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown", kw_only=True):
     """End the worker; closing its stdin does the same."""
 
 
-Command = Load | Chat | Complete | Stop | ListDevices | Shutdown
+Command = Load | Chat | Complete | Stop | ListDevices | Plan | Shutdown
 
 
 # --- events ------------------------------------------------------------------------------------
@@ -236,6 +247,35 @@ class DevicesListed(msgspec.Struct, frozen=True, tag="devices_listed", kw_only=T
     devices: tuple[Device, ...]
 
 
+class PlannedBuffer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a load would take on one device, in bytes. Everything in main memory is one device called CPU."""
+
+    device: str
+    kind: str
+    """cpu, gpu or integrated_gpu."""
+    weights_bytes: int = 0
+    """Tensors, each once; 0 where this build cannot be asked for it."""
+    repacked_bytes: int = 0
+    """The part of them that a load with mmap holds twice: as it lies in the file, and rearranged for the processor."""
+    kv_bytes: int = 0
+    """Cache and recurrent state."""
+    compute_bytes: int = 0
+    output_bytes: int = 0
+    """The logits of one token."""
+
+
+class Planned(msgspec.Struct, frozen=True, tag="planned", kw_only=True):
+    """Answer to Plan."""
+
+    id: int
+    buffers: tuple[PlannedBuffer, ...]
+    n_layer: int
+    """Blocks plus one for the output head, as llama.cpp counts offloadable layers."""
+    gpu_layers: int
+    plan_s: float
+    engine_build: str
+
+
 Event = (
-    Ready | LoadProgressed | Loaded | PromptProgressed | TextGenerated | Finished | RequestFailed | DevicesListed
+    Ready | LoadProgressed | Loaded | PromptProgressed | TextGenerated | Finished | RequestFailed | DevicesListed | Planned
 )

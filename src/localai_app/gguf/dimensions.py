@@ -42,7 +42,7 @@ def geometry_of(header: GgufHeader, other_parts: Sequence[GgufHeader] = ()) -> G
         architecture=header.architecture,
         n_layer=n_layers,
         n_embd=n_embd,
-        n_vocab=_vocabulary_size(header),
+        n_vocab=vocabulary_size(header),
         n_ff=max(*feed_forward, _active_expert_width(header, n_layers, n_used), 0),
         n_head=max(heads),
         head_dim=max(key_length, header.integer("attention.key_length_mla")),
@@ -97,7 +97,8 @@ def _cache_layers(
     return tuple(layers)
 
 
-def _vocabulary_size(header: GgufHeader) -> int:
+def vocabulary_size(header: GgufHeader) -> int:
+    """Tokens of the vocabulary: rows of the token table where the file has one. Raises `AppError` GGUF_REFUSED."""
     for tensor in header.tensors:
         if tensor.name == "token_embd.weight" and len(tensor.dimensions) == 2:
             return tensor.dimensions[1]
@@ -139,7 +140,7 @@ def _parameters_from_dimensions(header: GgufHeader) -> tuple[int, int]:
     shared = header.integer("expert_shared_feed_forward_length") or header.integer("expert_shared_count") * width
     dense = header.integers("feed_forward_length", n_layers)
     n_dense_lead = header.integer("leading_dense_block_count")
-    total = active = 2 * _vocabulary_size(header) * n_embd
+    total = active = 2 * vocabulary_size(header) * n_embd
     for layer, kv_heads in enumerate(_kv_heads(header, heads)):
         attention = n_embd * (2 * heads[layer] * key + kv_heads * (key + value))
         if width and layer >= n_dense_lead:

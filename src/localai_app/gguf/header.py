@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from localai_app.errors import GGUF_REFUSED, AppError
 from localai_app.gguf.quant_types import QuantType
@@ -16,6 +17,14 @@ class SkippedArray:
 
     element_type: str
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ValueType:
+    """The number of a value's type in the file; of its elements' type where `is_array`."""
+
+    code: int
+    is_array: bool = False
 
 
 Value = Scalar | tuple[Scalar, ...] | SkippedArray
@@ -47,6 +56,8 @@ class GgufHeader:
     """Where the tensor table ends."""
     data_start: int
     """Where the tensor data begins (the header's end, aligned)."""
+    value_types: Mapping[str, ValueType] = field(default_factory=dict)
+    """How each value of the metadata is stored in the file."""
 
     @property
     def architecture(self) -> str:

@@ -21,7 +21,7 @@ from localai_app.errors import (
 )
 from localai_app.gguf.checks import check_metadata, check_tensors
 from localai_app.gguf.cursor import Cursor, RefusedError, TruncatedError
-from localai_app.gguf.header import GgufHeader, Scalar, SkippedArray, TensorInfo, Value
+from localai_app.gguf.header import GgufHeader, Scalar, SkippedArray, TensorInfo, Value, ValueType
 from localai_app.gguf.quant_types import QUANT_TYPES
 
 MAX_KEYS = 100_000
@@ -31,7 +31,7 @@ MAX_KEPT_NUMBERS = 1024
 """Longest array of numbers that is kept: per-layer dimensions have at most 512 entries, token scores are skipped."""
 MAX_KEPT_STRINGS = 64
 _MAX_ELEMENTS = 2**63 - 1
-_STRING, _ARRAY, _BOOL = 8, 9, 7
+STRING_CODE, ARRAY_CODE, _BOOL = 8, 9, 7
 _TYPE_NAMES = (
     "uint8",
     "int8",
@@ -47,7 +47,7 @@ _TYPE_NAMES = (
     "int64",
     "float64",
 )
-_FORMATS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<B", 10: "<Q", 11: "<q", 12: "<d"}
+VALUE_FORMATS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<B", 10: "<Q", 11: "<q", 12: "<d"}
 
 ReadRange = Callable[[int, int], bytes]
 
@@ -103,7 +103,7 @@ def _read(cursor: Cursor, file_size: int, name: str) -> GgufHeader:
     n_tensors = cursor.count(MAX_TENSORS, "tensors")
     n_keys = cursor.count(MAX_KEYS, "keys")
     cursor.where = "its metadata"
-    metadata = _read_metadata(cursor, n_keys)
+    metadata, value_types = _read_metadata(cursor, n_keys)
     alignment = check_metadata(metadata)
     cursor.where = "its tensor table"
     tensors = _read_tensors(cursor, n_tensors)
@@ -111,44 +111,50 @@ def _read(cursor: Cursor, file_size: int, name: str) -> GgufHeader:
     data_start = -(-header_bytes // alignment) * alignment
     cursor.where = "its tensor data"
     check_tensors(tensors, alignment, file_size - data_start)
-    return GgufHeader(name, file_size, version, metadata, tensors, alignment, header_bytes, data_start)
+    return GgufHeader(
+        name, file_size, version, metadata, tensors, alignment, header_bytes, data_start, value_types=value_types)
 
 
-def _read_metadata(cursor: Cursor, n_keys: int) -> dict[str, Value]:
+def _read_metadata(cursor: Cursor, n_keys: int) -> tuple[dict[str, Value], dict[str, ValueType]]:
     metadata: dict[str, Value] = {}
+    value_types: dict[str, ValueType] = {}
     for _ in range(n_keys):
         key = cursor.name("a key")
         if key in metadata:
             raise RefusedError(f"the key “{_shown(key)}” occurs twice")
         value_type = cursor.number("<I")
-        metadata[key] = _read_array(cursor, key) if value_type == _ARRAY else _read_scalar(cursor, value_type, key)
-    return metadata
+        if value_type == ARRAY_CODE:
+            value_types[key] = ValueType(cursor.number("<I"), is_array=True)
+            metadata[key] = _read_array(cursor, value_types[key].code, key)
+        else:
+            value_types[key] = ValueType(value_type)
+            metadata[key] = _read_scalar(cursor, value_type, key)
+    return metadata, value_types
 
 
 def _read_scalar(cursor: Cursor, value_type: int, key: str) -> Scalar:
-    if value_type == _STRING:
+    if value_type == STRING_CODE:
         return cursor.text()
-    code = _FORMATS.get(value_type)
+    code = VALUE_FORMATS.get(value_type)
     if code is None:
         raise RefusedError(f"the key “{_shown(key)}” has the unknown type {value_type}")
     value = cursor.float_number(code) if code in ("<f", "<d") else cursor.number(code)
     return bool(value) if value_type == _BOOL else value
 
 
-def _read_array(cursor: Cursor, key: str) -> Value:
-    element_type = cursor.number("<I")
-    if element_type == _ARRAY:
+def _read_array(cursor: Cursor, element_type: int, key: str) -> Value:
+    if element_type == ARRAY_CODE:
         raise RefusedError(f"the key “{_shown(key)}” holds an array of arrays")
-    if element_type != _STRING and element_type not in _FORMATS:
+    if element_type != STRING_CODE and element_type not in VALUE_FORMATS:
         raise RefusedError(f"the key “{_shown(key)}” has the unknown type {element_type}")
     count = cursor.number("<Q")
-    limit = MAX_KEPT_STRINGS if element_type == _STRING else MAX_KEPT_NUMBERS
+    limit = MAX_KEPT_STRINGS if element_type == STRING_CODE else MAX_KEPT_NUMBERS
     if count <= limit:
         return tuple(_read_scalar(cursor, element_type, key) for _ in range(count))
-    if element_type == _STRING:
+    if element_type == STRING_CODE:
         cursor.skip_strings(count)
     else:
-        cursor.skip(count * cursor.size_of(_FORMATS[element_type]))
+        cursor.skip(count * cursor.size_of(VALUE_FORMATS[element_type]))
     return SkippedArray(_TYPE_NAMES[element_type], count)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from localai_app.engine.protocol import ChatMessage, Device, Loaded, LoadOptions, Sampling
+from localai_app.engine.protocol import ChatMessage, Device, Loaded, LoadOptions, Planned, Sampling
 from localai_app.engine.worker.answer import AnswerSource
 
 
@@ -28,6 +28,9 @@ class Backend(Protocol):
 
     def prepare_completion(self, prompt: str, sampling: Sampling) -> AnswerSource:
         """A continuation of a text."""
+
+    def plan(self, request_id: int, header_path: str, options: LoadOptions) -> Planned:
+        """What a load would allocate on each device; nothing is loaded."""
 
     def devices(self) -> tuple[Device, ...]:
         """What this back end can compute on."""

@@ -22,6 +22,7 @@ from localai_app.engine.protocol import (
     ListDevices,
     Load,
     LoadProgressed,
+    Plan,
     PromptProgressed,
     Shutdown,
     Stop,
@@ -29,7 +30,7 @@ from localai_app.engine.protocol import (
 )
 from localai_app.engine.worker.stop_flag import StopFlags
 
-Request = Load | Chat | Complete | ListDevices
+Request = Load | Chat | Complete | ListDevices | Plan
 """Commands that are worked on one after the other; the others take effect while one of these runs."""
 
 _READ_BYTES = 64 * 1024

@@ -12,15 +12,16 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from localai_app.engine.failure import RequestRefusedError
-from localai_app.engine.protocol import ChatMessage, Device, Loaded, LoadOptions, Sampling
+from localai_app.engine.protocol import ChatMessage, Device, Loaded, LoadOptions, Planned, Sampling
 from localai_app.engine.worker.answer import AnswerAbortedError
 from localai_app.engine.worker.echo_text import SAMPLE_SECTIONS
 from localai_app.engine.worker.faults import FaultPlan
 from localai_app.engine.worker.stop_flag import StopFlags
 from localai_app.engine.worker.transcript import common_prefix_length
-from localai_app.errors import PROMPT_TOO_LONG
+from localai_app.errors import MODEL_LOAD_FAILED, PROMPT_TOO_LONG
 from localai_app.units import format_count
 
 _DEFAULT_CTX = 8192
@@ -93,6 +94,10 @@ class EchoBackend:
     def prepare_completion(self, prompt: str, sampling: Sampling) -> EchoAnswer:
         """A continuation that takes no notice of the text before it."""
         return self._prepare(prompt, prompt, sampling)
+
+    def plan(self, request_id: int, header_path: str, options: LoadOptions) -> Planned:  # noqa: ARG002 - as in the protocol
+        """Refused: the echo allocates nothing."""
+        raise RequestRefusedError(MODEL_LOAD_FAILED, name=Path(header_path).name, reason="the echo has no memory to plan")
 
     def devices(self) -> tuple[Device, ...]:
         """None: the echo computes nothing."""

@@ -10,12 +10,13 @@ from typing import Any
 
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.outcome import EXIT_ENGINE_MISSING, EXIT_ENGINE_UNUSABLE
-from localai_app.engine.protocol import ChatMessage, Device, Loaded, LoadOptions, Sampling
+from localai_app.engine.protocol import ChatMessage, Device, Loaded, LoadOptions, Planned, Sampling
 from localai_app.engine.worker.devices import DeviceRegistry, load_backends
 from localai_app.engine.worker.llama_answer import LlamaAnswer
 from localai_app.engine.worker.llama_load import ModelLoader
 from localai_app.engine.worker.llama_log import LlamaLog
 from localai_app.engine.worker.llama_model import LlamaModel
+from localai_app.engine.worker.plan import Planner
 from localai_app.engine.worker.stop_flag import StopFlags
 from localai_app.engine.worker.template import ChatTemplate
 from localai_app.engine.worker.transcript import Transcript
@@ -43,6 +44,7 @@ class LlamaBackend:
         load_backends(self._library._lib, str(Path(self._library._lib._name).parent))
         self._library.llama_backend_init()
         self._devices = DeviceRegistry(self._library._lib)
+        self._planner = Planner(self._library, self._devices, self._log, stop_flags)
         self._model: LlamaModel | None = None
         self._template: ChatTemplate | None = None
         self._transcript = Transcript()
@@ -85,6 +87,10 @@ class LlamaBackend:
     def prepare_completion(self, prompt: str, sampling: Sampling) -> LlamaAnswer:
         """A continuation of a text."""
         return self._prepare(self._loaded_model(), prompt, sampling)
+
+    def plan(self, request_id: int, header_path: str, options: LoadOptions) -> Planned:
+        """What a load would allocate on each device; RequestRefusedError with llama.cpp's reason if it would fail."""
+        return self._planner.plan(request_id, header_path, options, self.engine_build())
 
     def devices(self) -> tuple[Device, ...]:
         """Every device that llama.cpp has registered."""

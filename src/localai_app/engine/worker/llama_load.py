@@ -51,12 +51,12 @@ class ModelLoader:
         require_model_file(Path(options.model_path))
         self._log.clear()
         model = library.llama_model_load_from_file(
-            os.fsencode(options.model_path), self._model_parameters(options, on_progress, name)
+            os.fsencode(options.model_path), self.model_parameters(options, on_progress, name)
         )
         if not model:
             raise self._refusal(name)
         threads = options.threads or physical_core_count()
-        context = library.llama_init_from_model(model, self._context_parameters(options, threads))
+        context = library.llama_init_from_model(model, self.context_parameters(options, threads))
         if not context:
             library.llama_model_free(model)
             raise self._refusal(name)
@@ -74,7 +74,8 @@ class ModelLoader:
             has_chat_template=bool(loaded_model.template_source()),
         )
 
-    def _model_parameters(self, options: LoadOptions, on_progress: Callable[[float], None], name: str) -> Any:
+    def model_parameters(self, options: LoadOptions, on_progress: Callable[[float], None], name: str) -> Any:
+        """`llama_model_params` of a load; valid as long as this loader lives."""
         library = self._library
         parameters = library.llama_model_default_params()
         parameters.n_gpu_layers = max(0, options.gpu_layers)
@@ -110,7 +111,8 @@ class ModelLoader:
         self._kept.append(array)
         return array
 
-    def _context_parameters(self, options: LoadOptions, threads: int) -> Any:
+    def context_parameters(self, options: LoadOptions, threads: int) -> Any:
+        """`llama_context_params` of a load."""
         library = self._library
         parameters = library.llama_context_default_params()
         parameters.n_ctx = options.ctx

@@ -37,6 +37,8 @@ def main(argv: Sequence[str]) -> int:
     options = _parse(argv)
     commands_fd, events_fd = _take_over_protocol()
     _prepare_process()
+    if options.memory_cap_bytes:
+        _cap_memory(options.memory_cap_bytes)
     sender = EventSender(events_fd)
     stop_flags = StopFlags()
     reader = CommandReader(commands_fd, stop_flags)
@@ -71,6 +73,7 @@ def main(argv: Sequence[str]) -> int:
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="localai-app --engine-worker", description="Internal: run by the window.")
     parser.add_argument("--backend", choices=("llama", "echo"), default="llama")
+    parser.add_argument("--memory-cap-bytes", type=int, default=0, help="memory of its own that it may use, 0: any (Linux)")
     parser.add_argument("--tokens", type=int, default=0, help="echo: tokens in an answer, 0: one pass over the text")
     parser.add_argument("--tokens-per-s", type=float, default=0.0, help="echo: 0 is as fast as possible")
     parser.add_argument("--prompt-tokens-per-s", type=float, default=0.0, help="echo: 0 is as fast as possible")
@@ -125,3 +128,13 @@ def _prepare_process() -> None:
             psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
         else:
             os.nice(_NICENESS)
+
+
+def _cap_memory(limit_bytes: int) -> None:
+    """Limit what the process can allocate. Not its address space, of which GPU drivers reserve more than there is memory."""
+    if sys.platform == "linux":
+        import resource
+
+        _soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        limit = limit_bytes if hard == resource.RLIM_INFINITY else min(limit_bytes, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))

@@ -19,6 +19,7 @@ from localai_app.engine.protocol import (
     ListDevices,
     Load,
     LoadProgressed,
+    Plan,
 )
 from localai_app.engine.worker.answer import AnswerLoop
 from localai_app.engine.worker.backend import Backend
@@ -70,6 +71,8 @@ class Session:
                 self._sender.send(self._backend.load(command.id, command.options, on_progress))
             case ListDevices():
                 self._sender.send(DevicesListed(id=command.id, devices=self._backend.devices()))
+            case Plan():
+                self._sender.send(self._backend.plan(command.id, command.header_path, command.options))
             case Chat() | Complete() if self._stop_flags.is_set:
                 self._sender.send(Finished(id=command.id, reason=FinishReason.CANCELLED, stats=GenerationStats()))
             case Chat():
