@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 Script = Generator[Callable[[], bool], None, None]
 
-ANSWER_TOKENS = 160
+ANSWER_TOKENS = 200
 """The small model does not always find an end."""
-QUESTION = "How does binary search work? Show it in Python."
+QUESTION = "How does binary search work? Give an example in Python."
 
 
 def first_run(person: Person) -> Script:

@@ -23,7 +23,7 @@ def test_click_download_chat_and_find_it_again_after_a_restart(program: Program,
     assert "tok/s" in seen["screen"]
     assert "first after" in seen["screen"]
     again = program.run("restart")
-    assert again["titles"] == ["How does binary search work? Show it in Python."]
+    assert again["titles"] == ["How does binary search work? Give an example in Python."]
 
 
 def test_killing_the_worker_keeps_the_window_and_one_click_goes_on(program: Program) -> None:

@@ -112,11 +112,14 @@ class HardwareService:
             return 0
 
     def _with_bandwidth(self, report: HardwareReport) -> HardwareReport:
-        """The report with the copy speed of main memory: measured once per processor, then remembered."""
+        """The report with the copy speed of main memory: the best that was ever measured on this processor.
+
+        A busy computer measures too little, so every start measures again and a better figure replaces the known one.
+        """
         fact = f"{BANDWIDTH_FACT}:{report.cpu.model}:{report.cpu.physical_cores}"
-        known = self._store.library.get_fact(fact)
-        bandwidth = float(known) if known else measure_memory_bandwidth()
-        if not known:
+        known = float(self._store.library.get_fact(fact) or 0.0)
+        bandwidth = max(known, measure_memory_bandwidth())
+        if bandwidth > known:
             self._store.library.set_fact(fact, str(bandwidth))
         return msgspec.structs.replace(
             report, memory=msgspec.structs.replace(report.memory, bandwidth_bytes_per_s=bandwidth))
