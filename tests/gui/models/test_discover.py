@@ -285,7 +285,7 @@ def test_the_scores_of_a_model_are_shown_with_their_sources(view: DiscoverView, 
 def test_a_model_without_a_repository_says_why_there_is_nothing_to_download(view: DiscoverView, services: AppServices) -> None:
     model = next(row.model for row in services.discovery.rows() if not row.model.repo_id)
     choose(view, services, model.id)
-    assert "nothing to download" in view.detail.facts
+    assert "nothing to download" in view.detail._facts.text()
     assert not view.detail.table.isVisible()
     assert not view.detail._card_button.isVisible()
 
@@ -385,7 +385,7 @@ def test_a_pasted_reference_opens_its_repository_and_its_variant(hub_view: Disco
     hub_view.search(f"{OTHER}:Q8_0")
     eventually(qtbot, lambda: titles(hub_view) == ["Other-tiny-GGUF"])
     eventually(qtbot, lambda: hub_view.detail.table.chosen == "Q8_0")
-    assert hub_view.detail.facts == f"{OTHER} · mit · 77 downloads"
+    assert hub_view.detail._facts.text() == f"{OTHER} · mit · 77 downloads"
 
 
 def test_a_reference_to_a_catalog_model_shows_it_as_such(hub_view: DiscoverView) -> None:

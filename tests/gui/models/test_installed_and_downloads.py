@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QMessageBox
 
 from localai_app.errors import HUB_UNREACHABLE, REPO_GATED, AppError
@@ -278,6 +280,17 @@ def test_other_variants_of_a_card_are_shown_in_discover(page: ModelsPage, qtbot:
     assert page.current_tab == "Discover"
     assert page.discover.detail.entry is not None
     assert page.discover.detail.entry.repo_id == "owner/Some-GGUF"
+
+
+def test_a_file_dropped_onto_any_tab_is_opened(page: ModelsPage, tmp_path: Path, qtbot: Any) -> None:
+    path = write_tiny_gguf(tmp_path / "mine.gguf")
+    page.show_tab("Downloads")
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path))])
+    with qtbot.waitSignal(page.chat_requested, timeout=10_000) as opened:
+        page.dropEvent(QDropEvent(
+            QPointF(5, 5), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier))
+    assert opened.args == [str(path.resolve())]
 
 
 def test_every_tab_has_names_for_all_it_offers(page: ModelsPage, services: AppServices, data_dir: Path, qtbot: Any) -> None:

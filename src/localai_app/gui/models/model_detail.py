@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 
@@ -12,15 +12,15 @@ from localai_app.gui.bridge import Bridge
 from localai_app.gui.itemmodels.discovery_list_model import DiscoverEntry
 from localai_app.gui.metrics import SPACE_1, SPACE_4, SPACE_6
 from localai_app.gui.models.context_card import ContextCard
+from localai_app.gui.models.hub_question import HubQuestion
 from localai_app.gui.models.installed_models import InstalledModels
 from localai_app.gui.models.reveal import open_model_page
 from localai_app.gui.models.scores_card import ScoresCard
-from localai_app.gui.models.variant_choice import recommended_label
+from localai_app.gui.models.variant_choice import label_of_list, recommended_label
 from localai_app.gui.models.variants_table import VariantsTable
 from localai_app.gui.models.why_card import WhyCard
 from localai_app.gui.models.wording import facts_of_model, facts_of_repo, no_file_words
 from localai_app.gui.styling import button, label, set_role, set_spacing
-from localai_app.gui.tasks import BackgroundTask, run_in_background
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.empty_state import EmptyState
 from localai_app.gui.widgets.error_banner import ErrorBanner
@@ -30,8 +30,6 @@ from localai_app.services.events import DownloadChanged, Event, SuggestionsChang
 from localai_app.services.views import VariantRow
 from localai_app.units import format_gib
 
-HUB_DELAY_MS = 400
-"""The Hub is asked once a choice stands this long, so that walking through the list asks nothing."""
 UNKNOWN_CTX_TRAIN = 131_072
 CONTENT_WIDTH = 1040
 NARROW = 560
@@ -55,13 +53,9 @@ class ModelDetail(QStackedWidget):
         self._installed = installed
         self._entry: DiscoverEntry | None = None
         self._rows: tuple[VariantRow, ...] = ()
-        self._repos: dict[str, Repo] = {}
-        """What the Hub answered since the start, so that going back and forth asks only once."""
-        self._task: BackgroundTask | None = None
-        self._delay = QTimer(self)
-        self._delay.setSingleShot(True)
-        self._delay.setInterval(HUB_DELAY_MS)
-        self._delay.timeout.connect(self._ask_hub)
+        self._hub = HubQuestion(services.estimate, self)
+        self._hub.answered.connect(self._on_repo_arrived)
+        self._hub.failed.connect(self._on_hub_failed)
         self._make_parts(theme)
         self.addWidget(self._empty)
         self.addWidget(self._lay_out())
@@ -121,11 +115,6 @@ class ModelDetail(QStackedWidget):
         """What is shown."""
         return self._entry
 
-    @property
-    def facts(self) -> str:
-        """The lines below the name."""
-        return self._facts.text()
-
     def show_entry(self, entry: DiscoverEntry) -> None:
         """Show another model; the same one again only brings its figures up to date."""
         is_other = self._entry is None or (entry.repo_id, entry.title) != (self._entry.repo_id, self._entry.title)
@@ -134,7 +123,7 @@ class ModelDetail(QStackedWidget):
         if not is_other:
             self._compute()
             return
-        self._drop_question()
+        self._hub.drop()
         self._error.clear()
         self._name.setText(entry.title)
         self._card_button.setVisible(bool(entry.repo_id))
@@ -148,7 +137,11 @@ class ModelDetail(QStackedWidget):
             self._facts.setText(entry.repo_id)
         self._show_limits()
         self._compute()
-        self._ask_soon()
+        repo = self._hub.answer(entry.repo_id)
+        if repo is not None:
+            self._on_repo_arrived(repo)
+        elif self.isVisible():
+            self._ask()
 
     def _show_limits(self) -> None:
         """Contexts up to what the model was trained for; a variant that runs tells it where the catalog does not."""
@@ -165,7 +158,7 @@ class ModelDetail(QStackedWidget):
         entry = self._entry
         if entry is None:
             return
-        repo, request = self._repos.get(entry.repo_id), self.context.request
+        repo, request = self._hub.answer(entry.repo_id), self.context.request
         try:
             if repo is not None:
                 rows = self._services.estimate.fit_variants(repo, request)
@@ -180,7 +173,7 @@ class ModelDetail(QStackedWidget):
         before = self.table.chosen if self._rows else ""
         self._rows = tuple(sorted(rows, key=lambda row: -row.size_bytes))
         labels = [row.label for row in self._rows]
-        recommended = recommended_label(self._rows, self._label_of_list())
+        recommended = recommended_label(self._rows, label_of_list(self._services.discovery.rows(), self._entry))
         wanted = self._entry.variant if self._entry is not None else ""
         chosen = next((one for one in (before, wanted, recommended) if one in labels), "")
         for part in (self.context, self.table):
@@ -196,7 +189,7 @@ class ModelDetail(QStackedWidget):
             return
         if words:
             self.table.show_note(words)
-        elif entry.repo_id in self._repos:
+        elif self._hub.answer(entry.repo_id) is not None:
             self.table.show_note(HUB_NOTE)
         elif not self._rows and entry.model is not None:
             self._facts.setText(f"{facts_of_model(entry.model)} {no_file_words(entry.model)}".strip())
@@ -212,14 +205,6 @@ class ModelDetail(QStackedWidget):
             self.why.show_fit(name, fit)
             self.context.show_taken(format_gib(fit.kv_bytes), fit.ctx)
 
-    def _label_of_list(self) -> str:
-        """The variant that the list recommends for this machine."""
-        if self._entry is not None and self._entry.model is not None:
-            for row in self._services.discovery.rows():
-                if row.model.id == self._entry.model.id and row.file is not None:
-                    return row.file.label
-        return ""
-
     def _show_states(self) -> None:
         if self._entry is None:
             return
@@ -227,47 +212,27 @@ class ModelDetail(QStackedWidget):
         downloads = {view.label: view for view in self._services.downloads.downloads() if view.repo_id == repo_id}
         self.table.show_states(downloads, self._installed.keys_of(repo_id), can_download=bool(repo_id))
 
-    def _ask_soon(self) -> None:
-        if self._entry is None or not self._entry.repo_id or self._entry.repo_id in self._repos or not self.isVisible():
-            return
-        if self._entry.model is None:
-            self._ask_hub()
-        else:
-            self._delay.start()
-
-    def _ask_hub(self) -> None:
-        if self._entry is None:
-            return
-        self._drop_question()
-        repo_id, request = self._entry.repo_id, self.context.request
-        if self._entry.model is None:
-            self._error.clear()
-            self._facts.setText(f"{repo_id} · asking the Hub…")
-        self._task = run_in_background(
-            self, lambda: self._services.estimate.fit_repo_variants(repo_id, request), self._on_repo_arrived,
-            self._on_hub_failed)
-
-    def _drop_question(self) -> None:
-        self._delay.stop()
-        if self._task is not None:
-            self._task.drop()
-            self._task = None
-
-    def _on_repo_arrived(self, answer: tuple[Repo, tuple[VariantRow, ...]]) -> None:
-        self._task = None
-        repo, rows = answer
+    def _ask(self, *, at_once: bool = False) -> None:
+        """Ask the Hub for the variants that it has: at once where nothing else is known of them."""
         entry = self._entry
-        if entry is None:
+        if entry is None or not entry.repo_id:
             return
-        self._repos[entry.repo_id] = repo
-        self._show_rows(rows)
         if entry.model is None:
+            self._error.clear()
+            self._facts.setText(f"{entry.repo_id} · asking the Hub…")
+        if at_once or entry.model is None:
+            self._hub.ask(entry.repo_id)
+        else:
+            self._hub.ask_soon(entry.repo_id)
+
+    def _on_repo_arrived(self, repo: Repo) -> None:
+        self._compute()
+        if self._entry is not None and self._entry.model is None:
             self._facts.setText(facts_of_repo(repo))
             self._show_limits()
 
     def _on_hub_failed(self, error: AppError) -> None:
         """A repository that only the Hub knows needs an error; the catalog's figures stay, with a word where they are from."""
-        self._task = None
         if self._entry is None:
             return
         if self._entry.model is None:
@@ -287,8 +252,8 @@ class ModelDetail(QStackedWidget):
     def showEvent(self, event: QShowEvent) -> None:
         """Ask the Hub for what was chosen while this was not on the screen."""
         super().showEvent(event)
-        if self._task is None and self.table.note != OFFLINE_NOTE:
-            self._ask_soon()
+        if self._entry is not None and self._hub.answer(self._entry.repo_id) is None and self.table.note != OFFLINE_NOTE:
+            self._ask()
 
     def _on_event(self, event: Event) -> None:
         match event:
@@ -315,7 +280,7 @@ class ModelDetail(QStackedWidget):
         elif remedy in (Remedy.OPEN_SETTINGS, Remedy.CHOOSE_FOLDER):
             self.page_requested.emit("settings")
         else:
-            self._ask_hub()
+            self._ask(at_once=True)
 
     def _on_card_clicked(self) -> None:
         if self._entry is not None:

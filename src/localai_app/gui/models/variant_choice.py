@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from localai_app.fit.quality import GOOD_KLD, quantization_kld
 from localai_app.fit.result import Verdict
-from localai_app.services.views import VariantRow
+from localai_app.gui.itemmodels.discovery_list_model import DiscoverEntry
+from localai_app.services.views import DiscoveryRow, VariantRow
 
 USUAL_LABEL = "Q4_K_M"
 _ORDER = {Verdict.GPU: 3, Verdict.GPU_PARTIAL: 2, Verdict.CPU: 1}
@@ -29,6 +30,14 @@ def recommended_label(rows: Sequence[VariantRow], of_list: str = "") -> str:
     if usual is not None:
         return usual.label
     return min(good, key=lambda row: row.size_bytes).label if good else min(first, key=_loss).label
+
+
+def label_of_list(rows: Sequence[DiscoveryRow], entry: DiscoverEntry | None) -> str:
+    """The variant that the list of the catalog recommends for this computer; empty for what is not in it."""
+    model = entry.model if entry is not None else None
+    if model is None:
+        return ""
+    return next((row.file.label for row in rows if row.model.id == model.id and row.file is not None), "")
 
 
 def _place(row: VariantRow) -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QLineEdit, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.metrics import SPACE_2, SPACE_4, SPACE_6
 from localai_app.gui.models.discover_view import DiscoverView
 from localai_app.gui.models.downloads_view import DownloadsView
+from localai_app.gui.models.file_drop import dropped_model
 from localai_app.gui.models.installed_models import InstalledModels
 from localai_app.gui.models.installed_view import InstalledView
 from localai_app.gui.pages.first_start_page import FirstStartPage
@@ -51,6 +53,7 @@ class ModelsPage(QWidget):
         self._lay_out()
         self._connect()
         self.library.changed.connect(self._choose_first_tab)
+        self.setAcceptDrops(True)
 
     def _lay_out(self) -> None:
         toolbar = set_role(QWidget(), "toolbar")
@@ -97,6 +100,19 @@ class ModelsPage(QWidget):
         """Show one of `TABS`."""
         self._tabs[name].setChecked(True)
         self._views.setCurrentIndex(TABS.index(name))
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take model files only."""
+        if dropped_model(event.mimeData()) is not None:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Open the file that was dropped; an error is shown among the suggestions."""
+        path = dropped_model(event.mimeData())
+        if path is not None:
+            event.acceptProposedAction()
+            self.show_tab("Suggested")
+            self.suggested.open_file(path)
 
     def open_reference(self, reference: str) -> None:
         """Show a repository of the Hub, named or by its address."""
