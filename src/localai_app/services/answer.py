@@ -6,32 +6,41 @@ import threading
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from localai_app.engine.protocol import FinishReason, GenerationStats
 from localai_app.errors import AppError
-from localai_app.services.events import AnswerEnded, AnswerProgressed, EventBus
+from localai_app.services.events import AnswerProgressed, ErrorHappened, EventBus
 from localai_app.store.conversations import ConversationStore
 from localai_app.store.records import Message, MessageState, MessageStats
 
 WRITE_INTERVAL_S = 0.25
 """A crash loses at most this much of an answer; writing every token would cost speed."""
+RETRY_INTERVAL_S = 5.0
+"""Pause after a failed write, so that a store that is busy or full does not slow the answer down."""
 
 
 class StreamingAnswer:
-    """The sink of one answer. `on_over` is called once at the end, after the message was stored."""
+    """The sink of one answer. `on_over` is called once at the end, after the message was stored.
+
+    A store that cannot be written to does not end the answer: its text goes on, and the failure is announced once.
+    """
 
     def __init__(
-        self, message: Message, conversations: ConversationStore, events: EventBus,
-        on_over: Callable[[StreamingAnswer, GenerationStats | None], None],
+        self, message: Message, model_key: str, conversations: ConversationStore, events: EventBus,
+        on_over: Callable[[StreamingAnswer, GenerationStats | None, AppError | None], None],
     ) -> None:
         self.message = message
-        self.request_id: int | None = None
+        self.model_key = model_key
         self._conversations = conversations
         self._events = events
         self._on_over = on_over
         self._lock = threading.Lock()
+        self._text = [message.text]
         self._unwritten: list[str] = []
-        self._written_s = time.monotonic()
+        self._next_write_s = time.monotonic() + WRITE_INTERVAL_S
         self._is_over = False
+        self._is_failure_told = False
 
     @property
     def conversation_id(self) -> int:
@@ -43,9 +52,10 @@ class StreamingAnswer:
         with self._lock:
             if self._is_over:
                 return
+            self._text.append(text)
             self._unwritten.append(text)
-            if time.monotonic() - self._written_s >= WRITE_INTERVAL_S:
-                self._write()
+            failure = self._write() if time.monotonic() >= self._next_write_s else None
+        self._tell(failure)
         self._events.publish(AnswerProgressed(self.conversation_id, self.message.id, text, stats))
 
     def on_finished(self, reason: FinishReason, stats: GenerationStats) -> None:
@@ -60,21 +70,39 @@ class StreamingAnswer:
     def _end(
         self, state: MessageState, stats: MessageStats | None, error: AppError | None, raw_stats: GenerationStats | None,
     ) -> None:
+        words = f"{error.message} {error.action}" if error is not None else ""
         with self._lock:
             if self._is_over:
                 return
             self._is_over = True
-            self._write()
-            self.message = self._conversations.finish_message(
-                self.message.id, state, stats=stats, error=f"{error.message} {error.action}" if error is not None else "")
-        self._on_over(self, raw_stats)
-        self._events.publish(AnswerEnded(self.message, error))
+            failure = self._write()
+            try:
+                self.message = self._conversations.finish_message(self.message.id, state, stats=stats, error=words)
+            except AppError as store_error:
+                failure = failure or store_error
+            if failure is not None:
+                self.message = msgspec.structs.replace(
+                    self.message, text="".join(self._text), state=state, stats=stats, error=words)
+        self._tell(failure)
+        self._on_over(self, raw_stats, error)
 
-    def _write(self) -> None:
-        if self._unwritten:
+    def _write(self) -> AppError | None:
+        """Store what has come since the last time; the failure if it cannot be stored now."""
+        self._next_write_s = time.monotonic() + WRITE_INTERVAL_S
+        if not self._unwritten:
+            return None
+        try:
             self._conversations.append_text(self.message.id, "".join(self._unwritten))
-            self._unwritten.clear()
-        self._written_s = time.monotonic()
+        except AppError as error:
+            self._next_write_s = time.monotonic() + RETRY_INTERVAL_S
+            return error
+        self._unwritten.clear()
+        return None
+
+    def _tell(self, failure: AppError | None) -> None:
+        if failure is not None and not self._is_failure_told:
+            self._is_failure_told = True
+            self._events.publish(ErrorHappened(failure))
 
 
 def message_stats(stats: GenerationStats, reason: FinishReason) -> MessageStats | None:

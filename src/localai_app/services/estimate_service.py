@@ -144,7 +144,8 @@ class EstimateService:
     def plan_load(self, model_key: str, request: Request | None = None) -> LoadPlan:
         """How to load an installed model now; AppError if it is missing, damaged or too large for this machine."""
         model = self._library.get(model_key)
-        result = self.fit_subject(self.subject_of_installed(model), request)
+        # What another model held a moment ago may be free now.
+        result = self.fit_subject(self.subject_of_installed(model), request, self._hardware.report_now())
         if result.load_options is None:
             if result.verdict is Verdict.NO:
                 available = max((device.free_bytes for device in result.devices), default=0)

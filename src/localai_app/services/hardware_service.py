@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import psutil
 
 from localai_app.engine.client import EngineClient
 from localai_app.engine.protocol import DevicesListed, Event, ListDevices
+from localai_app.errors import AppError
 from localai_app.hardware.bandwidth import measure_memory_bandwidth
 from localai_app.hardware.detect import cross_check, detect_hardware
 from localai_app.hardware.gpu_meter import GpuMeter
@@ -24,6 +26,8 @@ log = logging.getLogger(__name__)
 
 GAUGE_INTERVAL_S = 1.0
 LIST_DEVICES_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 1.0
+"""A driver that hangs must not hold up the end of the program."""
 BANDWIDTH_FACT = "memory_bandwidth"
 
 
@@ -43,6 +47,7 @@ class HardwareService:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._meter: GpuMeter | None = None
+        self._measuring = threading.Lock()
 
     @property
     def report(self) -> HardwareReport | None:
@@ -56,11 +61,14 @@ class HardwareService:
             self._thread.start()
 
     def stop(self) -> None:
-        """End measuring and wait for the thread."""
+        """End measuring; waits a second at most for a question that is under way."""
         self._stopped.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join(STOP_TIMEOUT_S)
+            if thread.is_alive():
+                log.info("the hardware is still being asked; that question ends by itself")
+                return
         if self._meter is not None:
             self._meter.close()
             self._meter = None
@@ -70,29 +78,57 @@ class HardwareService:
         report = self._with_bandwidth(detect_hardware())
         if with_engine:
             report = self._with_engine_devices(report)
-        self._report = report
+        self._keep(report)
         return report
 
+    def report_now(self) -> HardwareReport:
+        """The report with free memory as it is at this moment; takes milliseconds once the probes have answered."""
+        report = self._measured()
+        return report if report is not None else self.detect_now(with_engine=False)
+
     def _run(self) -> None:
+        self._guarded(self._probe)
+        while not self._stopped.wait(GAUGE_INTERVAL_S):
+            self._guarded(self._measure)
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        """A reading that fails must not end the readings after it."""
+        try:
+            step()
+        except Exception:
+            if not self._stopped.is_set():
+                log.exception("the hardware could not be read")
+
+    def _probe(self) -> None:
         self._publish(self._with_bandwidth(detect_hardware()))
         if self._report is not None and not self._stopped.is_set():
             self._publish(self._with_engine_devices(self._report))
-        while not self._stopped.wait(GAUGE_INTERVAL_S):
-            self._measure()
 
     def _publish(self, report: HardwareReport) -> None:
-        self._report = report
-        self._events.publish(HardwareReported(report))
-        self._measure()
+        if not self._stopped.is_set():
+            self._keep(report)
+            self._events.publish(HardwareReported(report))
+            self._measure()
+
+    def _keep(self, report: HardwareReport) -> None:
+        with self._measuring:
+            self._report = report
 
     def _measure(self) -> None:
-        report = self._report
-        if report is None:
-            return
-        memory = msgspec.structs.replace(measure_memory(), bandwidth_bytes_per_s=report.memory.bandwidth_bytes_per_s)
-        gpus = self._measure_gpus(report)
-        self._report = msgspec.structs.replace(report, memory=memory, gpus=gpus)
-        self._events.publish(MemoryMeasured(memory, gpus, self._engine_rss_bytes()))
+        report = self._measured()
+        if report is not None:
+            self._events.publish(MemoryMeasured(report.memory, report.gpus, self._engine_rss_bytes()))
+
+    def _measured(self) -> HardwareReport | None:
+        """The kept report with free memory as it is now, which is kept as well."""
+        with self._measuring:
+            report = self._report
+            if report is None:
+                return None
+            bandwidth = report.memory.bandwidth_bytes_per_s
+            memory = msgspec.structs.replace(measure_memory(), bandwidth_bytes_per_s=bandwidth)
+            self._report = report = msgspec.structs.replace(report, memory=memory, gpus=self._measure_gpus(report))
+            return report
 
     def _measure_gpus(self, report: HardwareReport) -> tuple[Gpu, ...]:
         """Memory of the GPUs now, over a driver connection that stays open between readings."""
@@ -117,12 +153,19 @@ class HardwareService:
         A busy computer measures too little, so every start measures again and a better figure replaces the known one.
         """
         fact = f"{BANDWIDTH_FACT}:{report.cpu.model}:{report.cpu.physical_cores}"
-        known = float(self._store.library.get_fact(fact) or 0.0)
-        bandwidth = max(known, measure_memory_bandwidth())
-        if bandwidth > known:
-            self._store.library.set_fact(fact, str(bandwidth))
+        bandwidth = self._known_number(fact)
+        if bandwidth is None:
+            bandwidth = measure_memory_bandwidth()
+            # Not worth an error: it is measured again at the next start.
+            with contextlib.suppress(AppError):
+                self._store.library.set_fact(fact, str(bandwidth))
         return msgspec.structs.replace(
             report, memory=msgspec.structs.replace(report.memory, bandwidth_bytes_per_s=bandwidth))
+
+    def _known_number(self, fact: str) -> float | None:
+        with contextlib.suppress(AppError, ValueError):
+            return float(self._store.library.get_fact(fact) or "")
+        return None
 
     def _with_engine_devices(self, report: HardwareReport) -> HardwareReport:
         """The report cross-checked with the devices that llama.cpp lists; unchanged if it cannot be asked."""
@@ -146,7 +189,7 @@ class HardwareService:
             client = EngineClient(
                 self._worker_command, cwd=self._paths.worker_dir, on_event=on_event, on_exit=lambda _outcome: answered.set())
             client.start()
-        except OSError as error:
+        except (AppError, OSError) as error:
             log.info("the engine could not be asked for its devices: %s", error)
             return None
         client.send(ListDevices(id=1))

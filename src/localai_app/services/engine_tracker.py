@@ -1,0 +1,127 @@
+"""The engine's state and the answers under way: changed together, and only by whoever is still wanted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from localai_app.engine import protocol
+from localai_app.errors import AppError
+from localai_app.services.events import EngineChanged, EngineFailed, EventBus
+from localai_app.services.views import EngineState, EngineStatus
+
+
+class AnswerSink(Protocol):
+    """Who listens to one answer; called in the engine's reader thread, in order."""
+
+    def on_text(self, text: str, stats: protocol.GenerationStats) -> None:
+        """More text came."""
+
+    def on_finished(self, reason: protocol.FinishReason, stats: protocol.GenerationStats) -> None:
+        """The answer is complete."""
+
+    def on_failed(self, error: AppError) -> None:
+        """The answer will not go on."""
+
+
+class EngineTracker:
+    """Each wish to load or unload begins a generation; what belongs to an earlier one changes nothing any more.
+
+    Safe from any thread. Events are published and sinks called without the lock.
+    """
+
+    def __init__(self, events: EventBus) -> None:
+        self._events = events
+        self._lock = threading.RLock()
+        self._generation = 0
+        self._state = EngineState(EngineStatus.NONE)
+        self._sinks: dict[int, tuple[AnswerSink, protocol.GenerationStats]] = {}
+
+    @property
+    def state(self) -> EngineState:
+        """What the engine is doing now."""
+        return self._state
+
+    def supersede(self, state: EngineState) -> int:
+        """Take a new state by somebody's wish and begin a generation, which is returned; running answers end as stopped."""
+        with self._lock:
+            self._generation += 1
+            generation = self._generation
+            self._state = state
+            sinks, self._sinks = self._sinks, {}
+        self._events.publish(EngineChanged())
+        for sink, stats in sinks.values():
+            sink.on_finished(protocol.FinishReason.CANCELLED, stats)
+        return generation
+
+    def is_current(self, generation: int) -> bool:
+        """Whether nobody has wished for something else since."""
+        return generation == self._generation
+
+    def change(self, generation: int, change: Callable[[EngineState], EngineState]) -> EngineState | None:
+        """Change the state and announce it; None, and nothing happens, where the generation is over."""
+        with self._lock:
+            if generation != self._generation:
+                return None
+            self._state = state = change(self._state)
+        self._events.publish(EngineChanged())
+        return state
+
+    def fail(self, generation: int, error: AppError) -> bool:
+        """Say that the engine failed, then to every answer; false, and nothing happens, where the generation is over."""
+        with self._lock:
+            if generation != self._generation:
+                return False
+            self._state = state = replace(
+                self._state, status=EngineStatus.FAILED, loaded=None, error=error, tps=None, context_used=0)
+            sinks, self._sinks = self._sinks, {}
+        self._events.publish(EngineChanged())
+        self._events.publish(EngineFailed(state.model_key, error))
+        for sink, _stats in sinks.values():
+            sink.on_failed(error)
+        return True
+
+    def begin_answer(self, request_id: int, sink: AnswerSink, send: Callable[[], None]) -> bool:
+        """Send a request and note who listens to its answer; false where no model is ready.
+
+        Nothing of the answer can arrive before it is noted. What `send` raises passes through, and nothing is noted.
+        """
+        with self._lock:
+            if self._state.status not in (EngineStatus.READY, EngineStatus.ANSWERING):
+                return False
+            send()
+            self._sinks[request_id] = (sink, protocol.GenerationStats())
+            self._state = replace(self._state, status=EngineStatus.ANSWERING, tps=None)
+        self._events.publish(EngineChanged())
+        return True
+
+    def pass_text(self, generation: int, event: protocol.TextGenerated) -> None:
+        """Hand new text to its listener."""
+        with self._lock:
+            entry = self._sinks.get(event.id)
+            if entry is None:
+                return
+            self._sinks[event.id] = (entry[0], event.stats)
+        self.change(
+            generation, lambda state: replace(state, context_used=event.stats.context_used, tps=event.stats.tps or None))
+        entry[0].on_text(event.text, event.stats)
+
+    def end_answer(
+        self, generation: int, request_id: int, stats: protocol.GenerationStats | None = None,
+    ) -> AnswerSink | None:
+        """Forget an answer that is over and return its listener; the engine is ready again before that one hears of it."""
+        with self._lock:
+            entry = self._sinks.pop(request_id, None)
+            status = EngineStatus.ANSWERING if self._sinks else EngineStatus.READY
+        if entry is None:
+            return None
+
+        def change(state: EngineState) -> EngineState:
+            if stats is None or not stats.completion_tokens:
+                return replace(state, status=status)
+            return replace(state, status=status, context_used=stats.context_used, tps=stats.tps or None)
+
+        self.change(generation, change)
+        return entry[0]
