@@ -61,12 +61,23 @@ def main() -> int:
 
 def make_catalog(models: list[Facts]) -> Catalog:
     """The catalog of all models of the sources, in their order."""
+    spell_out_sources(models)
     quality = qualities(models)
     return Catalog(
         version=CATALOG_VERSION,
         made_from="resources/catalog/sources/models.json by scripts/make_catalog.py",
         models=tuple(_model(facts, quality[facts["id"]]) for facts in models),
     )
+
+
+def spell_out_sources(models: list[Facts]) -> None:
+    """Gives every score that says "same" the source of the score before it, in the order of the list."""
+    source = ""
+    for facts in models:
+        for row in facts["benchmarks"] or ():
+            if row["source"] == "same":
+                row["source"] = source
+            source = row["source"]
 
 
 def encode(catalog: Catalog) -> bytes:

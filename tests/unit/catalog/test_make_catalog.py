@@ -224,3 +224,9 @@ def test_file_sizes(catalog: Catalog) -> None:
     labels = {model.family: {file.label for file in model.files} for model in catalog.models if model.files}
     assert labels["gpt-oss"] == {"MXFP4"}
     assert labels["Qwen3"] == {"Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K"}
+
+
+def test_every_score_names_its_source() -> None:
+    catalog = load_catalog(FOLDER / "models.json")
+    vague = [(model.id, score.benchmark) for model in catalog.models for score in model.scores if len(score.source) < 6]
+    assert not vague
