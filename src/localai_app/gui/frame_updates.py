@@ -10,7 +10,7 @@ from PySide6.QtGui import QDesktopServices
 from localai_app.errors import Remedy
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.messages import Messages
-from localai_app.gui.pages.factory import CHAT, MODELS, SETTINGS
+from localai_app.gui.pages.factory import CHAT, FIRST_START, MODELS, SETTINGS
 from localai_app.services.app_services import AppServices
 from localai_app.services.events import (
     AnswerEnded,
@@ -56,8 +56,13 @@ class FrameUpdates(QObject):
                 self._window.status_line.show_engine(self._services.engine.state)
                 if self._window.page_name != CHAT:
                     self._messages.error(error)
-            case DownloadChanged() | DownloadFinished():
+            case DownloadChanged():
                 self._window.status_line.show_downloads(self._services.downloads.downloads())
+            case DownloadFinished(model_key=key):
+                self._window.status_line.show_downloads(self._services.downloads.downloads())
+                if self._window.page_name not in (FIRST_START, MODELS):
+                    self._messages.info(
+                        f"{key.rpartition('/')[2]} is downloaded.", button="Chat", on_button=lambda: self._window.open_chat(key))
             case ErrorHappened(error=error):
                 self._messages.error(error)
             case _:

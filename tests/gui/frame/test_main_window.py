@@ -16,7 +16,15 @@ from localai_app.gui.opening import open_target
 from localai_app.gui.pages.factory import RAIL_ENTRIES, make_page
 from localai_app.gui.pages.settings_page import SettingsPage
 from localai_app.gui.theme import DARK, LIGHT
-from localai_app.services.events import DownloadChanged, EngineChanged, EngineFailed, ErrorHappened, Event, MemoryMeasured
+from localai_app.services.events import (
+    DownloadChanged,
+    DownloadFinished,
+    EngineChanged,
+    EngineFailed,
+    ErrorHappened,
+    Event,
+    MemoryMeasured,
+)
 from localai_app.services.views import DownloadStatus, DownloadView, EngineState, EngineStatus
 from tests.helpers.frame_fakes import LOADED, REPORT, FakeServices, frame_services, installed_model
 
@@ -175,6 +183,17 @@ def test_errors_become_messages_with_a_button_that_helps(
     services.events.publish(ErrorHappened(AppError(HUB_UNREACHABLE, host="hub.test")))
     qtbot.waitUntil(lambda: len(window.toasts.toasts) == 1)
     assert "hub.test" in window.toasts.toasts[0].message.text
+
+
+def test_a_download_that_ends_elsewhere_is_announced_with_a_way_to_chat(make_window, services: FakeServices, qtbot) -> None:
+    window = make_window()
+    window.show_page("settings")
+    services.events.publish(DownloadFinished(1, "owner/Some-GGUF:Q4_K_M"))
+    qtbot.waitUntil(lambda: len(window.toasts.toasts) == 1)
+    assert window.toasts.toasts[0].message.text == "Some-GGUF:Q4_K_M is downloaded."
+    window.toasts.toasts[0].action_button.click()
+    assert window.page_name == "chat"
+    assert "open owner/Some-GGUF:Q4_K_M" in window.page("chat").asked
 
 
 def test_the_theme_follows_its_setting_while_the_window_is_open(
