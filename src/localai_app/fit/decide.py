@@ -47,7 +47,7 @@ def decide(hardware: HardwareReport, subject: Subject, request: Request, gpus: G
     missing = _missing(hardware, subject)
     if missing:
         return unknown_result(missing, request, subject.basis)
-    memory = ModelMemory(subject.geometry, subject.weights, max(1, request.ubatch))
+    memory = ModelMemory(subject.geometry, subject.weights, max(1, request.ubatch), subject.planned)
     budgets = budgets_of(hardware, request.credit_bytes)
     return _Decision(memory, budgets, request).result(hardware, subject, gpus)
 
@@ -95,7 +95,7 @@ class _Decision:
             choice.verdict, placement, self._placer, self._budgets, self._request, subject, max_ctx, speed, self._fixed))
         shares = _with_idle(placement, self._budgets)
         return FitResult(
-            verdict=choice.verdict, basis=subject.basis, ctx=placement.ctx, kv_type=placement.kv_type,
+            verdict=choice.verdict, basis=_basis(subject, placement, memory), ctx=placement.ctx, kv_type=placement.kv_type,
             weights_bytes=sum(share.weights_bytes for share in shares), kv_bytes=sum(share.kv_bytes for share in shares),
             compute_bytes=sum(share.compute_bytes for share in shares), total_bytes=placement.total_bytes,
             devices=tuple(_need(share) for share in shares), max_ctx=max_ctx, speed=speed, reasons=reasons, remedies=remedies,
@@ -178,6 +178,14 @@ def _with_idle(placement: Placement, budgets: Budgets) -> tuple[Share, ...]:
     used = [share.budget for share in placement.gpus]
     idle = [budget for group in budgets.groups for budget in group if not any(budget is other for other in used)]
     return (*placement.gpus, *(Share(budget, 0, 0, False, 0, 0, 0) for budget in idle), placement.host)
+
+
+def _basis(subject: Subject, placement: Placement, memory: ModelMemory) -> Basis:
+    """Where the figures come from: llama.cpp's plan counts where it was asked for the devices and the KV type in use."""
+    planned = memory.planned
+    if planned is not None and planned.covers(placement.kv_type, on_gpu=bool(placement.gpus)):
+        return Basis.DRY_RUN
+    return subject.basis
 
 
 def _need(share: Share) -> DeviceNeed:

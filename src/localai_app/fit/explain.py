@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from localai_app.engine.protocol import KvType
 from localai_app.fit.budgets import Budget, Budgets
+from localai_app.fit.difference import difference_reason
 from localai_app.fit.placement import Placement, Placer, Share
 from localai_app.fit.result import Basis, Request, SpeedBasis, SpeedRange, Subject, Verdict
 from localai_app.units import format_count, format_gib
@@ -126,10 +127,16 @@ def _about_context(told: Explanation) -> list[str]:
 
 
 def _about_figures(told: Explanation) -> list[str]:
-    reasons = [
-        f"Not counted is {part}, for which there is no formula, so the real need is higher."
-        for part in told.subject.geometry.unknown_parts
-    ]
+    planned = told.placer.memory.planned
+    is_planned = planned is not None and planned.covers(told.placement.kv_type, on_gpu=bool(told.placement.gpus))
+    if is_planned:
+        difference = difference_reason(told.placement, told.placer.memory)
+        reasons = [difference] if difference else []
+    else:
+        reasons = [
+            f"Not counted is {part}, for which there is no formula, so the real need is higher."
+            for part in told.subject.geometry.unknown_parts
+        ]
     if told.subject.basis is Basis.CATALOG:
         reasons.append("The figures come from the model's dimensions, not from its file, and may be off by a few percent.")
     if told.verdict is not Verdict.NO and told.speed.basis is SpeedBasis.UNKNOWN:

@@ -7,10 +7,12 @@ the worker sets them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 from localai_app.engine.protocol import KvType
+from localai_app.fit.planned import LOG_ROUNDING_BYTES, Correction, PlannedMemory, PlannedPoint
 from localai_app.gguf.geometry import CacheLayer, Geometry, Weights
 
 CELL_STEP = 256
@@ -110,7 +112,7 @@ class ModelMemory:
     `blocks` is the number of transformer blocks; the output head counts as one more layer, as llama.cpp counts.
     """
 
-    def __init__(self, geometry: Geometry, weights: Weights, ubatch: int) -> None:
+    def __init__(self, geometry: Geometry, weights: Weights, ubatch: int, planned: PlannedMemory | None = None) -> None:
         self.geometry = geometry
         self.weights = weights
         self.ubatch = ubatch
@@ -122,6 +124,8 @@ class ModelMemory:
         self._sizes: dict[int, tuple[int, int, int, int]] = {}
         self._full: dict[KvType, list[int]] = {}
         self._sliding: dict[KvType, list[int]] = {}
+        self.planned = planned if planned is not None and planned.ubatch == ubatch else None
+        self._corrections: dict[tuple[str, KvType], Correction] = {}
 
     def weights_between(self, start: int, stop: int) -> int:
         """Weights of blocks `start` to `stop` (excluded) in bytes."""
@@ -133,24 +137,32 @@ class ModelMemory:
             self._add_running_cells(kv_type)
         full, sliding = self._full[kv_type], self._sliding[kv_type]
         padded, cells, _with_head, _without_head = self._sizes_at(ctx)
-        return (
+        needed = (
             (full[stop] - full[start]) * padded
             + (sliding[stop] - sliding[start]) * cells
             + self._state[stop] - self._state[start]
         )
+        if self.planned is None:
+            return needed
+        planned, formula = self._correction("kv", kv_type).total(padded)
+        if formula == 0:
+            return planned * stop // self.blocks - planned * start // self.blocks
+        return needed if planned == formula else needed * planned // formula
 
-    def gpu_compute(self, ctx: int, *, has_head: bool, several_gpus: bool) -> int:
+    def gpu_compute(self, ctx: int, kv_type: KvType, *, has_head: bool, several_gpus: bool) -> int:
         """Compute buffer of a GPU that runs some of the layers, in bytes."""
         needed = self._sizes_at(ctx)[2 if has_head else 3]
+        if self.planned is not None:
+            needed = self._corrected("gpu", needed, ctx, kv_type)
         if several_gpus:
             needed += (PIPELINE_COPIES - 1) * (self._compute.mask_bytes(ctx) + self._compute.embedding_bytes)
         return needed
 
-    def host_compute(self, ctx: int, *, host_blocks: int, has_head: bool) -> int:
+    def host_compute(self, ctx: int, kv_type: KvType, *, host_blocks: int, has_head: bool) -> int:
         """Compute buffer in main memory in bytes: the inputs only, unless the processor runs layers."""
-        if host_blocks or has_head:
-            return self._sizes_at(ctx)[2 if has_head else 3]
-        return self._compute.input_bytes(ctx)
+        runs_layers = host_blocks > 0 or has_head
+        needed = self._sizes_at(ctx)[2 if has_head else 3] if runs_layers else self._compute.input_bytes(ctx)
+        return needed if self.planned is None else self._corrected("cpu" if runs_layers else "inputs", needed, ctx, kv_type)
 
     def host_weights(self, host_blocks: int, *, has_head: bool) -> int:
         """Weights in main memory: input tables always, the first blocks, and a head that is not the token table itself."""
@@ -166,6 +178,35 @@ class ModelMemory:
                 padded_context(ctx), sliding_cells(ctx, shape.window, shape.ubatch),
                 shape.device_bytes(ctx, has_head=True), shape.device_bytes(ctx, has_head=False))
         return sizes
+
+    def _corrected(self, part: str, formula_bytes: int, ctx: int, kv_type: KvType) -> int:
+        """Bytes of one part (kv, cpu, gpu, inputs) by the formula, or by llama.cpp's plan of that part if there is one."""
+        return self._correction(part, kv_type).apply(formula_bytes, padded_context(ctx))
+
+    def _correction(self, part: str, kv_type: KvType) -> Correction:
+        correction = self._corrections.get((part, kv_type))
+        if correction is None:
+            correction = self._corrections[(part, kv_type)] = self._made_correction(part, kv_type)
+        return correction
+
+    def _made_correction(self, part: str, kv_type: KvType) -> Correction:
+        assert self.planned is not None
+        on_cpu = [point for point in self.planned.on_cpu if point.kv_type is kv_type]
+        on_gpu = [point for point in self.planned.on_gpu if point.kv_type is kv_type]
+
+        def formula_kv(ctx: int) -> int:
+            return kv_cache_bytes(self.geometry, ctx, kv_type, self.ubatch)
+
+        def formula_compute(ctx: int) -> int:
+            return self._compute.device_bytes(ctx, has_head=True)
+
+        if part == "kv":
+            return Correction(_samples(on_cpu or on_gpu, "kv_bytes"), formula_kv, LOG_ROUNDING_BYTES)
+        if part == "cpu":
+            return Correction(_samples(on_cpu, "host_bytes"), formula_compute)
+        if part == "gpu":
+            return Correction(_samples(on_gpu, "gpu_bytes"), formula_compute)
+        return Correction(_samples(on_gpu, "host_bytes"), self._compute.input_bytes)
 
     def _running_state(self) -> list[int]:
         """Recurrent state up to each block: spread over the blocks that own no cache (over all where each owns one)."""
@@ -202,3 +243,7 @@ def _cache_owners(geometry: Geometry, blocks: int) -> tuple[int, ...]:
     if geometry.recurrent_state_bytes and count < blocks:
         return tuple((number + 1) * blocks // count - 1 for number in range(count))
     return tuple(min(number, blocks - 1) for number in range(count))
+
+
+def _samples(points: Sequence[PlannedPoint], field: str) -> list[tuple[int, int]]:
+    return [(point.ctx, int(getattr(point, field))) for point in points]

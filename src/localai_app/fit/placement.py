@@ -166,7 +166,7 @@ class Placer:
         head = memory.weights.output_bytes + memory.weights.projector_bytes if has_head else 0
         return (
             memory.weights_between(start, stop) + head + memory.kv_between(start, stop, ctx, kv_type)
-            + memory.gpu_compute(ctx, has_head=has_head, several_gpus=several)
+            + memory.gpu_compute(ctx, kv_type, has_head=has_head, several_gpus=several)
         )
 
     def _placement(self, group: tuple[Budget, ...], counts: tuple[int, ...], ctx: int, kv_type: KvType) -> Placement:
@@ -184,7 +184,7 @@ class Placer:
                 budget, start, stop, has_head,
                 weights_bytes=self.memory.weights_between(start, stop) + head,
                 kv_bytes=self.memory.kv_between(start, stop, ctx, kv_type),
-                compute_bytes=self.memory.gpu_compute(ctx, has_head=has_head, several_gpus=several)))
+                compute_bytes=self.memory.gpu_compute(ctx, kv_type, has_head=has_head, several_gpus=several)))
             start = stop
         return Placement(ctx, kv_type, tuple(shares), self._host_share(self.all_layers - gpu_layers, ctx, kv_type, group))
 
@@ -196,7 +196,7 @@ class Placer:
             self.host, 0, blocks, has_head,
             weights_bytes=self.memory.host_weights(blocks, has_head=has_head) + projector,
             kv_bytes=self.memory.kv_between(0, blocks, ctx, kv_type),
-            compute_bytes=self.memory.host_compute(ctx, host_blocks=blocks, has_head=has_head))
+            compute_bytes=self.memory.host_compute(ctx, kv_type, host_blocks=blocks, has_head=has_head))
 
     def _host_holds_rest(self, group: tuple[Budget, ...], gpu_layers: int, ctx: int, kv_type: KvType) -> bool:
         """Whether main memory holds what is not on the GPUs, and the GPU's part too where it is the same memory."""
@@ -204,7 +204,7 @@ class Placer:
         blocks = self.all_layers - max(1, gpu_layers)
         need = (
             memory.host_weights(blocks, has_head=False) + memory.kv_between(0, blocks, ctx, kv_type)
-            + memory.host_compute(ctx, host_blocks=blocks, has_head=False)
+            + memory.host_compute(ctx, kv_type, host_blocks=blocks, has_head=False)
         )
         if group[0].shares_host:
             need += self._gpu_bytes(blocks, memory.blocks, True, ctx, kv_type, several=False)

@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from localai_app.engine.protocol import KvType, LoadOptions
+from localai_app.fit.planned import PlannedMemory
 from localai_app.gguf.geometry import Geometry, Weights
 
 
@@ -57,6 +58,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     label: str = ""
     """Quantization label (Q4_K_M), which decides how much of the bandwidth decoding can use."""
     model_path: str = ""
+    planned: PlannedMemory | None = None
+    """llama.cpp's own figures, used instead of formulas."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

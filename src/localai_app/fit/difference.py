@@ -1,0 +1,39 @@
+"""How far the formulas are from llama.cpp's own plan of the same load, in words."""
+
+from __future__ import annotations
+
+from localai_app.fit.memory import ModelMemory
+from localai_app.fit.placement import Placement
+from localai_app.units import format_gib
+
+WORTH_TELLING = 0.02
+"""Differences up to this share of cache and buffers are not mentioned."""
+
+
+def difference_reason(placement: Placement, memory: ModelMemory) -> str:
+    """A whole sentence; empty where nothing was planned, or where the formulas agree."""
+    planned = memory.planned
+    if planned is None or not planned.covers(placement.kv_type, on_gpu=bool(placement.gpus)):
+        return ""
+    formula_bytes = formula_working_bytes(placement, memory)
+    planned_bytes = sum(share.kv_bytes + share.compute_bytes for share in placement.shares)
+    if planned_bytes <= 0 or abs(planned_bytes - formula_bytes) <= WORTH_TELLING * planned_bytes:
+        return ""
+    percent = round(abs(formula_bytes - planned_bytes) / planned_bytes * 100)
+    return (
+        f"Context and buffers take {format_gib(planned_bytes)} by llama.cpp's own plan; the formula alone says "
+        f"{format_gib(formula_bytes)}, {percent} % {'more' if formula_bytes > planned_bytes else 'less'}.")
+
+
+def formula_working_bytes(placement: Placement, memory: ModelMemory) -> int:
+    """Cache and buffers of a placement on all devices by the formulas alone, in bytes."""
+    formula = ModelMemory(memory.geometry, memory.weights, memory.ubatch)
+    ctx, kv_type, host = placement.ctx, placement.kv_type, placement.host
+    several = len(placement.gpus) > 1
+    on_gpus = sum(
+        formula.kv_between(share.start, share.stop, ctx, kv_type)
+        + formula.gpu_compute(ctx, kv_type, has_head=share.has_head, several_gpus=several)
+        for share in placement.gpus
+    )
+    in_memory = formula.kv_between(host.start, host.stop, ctx, kv_type)
+    return on_gpus + in_memory + formula.host_compute(ctx, kv_type, host_blocks=host.stop, has_head=host.has_head)

@@ -1,0 +1,165 @@
+"""Dry runs: llama.cpp's own figures for a model of which only the header is known."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from localai_app import errors
+from localai_app.engine.build import installed_build
+from localai_app.engine.protocol import KvType, LoadOptions, Planned
+from localai_app.errors import AppError
+from localai_app.fit.memory import padded_context
+from localai_app.fit.planned import PlannedMemory, PlannedPoint
+from localai_app.gguf.dimensions import geometry_of
+from localai_app.gguf.header import GgufHeader
+from localai_app.gguf.plan_header import PlanHeader, plan_header, write_plan_file
+from localai_app.gguf.tensors import layer_count
+from localai_app.services.plan_cache import HEADER_SUFFIX, PlanCache, PlanKey
+from localai_app.services.planner import Planner
+
+log = logging.getLogger(__name__)
+
+GRID = (4096, 32768)
+"""Contexts that are always planned, with the one that is asked for and the longest that the model knows."""
+LONGEST_CTX = 1_048_576
+_TRANSIENT = frozenset({errors.ENGINE_MISSING.code, errors.ENGINE_UNUSABLE.code, errors.ENGINE_NOT_RESPONDING.code})
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What llama.cpp said. One of the two is set; both are None where it cannot be asked here at all."""
+
+    planned: PlannedMemory | None = None
+    refusal: AppError | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a load would fail as the dry run did: llama.cpp does not know the architecture, or crashed."""
+        return self.refusal is not None and self.refusal.code in (
+            errors.ARCHITECTURE_UNKNOWN.code, errors.ENGINE_CRASHED.code)
+
+
+class DryRunService:
+    """Plans models in a worker of its own and remembers the results.
+
+    `run` may take a second or, for a header made to hang llama.cpp, ten: not for the window's thread. `known` returns at once.
+    `command` None: no dry runs (another engine is in use).
+    """
+
+    def __init__(
+        self, command: Sequence[str] | None, worker_dir: Path, cache_dir: Path, planner: Planner | None = None,
+    ) -> None:
+        self._build = installed_build() if command is not None else ""
+        self._folder = cache_dir / "plans"
+        self._cache = PlanCache(self._folder)
+        self._planner = planner or Planner(command or (), worker_dir)
+        self._lock = threading.Lock()
+        self._refusals: dict[str, AppError] = {}
+
+    def run(
+        self, headers: Sequence[GgufHeader], *, ctx: int, kv_type: KvType, ubatch: int = 512, gpu: str = "",
+    ) -> DryRun:
+        """llama.cpp's figures for a model: at `ctx` and around it, for every KV type; what is known is not asked again.
+
+        `headers`: all parts. `gpu`: llama.cpp's name of a GPU for which to plan too. AppError only for a header that does
+        not describe a model.
+        """
+        if not self._build:
+            return DryRun()
+        header = plan_header(headers)
+        with self._lock:
+            refusal = self._refusals.get(header.sha256)
+        if refusal is not None:
+            return DryRun(refusal=refusal)
+        wanted = _contexts(headers[0], ctx, kv_type)
+        layers = layer_count(headers[0]) + 1
+        try:
+            on_cpu = self._plan(header, self._key(header, ubatch, 0, ""), wanted)
+            on_gpu = self._plan(header, self._key(header, ubatch, layers, gpu), wanted) if gpu else ()
+        except AppError as error:
+            log.info("no dry run of %s: %s (%s)", headers[0].name, error.message, error.detail[-300:])
+            if error.code not in _TRANSIENT:
+                with self._lock:
+                    self._refusals[header.sha256] = error
+            return DryRun(refusal=error)
+        except OSError as error:
+            log.info("no dry run of %s: %s", headers[0].name, error)
+            return DryRun()
+        return DryRun(PlannedMemory(ubatch=ubatch, on_cpu=on_cpu, on_gpu=on_gpu, build=self._build))
+
+    def known(self, headers: Sequence[GgufHeader], *, ubatch: int = 512, gpu: str = "") -> PlannedMemory | None:
+        """What earlier runs found, at once; None where nothing is known yet."""
+        if not self._build:
+            return None
+        header = plan_header(headers)
+        on_cpu = self._cache.points(self._key(header, ubatch, 0, ""))
+        if not on_cpu:
+            return None
+        on_gpu = self._cache.points(self._key(header, ubatch, layer_count(headers[0]) + 1, gpu)) if gpu else ()
+        return PlannedMemory(ubatch=ubatch, on_cpu=on_cpu, on_gpu=on_gpu, build=self._build)
+
+    def close(self) -> None:
+        """End the worker."""
+        self._planner.close()
+
+    def _key(self, header: PlanHeader, ubatch: int, gpu_layers: int, device: str) -> PlanKey:
+        return PlanKey(
+            header_sha256=header.sha256, build=self._build, ubatch=ubatch, gpu_layers=gpu_layers, device=device)
+
+    def _plan(
+        self, header: PlanHeader, key: PlanKey, wanted: Iterable[tuple[int, KvType]],
+    ) -> tuple[PlannedPoint, ...]:
+        """All known points, after asking for the wanted ones that are missing."""
+        points = self._cache.points(key)
+        known = {(point.ctx, point.kv_type) for point in points}
+        missing = [pair for pair in wanted if pair not in known]
+        if not missing:
+            return points
+        with self._header_file(header) as path:
+            found = [point for ctx, kv_type in missing if (point := self._ask(path, key, ctx, kv_type)) is not None]
+        return self._cache.add(key, tuple(found))
+
+    def _ask(self, path: Path, key: PlanKey, ctx: int, kv_type: KvType) -> PlannedPoint | None:
+        """One dry run; None where llama.cpp takes the model but not with this quantized cache."""
+        options = LoadOptions(
+            model_path="", ctx=ctx, kv_type=kv_type, ubatch=key.ubatch, gpu_layers=key.gpu_layers,
+            devices=(key.device,) if key.device else ())
+        try:
+            return _point(self._planner.plan(path, options), ctx, kv_type)
+        except AppError as error:
+            if kv_type is not KvType.F16 and error.code == errors.MODEL_LOAD_FAILED.code:
+                return None
+            raise
+
+    @contextlib.contextmanager
+    def _header_file(self, header: PlanHeader) -> Iterator[Path]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{header.sha256[:32]}-{os.getpid()}-{threading.get_ident()}{HEADER_SUFFIX}"
+        try:
+            write_plan_file(path, header)
+            yield path
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _contexts(header: GgufHeader, ctx: int, kv_type: KvType) -> list[tuple[int, KvType]]:
+    """What to plan: F16 first, because a refusal of it concerns the model and not the cache type."""
+    trained = geometry_of(header).ctx_train or LONGEST_CTX
+    grid = {padded_context(min(step, trained)) for step in (*GRID, trained)}
+    asked = padded_context(max(1, min(ctx, trained)))
+    contexts = [(at, each) for each in KvType for at in sorted(grid)]
+    return contexts if asked in grid else [*contexts, (asked, kv_type)]
+
+
+def _point(planned: Planned, ctx: int, kv_type: KvType) -> PlannedPoint:
+    host = sum(buffer.compute_bytes + buffer.output_bytes for buffer in planned.buffers if buffer.kind == "cpu")
+    return PlannedPoint(
+        ctx=ctx, kv_type=kv_type, kv_bytes=sum(buffer.kv_bytes for buffer in planned.buffers), host_bytes=host,
+        gpu_bytes=sum(buffer.compute_bytes + buffer.output_bytes for buffer in planned.buffers) - host)

@@ -1,0 +1,100 @@
+"""Dry runs that were made already: in memory, and as one small file per header, build and device in the cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+
+from localai_app.fit.planned import PlannedPoint
+
+log = logging.getLogger(__name__)
+
+MAX_FILES = 300
+MAX_POINTS = 200
+HEADER_SUFFIX = ".gguf"
+"""Headers that the worker reads; each is removed after its run."""
+_LEFT_BEHIND_S = 3600.0
+_SUFFIX = ".json"
+
+
+class PlanKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What dry runs depend on, apart from context and KV type."""
+
+    header_sha256: str
+    build: str
+    ubatch: int
+    gpu_layers: int
+    device: str
+    """The GPU's name in llama.cpp; empty for the processor."""
+
+    @property
+    def file_name(self) -> str:
+        """The file of these runs."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:32] + _SUFFIX
+
+
+class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One file: the key, to be sure of it, and the runs."""
+
+    key: PlanKey
+    points: tuple[PlannedPoint, ...]
+
+
+class PlanCache:
+    """Finds and keeps dry runs. A file that cannot be read or written costs a second run, nothing else."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._points: dict[PlanKey, tuple[PlannedPoint, ...]] = {}
+
+    def points(self, key: PlanKey) -> tuple[PlannedPoint, ...]:
+        """All runs so far, sorted by KV type and context."""
+        with self._lock:
+            if key not in self._points:
+                self._points[key] = self._read(key)
+            return self._points[key]
+
+    def add(self, key: PlanKey, points: tuple[PlannedPoint, ...]) -> tuple[PlannedPoint, ...]:
+        """Keep more runs; all of them."""
+        known = {(point.kv_type.value, point.ctx): point for point in (*self.points(key), *points)}
+        merged = tuple(point for _key, point in sorted(known.items()))
+        with self._lock:
+            self._points[key] = merged
+        if len(merged) <= MAX_POINTS:
+            self._write(PlanRecord(key=key, points=merged))
+        return merged
+
+    def _read(self, key: PlanKey) -> tuple[PlannedPoint, ...]:
+        try:
+            record = msgspec.json.decode((self._folder / key.file_name).read_bytes(), type=PlanRecord)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return ()
+        is_sound = all(
+            min(point.ctx, point.kv_bytes + 1, point.host_bytes + 1, point.gpu_bytes + 1) > 0 for point in record.points)
+        return record.points if record.key == key and is_sound else ()
+
+    def _write(self, record: PlanRecord) -> None:
+        path = self._folder / record.key.file_name
+        partial = path.with_suffix(".part")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(msgspec.json.encode(record))
+            partial.replace(path)
+            self._prune()
+        except OSError as error:
+            log.info("a dry run could not be kept: %s", error)
+
+    def _prune(self) -> None:
+        files = list(self._folder.glob(f"*{_SUFFIX}"))
+        if len(files) > MAX_FILES:
+            for path in sorted(files, key=lambda path: path.stat().st_mtime)[: len(files) - MAX_FILES]:
+                path.unlink(missing_ok=True)
+        for path in self._folder.glob(f"*{HEADER_SUFFIX}"):
+            if time.time() - path.stat().st_mtime > _LEFT_BEHIND_S:
+                path.unlink(missing_ok=True)
