@@ -15,6 +15,7 @@ from localai_app.engine.launch import worker_command
 from localai_app.engine.outcome import WorkerOutcome
 from localai_app.engine.protocol import Chat, ChatMessage, Event, Finished, Ready, RequestFailed, Sampling
 from localai_app.errors import AppError
+from localai_app.services.app_services import AppServices
 
 TIMEOUT_S = 60.0
 
@@ -34,7 +35,7 @@ def run_self_check(launch: LaunchOptions, output: Output) -> int:
                 services.paths.worker_dir.mkdir(parents=True, exist_ok=True)
                 report["protocol"] = _ask_worker("echo", services.paths.worker_dir)
                 report["engine"] = _ask_worker("llama", services.paths.worker_dir)
-                report["frame"] = _render_frame()
+                report["frame"] = _render_frame(services)
             finally:
                 services.close()
     except AppError as error:
@@ -74,11 +75,11 @@ def _ask_worker(backend: str, worker_dir: Path) -> str:
     return answers[0] if answers else "no answer"
 
 
-def _render_frame() -> str:
+def _render_frame(services: AppServices) -> str:
     if "DISPLAY" not in os.environ and "WAYLAND_DISPLAY" not in os.environ:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     try:
         from localai_app.gui.frame_check import render_one_frame
     except ImportError as error:
         return f"Qt cannot be loaded: {error}"
-    return "works" if render_one_frame() else "the frame stayed empty"
+    return "works" if render_one_frame(services) else "the frame stayed empty"
