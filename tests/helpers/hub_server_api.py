@@ -31,6 +31,11 @@ def answer_api(handler: HubHandler, path: str, query: Query) -> None:
 
 def _route(handler: HubHandler, parts: list[str], query: Query, faults: dict[str, str]) -> None:
     repo_id = "/".join(parts[1:3])
+    spelled = handler.state.spelling(repo_id)
+    if spelled != repo_id:
+        target = handler.path.replace(f"/{repo_id}", f"/{spelled}", 1)
+        handler.send_bytes(307, b"", {"Location": target})
+        return
     match parts:
         case ["whoami-v2"]:
             _whoami(handler)

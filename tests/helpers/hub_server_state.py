@@ -107,6 +107,10 @@ class HubState:
         """A repository at `main` or at a commit."""
         return self._current.get(repo_id) if revision == "main" else self._by_commit.get((repo_id, revision))
 
+    def spelling(self, repo_id: str) -> str:
+        """How the owner spells a repository's name that is given in any case of letters."""
+        return next((known for known in self._current if known.lower() == repo_id.lower()), repo_id)
+
     def knows(self, repo_id: str) -> bool:
         """Whether there is such a repository at any revision."""
         return repo_id in self._current

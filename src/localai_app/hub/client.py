@@ -83,8 +83,10 @@ class HubClient:
             commit = info.sha
             if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
                 raise bad_answer(self.host, "it does not name a commit")
-            files = self._api.list_repo_tree(repo_id, revision=commit, recursive=True)
-            return repo_from_hub(repo_id, commit, info, files)
+            # The Hub finds a repository in any case of letters; on this disk it has one folder, named as its owner spells it.
+            spelled = info.id if isinstance(info.id, str) and info.id.lower() == repo_id.lower() else repo_id
+            files = self._api.list_repo_tree(spelled, revision=commit, recursive=True)
+            return repo_from_hub(spelled, commit, info, files)
 
         return self._call(ask, repo_id)
 

@@ -190,7 +190,8 @@ class AnswerQueue:
                 prompt = "\n\n".join(message.text for message in history) + prefill
                 request_id = self._engine.complete(prompt, self._sampling(), answer)
             else:
-                request_id = self._engine.chat(chat_turns(self._settings.text("system_prompt"), history), self._sampling(), answer, prefill=prefill)
+                turns = chat_turns(self._settings.text("system_prompt"), history)
+                request_id = self._engine.chat(turns, self._sampling(), answer, prefill=prefill)
         except AppError as error:
             answer.on_failed(error)
             return
