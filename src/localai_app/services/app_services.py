@@ -45,6 +45,7 @@ class AppServices:
     def close(self) -> None:
         """Stop everything in order; what is unfinished goes on at the next start."""
         self.hardware.stop()
+        self.discovery.close()
         self.downloads.close()
         self.chat.close()
         self.engine.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -18,21 +17,21 @@ class BackgroundPool:
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="background")
-        self._closed = threading.Event()
 
     def submit(self, function: Callable[[], T]) -> Future[T]:
         """Run `function` soon; its exception, if any, is in the future and in the log."""
-        if self._closed.is_set():
+        try:
+            future = self._executor.submit(function)
+        except RuntimeError:
+            # Closed: what would have been done is no longer of use to anybody.
             refused: Future[T] = Future()
             refused.cancel()
             return refused
-        future = self._executor.submit(function)
         future.add_done_callback(_log_failure)
         return future
 
     def close(self) -> None:
         """Drop what has not begun and wait for what runs."""
-        self._closed.set()
         self._executor.shutdown(wait=True, cancel_futures=True)
 
 

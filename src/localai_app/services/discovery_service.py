@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+
+import msgspec
 
 from localai_app.catalog.model import Catalog, CatalogModel
 from localai_app.errors import AppError
@@ -19,6 +22,8 @@ from localai_app.services.views import DiscoveryRow, Suggestion, Suggestions, Va
 FIT_SETTINGS = ("context_tokens", "kv_type", "gpu_layers")
 MEMORY_STEP_BYTES = 512 * 1024**2
 """Suggestions are computed anew only when free memory moved by more than this."""
+MEMORY_INTERVAL_S = 5.0
+"""And not more often than this, because a model that loads moves it all the time."""
 
 
 class DiscoveryService:
@@ -34,10 +39,20 @@ class DiscoveryService:
         self._estimate = estimate
         self._report = report
         self._lock = threading.Lock()
+        self._is_computing = False
+        self._is_wanted = False
+        self._closed = threading.Event()
         self._rows: tuple[DiscoveryRow, ...] = ()
         self._suggestions: Suggestions | None = None
         self._computed_for: tuple[int, ...] = ()
-        events.subscribe(self._on_event)
+        self._computed_machine: tuple[object, ...] | None = None
+        self._memory_due_s = 0.0
+        self._unsubscribe = events.subscribe(self._on_event)
+
+    def close(self) -> None:
+        """Compute no more; what is being computed ends within milliseconds."""
+        self._unsubscribe()
+        self._closed.set()
 
     @property
     def suggestions(self) -> Suggestions | None:
@@ -64,17 +79,55 @@ class DiscoveryService:
             for file, fit in zip(model.files, self._fits(model, request), strict=True))
 
     def refresh(self) -> None:
-        """Compute again in the background."""
-        self._pool.submit(self.compute_now)
+        """Compute again in the background; wishes that come while it computes are granted together, once."""
+        with self._lock:
+            self._is_wanted = True
+            if self._is_computing or self._closed.is_set():
+                return
+            self._is_computing = True
+        self._pool.submit(self._compute_while_wanted)
 
     def compute_now(self) -> Suggestions:
         """Compute in the calling thread; also publishes SuggestionsChanged if the answer is a new one."""
-        rows = tuple(self._row(model) for model in self._catalog.models)
+        return self._take(tuple(self._row(model) for model in self._catalog.models))
+
+    def _compute_while_wanted(self) -> None:
+        try:
+            while self._takes_wish():
+                rows = self._rows_at_ease()
+                if rows is not None:
+                    self._take(rows)
+        except BaseException:
+            with self._lock:
+                self._is_computing = False
+            raise
+
+    def _takes_wish(self) -> bool:
+        with self._lock:
+            is_wanted = self._is_wanted and not self._closed.is_set()
+            self._is_wanted = False
+            self._is_computing = is_wanted
+            return is_wanted
+
+    def _rows_at_ease(self) -> tuple[DiscoveryRow, ...] | None:
+        """All rows, at half speed: after each model it rests for as long as that one took.
+
+        Python runs one thread at a time, and the window's thread must not have to wait for this one. None: it is closing.
+        """
+        rows = []
+        for model in self._catalog.models:
+            started_s = time.perf_counter()
+            rows.append(self._row(model))
+            if self._closed.wait(time.perf_counter() - started_s):
+                return None
+        return tuple(rows)
+
+    def _take(self, rows: tuple[DiscoveryRow, ...]) -> Suggestions:
         runnable = sum(row.fit is not None and row.fit.verdict not in (Verdict.NO, Verdict.UNKNOWN) for row in rows)
         suggestions = Suggestions(cards=suggest(rows, previous=self._cards()), runnable_count=runnable, total_count=len(rows))
         with self._lock:
+            is_new = suggestions != self._suggestions or rows != self._rows
             self._rows = rows
-            is_new = suggestions != self._suggestions
             self._suggestions = suggestions
         if is_new:
             self._events.publish(SuggestionsChanged())
@@ -104,10 +157,7 @@ class DiscoveryService:
 
     def _on_event(self, event: Event) -> None:
         match event:
-            case HardwareReported():
-                self._computed_for = ()
-                self._refresh_if_moved()
-            case MemoryMeasured():
+            case HardwareReported() | MemoryMeasured():
                 self._refresh_if_moved()
             case SettingChanged(key=key) if key in FIT_SETTINGS:
                 self.refresh()
@@ -118,9 +168,14 @@ class DiscoveryService:
         report = self._report()
         if report is None:
             return
-        now = (report.memory.available_bytes, *(gpu.free_bytes or 0 for gpu in report.gpus))
-        before = self._computed_for
-        if len(before) == len(now) and all(abs(a - b) < MEMORY_STEP_BYTES for a, b in zip(before, now, strict=True)):
-            return
-        self._computed_for = now
+        machine = (report.system, report.cpu, report.memory.total_bytes, report.memory.bandwidth_bytes_per_s, report.notes, *(
+            msgspec.structs.replace(gpu, free_bytes=None) for gpu in report.gpus))
+        free = (report.memory.available_bytes, *(gpu.free_bytes or 0 for gpu in report.gpus))
+        now_s = time.monotonic()
+        if machine == self._computed_machine:
+            moved = any(abs(now - before) >= MEMORY_STEP_BYTES for now, before in zip(free, self._computed_for, strict=True))
+            if not moved or now_s < self._memory_due_s:
+                return
+        self._computed_machine, self._computed_for = machine, free
+        self._memory_due_s = now_s + MEMORY_INTERVAL_S
         self.refresh()

@@ -20,7 +20,7 @@ from localai_app.gguf.dimensions import geometry_of
 from localai_app.gguf.header import GgufHeader
 from localai_app.gguf.plan_header import PlanHeader, plan_header, write_plan_file
 from localai_app.gguf.tensors import layer_count
-from localai_app.services.plan_cache import HEADER_SUFFIX, PlanCache, PlanKey
+from localai_app.services.plan_cache import HEADER_SUFFIX, PlanCache, PlanKey, PlanRecord
 from localai_app.services.planner import Planner
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class DryRunService:
         layers = layer_count(headers[0]) + 1
         try:
             on_cpu = self._plan(header, self._key(header, ubatch, 0, ""), wanted)
-            on_gpu = self._plan(header, self._key(header, ubatch, layers, gpu), wanted) if gpu else ()
+            on_gpu = self._plan(header, self._key(header, ubatch, layers, gpu), wanted) if gpu else None
         except AppError as error:
             log.info("no dry run of %s: %s (%s)", headers[0].name, error.message, error.detail[-300:])
             if error.code not in _TRANSIENT:
@@ -91,18 +91,18 @@ class DryRunService:
         except OSError as error:
             log.info("no dry run of %s: %s", headers[0].name, error)
             return DryRun()
-        return DryRun(PlannedMemory(ubatch=ubatch, on_cpu=on_cpu, on_gpu=on_gpu, build=self._build))
+        return DryRun(self._memory(on_cpu, on_gpu))
 
     def known(self, headers: Sequence[GgufHeader], *, ubatch: int = 512, gpu: str = "") -> PlannedMemory | None:
         """What earlier runs found, at once; None where nothing is known yet."""
         if not self._build:
             return None
         header = plan_header(headers)
-        on_cpu = self._cache.points(self._key(header, ubatch, 0, ""))
-        if not on_cpu:
+        on_cpu = self._cache.find(self._key(header, ubatch, 0, ""))
+        if not on_cpu.points:
             return None
-        on_gpu = self._cache.points(self._key(header, ubatch, layer_count(headers[0]) + 1, gpu)) if gpu else ()
-        return PlannedMemory(ubatch=ubatch, on_cpu=on_cpu, on_gpu=on_gpu, build=self._build)
+        layers = layer_count(headers[0]) + 1
+        return self._memory(on_cpu, self._cache.find(self._key(header, ubatch, layers, gpu)) if gpu else None)
 
     def close(self) -> None:
         """End the worker."""
@@ -112,18 +112,28 @@ class DryRunService:
         return PlanKey(
             header_sha256=header.sha256, build=self._build, ubatch=ubatch, gpu_layers=gpu_layers, device=device)
 
-    def _plan(
-        self, header: PlanHeader, key: PlanKey, wanted: Iterable[tuple[int, KvType]],
-    ) -> tuple[PlannedPoint, ...]:
-        """All known points, after asking for the wanted ones that are missing."""
-        points = self._cache.points(key)
-        known = {(point.ctx, point.kv_type) for point in points}
-        missing = [pair for pair in wanted if pair not in known]
+    def _memory(self, on_cpu: PlanRecord, on_gpu: PlanRecord | None) -> PlannedMemory:
+        return PlannedMemory(
+            ubatch=on_cpu.key.ubatch, on_cpu=on_cpu.points, on_gpu=on_gpu.points if on_gpu else (), refused=on_cpu.refused,
+            build=self._build)
+
+    def _plan(self, header: PlanHeader, key: PlanKey, wanted: Iterable[tuple[int, KvType]]) -> PlanRecord:
+        """All that is known, after asking for what is missing of the wanted."""
+        record = self._cache.find(key)
+        known = {(point.ctx, point.kv_type) for point in record.points}
+        missing = [pair for pair in wanted if pair not in known and pair[1] not in record.refused]
         if not missing:
-            return points
+            return record
+        points: list[PlannedPoint] = []
+        refused: set[KvType] = set()
         with self._header_file(header) as path:
-            found = [point for ctx, kv_type in missing if (point := self._ask(path, key, ctx, kv_type)) is not None]
-        return self._cache.add(key, tuple(found))
+            for ctx, kv_type in missing:
+                point = None if kv_type in refused else self._ask(path, key, ctx, kv_type)
+                if point is None:
+                    refused.add(kv_type)
+                else:
+                    points.append(point)
+        return self._cache.add(key, points, refused)
 
     def _ask(self, path: Path, key: PlanKey, ctx: int, kv_type: KvType) -> PlannedPoint | None:
         """One dry run; None where llama.cpp takes the model but not with this quantized cache."""

@@ -6,10 +6,12 @@ import hashlib
 import logging
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
+from localai_app.engine.protocol import KvType
 from localai_app.fit.planned import PlannedPoint
 
 log = logging.getLogger(__name__)
@@ -39,10 +41,11 @@ class PlanKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One file: the key, to be sure of it, and the runs."""
+    """One file: the key, to be sure of it, the runs sorted by KV type and context, and the types that were refused."""
 
     key: PlanKey
-    points: tuple[PlannedPoint, ...]
+    points: tuple[PlannedPoint, ...] = ()
+    refused: tuple[KvType, ...] = ()
 
 
 class PlanCache:
@@ -51,33 +54,36 @@ class PlanCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._points: dict[PlanKey, tuple[PlannedPoint, ...]] = {}
+        self._records: dict[PlanKey, PlanRecord] = {}
 
-    def points(self, key: PlanKey) -> tuple[PlannedPoint, ...]:
-        """All runs so far, sorted by KV type and context."""
+    def find(self, key: PlanKey) -> PlanRecord:
+        """All runs so far."""
         with self._lock:
-            if key not in self._points:
-                self._points[key] = self._read(key)
-            return self._points[key]
+            if key not in self._records:
+                self._records[key] = self._read(key)
+            return self._records[key]
 
-    def add(self, key: PlanKey, points: tuple[PlannedPoint, ...]) -> tuple[PlannedPoint, ...]:
+    def add(self, key: PlanKey, points: Iterable[PlannedPoint], refused: Iterable[KvType]) -> PlanRecord:
         """Keep more runs; all of them."""
-        known = {(point.kv_type.value, point.ctx): point for point in (*self.points(key), *points)}
-        merged = tuple(point for _key, point in sorted(known.items()))
+        before = self.find(key)
+        known = {(point.kv_type.value, point.ctx): point for point in (*before.points, *points)}
+        record = PlanRecord(
+            key=key, points=tuple(point for _key, point in sorted(known.items())),
+            refused=tuple(sorted({*before.refused, *refused})))
         with self._lock:
-            self._points[key] = merged
-        if len(merged) <= MAX_POINTS:
-            self._write(PlanRecord(key=key, points=merged))
-        return merged
+            self._records[key] = record
+        if len(record.points) <= MAX_POINTS:
+            self._write(record)
+        return record
 
-    def _read(self, key: PlanKey) -> tuple[PlannedPoint, ...]:
+    def _read(self, key: PlanKey) -> PlanRecord:
         try:
             record = msgspec.json.decode((self._folder / key.file_name).read_bytes(), type=PlanRecord)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-            return ()
+            return PlanRecord(key=key)
         is_sound = all(
             min(point.ctx, point.kv_bytes + 1, point.host_bytes + 1, point.gpu_bytes + 1) > 0 for point in record.points)
-        return record.points if record.key == key and is_sound else ()
+        return record if record.key == key and is_sound else PlanRecord(key=key)
 
     def _write(self, record: PlanRecord) -> None:
         path = self._folder / record.key.file_name

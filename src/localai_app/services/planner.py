@@ -122,6 +122,9 @@ class Planner:
         is_starting = not self._is_ready
         end_s = time.monotonic() + limit_s
         while True:
+            if _rss_bytes(client.pid) > self._memory_bytes:
+                self._stop_client()
+                raise AppError(errors.ENGINE_OUT_OF_MEMORY)
             with self._changed:
                 self._changed.wait_for(lambda: self._has_news(is_starting), _LOOK_S)
                 if self._outcome is not None:
@@ -131,9 +134,6 @@ class Planner:
             if time.monotonic() >= end_s:
                 self._stop_client()
                 raise AppError(errors.ENGINE_NOT_RESPONDING, seconds=round(limit_s))
-            if _rss_bytes(client.pid) > self._memory_bytes:
-                self._stop_client()
-                raise AppError(errors.ENGINE_OUT_OF_MEMORY)
 
     def _has_news(self, is_starting: bool) -> bool:
         return self._outcome is not None or (self._is_ready if is_starting else self._answer is not None)
