@@ -44,7 +44,7 @@ def decide(hardware: HardwareReport, subject: Subject, request: Request, gpus: G
     that keeps all layers on the GPU or lets the model run at all. `gpu_layers` is honoured as it is. `max_ctx` is the
     longest context with the same verdict (where it does not run: with which it runs at all).
     """
-    missing = _missing(hardware, subject)
+    missing = _missing(hardware, subject, request.kv_type)
     if missing:
         return unknown_result(missing, request, subject.basis)
     memory = ModelMemory(subject.geometry, subject.weights, max(1, request.ubatch), subject.planned)
@@ -60,11 +60,13 @@ def unknown_result(reason: str, request: Request, basis: Basis = Basis.HEADER) -
         speed=_UNKNOWN_SPEED, reasons=(reason,))
 
 
-def _missing(hardware: HardwareReport, subject: Subject) -> str:
+def _missing(hardware: HardwareReport, subject: Subject, kv_type: KvType) -> str:
     if not subject.weights.layers_bytes or subject.weights.file_bytes <= 0:
         return "The sizes of this model's layers are not known, so its memory cannot be computed."
     if hardware.memory.total_bytes <= 0:
         return "The main memory of this computer could not be measured."
+    if subject.planned is not None and kv_type in subject.planned.refused:
+        return f"llama.cpp cannot store the context of this model as {kv_type.value}; choose another type of cache."
     return ""
 
 
@@ -144,6 +146,9 @@ class _Decision:
         return None
 
     def _max_ctx(self, verdict: Verdict, kv_type: KvType) -> int:
+        planned = self._placer.memory.planned
+        if planned is not None and kv_type in planned.refused:
+            return 0
         rank = _RANK.get(verdict, 1)
         shortest = min(CELL_STEP, self._trained)
         return longest_context(lambda ctx: self._reaches(rank, ctx, kv_type), shortest, self._trained)

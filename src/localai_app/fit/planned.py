@@ -36,6 +36,8 @@ class PlannedMemory(msgspec.Struct, frozen=True, kw_only=True):
     """With every layer on the processor."""
     on_gpu: tuple[PlannedPoint, ...] = ()
     """With every layer on one GPU; empty where there is none."""
+    refused: tuple[KvType, ...] = ()
+    """Cache types that llama.cpp does not take for this model: heads that do not fill whole blocks."""
     build: str = ""
     """Which llama.cpp was asked."""
 
