@@ -137,7 +137,7 @@ def _about_figures(told: Explanation) -> list[str]:
             f"Not counted is {part}, for which there is no formula, so the real need is higher."
             for part in told.subject.geometry.unknown_parts
         ]
-    if told.subject.basis is Basis.CATALOG:
+    if told.subject.basis is Basis.CATALOG and not is_planned:
         reasons.append("The figures come from the model's dimensions, not from its file, and may be off by a few percent.")
     if told.verdict is not Verdict.NO and told.speed.basis is SpeedBasis.UNKNOWN:
         device = told.placement.gpus[0].budget.name if told.placement.gpus else "main memory"

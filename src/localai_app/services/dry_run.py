@@ -81,7 +81,7 @@ class DryRunService:
         layers = layer_count(headers[0]) + 1
         try:
             on_cpu = self._plan(header, self._key(header, ubatch, 0, ""), wanted)
-            on_gpu = self._plan(header, self._key(header, ubatch, layers, gpu), wanted) if gpu else None
+            on_gpu = self._plan_on_gpu(header, self._key(header, ubatch, layers, gpu), wanted) if gpu else None
         except AppError as error:
             log.info("no dry run of %s: %s (%s)", headers[0].name, error.message, error.detail[-300:])
             if error.code not in _TRANSIENT:
@@ -146,6 +146,13 @@ class DryRunService:
             if kv_type is not KvType.F16 and error.code == errors.MODEL_LOAD_FAILED.code:
                 return None
             raise
+
+    def _plan_on_gpu(self, header: PlanHeader, key: PlanKey, wanted: Sequence[tuple[int, KvType]]) -> PlanRecord:
+        before = self._cache.find(key)
+        record = self._plan(header, key, wanted)
+        if record is not before:
+            self._planner.rest()
+        return record
 
     @contextlib.contextmanager
     def _header_file(self, header: PlanHeader) -> Iterator[Path]:

@@ -71,6 +71,12 @@ class Planner:
             finally:
                 self._start_timer()
 
+    def rest(self) -> None:
+        """End the worker now: one that planned for a GPU holds some of its memory while it lives."""
+        with self._turn:
+            self._stop_timer()
+            self._stop_client()
+
     def close(self) -> None:
         """End the worker and wait for it; a plan under way is given up."""
         self._closed = True

@@ -1,0 +1,56 @@
+"""Reading llama.cpp's log of a load: caches and buffers, each on its device."""
+
+from __future__ import annotations
+
+from localai_app.engine.worker.plan import buffers_in_log
+
+MIB = 1024 * 1024
+ONE_DEVICE = """\
+llama_context:        CPU  output buffer size =     1.00 MiB
+llama_kv_cache_iswa: creating non-SWA KV cache, size = 8192 cells
+llama_kv_cache: layer   5: dev = CPU
+llama_kv_cache:        CPU KV buffer size =     0.00 MiB
+llama_kv_cache: size =   24.00 MiB (  8192 cells,   3 layers,  1/1 seqs), K (f16):   12.00 MiB, V (f16):   12.00 MiB
+llama_kv_cache_iswa: creating     SWA KV cache, size = 1024 cells
+llama_kv_cache:        CPU KV buffer size =     0.00 MiB
+llama_kv_cache: size =   15.00 MiB (  1024 cells,  15 layers,  1/1 seqs), K (f16):    7.50 MiB, V (f16):    7.50 MiB
+llama_memory_recurrent, layer   0: dev = CPU
+llama_memory_recurrent:        CPU RS buffer size =     0.22 MiB
+llama_memory_recurrent: size =    0.22 MiB (     1 cells,   6 layers,  1 seqs  0 rs_seq), R (f32):    0.03 MiB
+sched_reserve: max_nodes = 1888
+sched_reserve:        CPU compute buffer size =    26.77 MiB
+sched_reserve: graph: nodes = 727, splits = 1, input objects = 4, input tensors = 9
+""".splitlines()
+TWO_DEVICES = """\
+llama_context:  CUDA_Host  output buffer size =     0.58 MiB
+llama_kv_cache: layer   0: dev = CPU
+llama_kv_cache: layer   1: dev = CUDA0
+llama_kv_cache: layer   2: dev = CUDA0
+llama_kv_cache: layer   3: dev = CUDA10
+llama_kv_cache: size =  400.00 MiB (  4096 cells,   4 layers,  1/1 seqs), K (f16):  200.00 MiB, V (f16):  200.00 MiB
+sched_reserve:      CUDA0 compute buffer size =    99.00 MiB
+sched_reserve:      CUDA0 compute buffer size =   100.00 MiB
+sched_reserve:     CUDA10 compute buffer size =    50.00 MiB
+sched_reserve:  CUDA_Host compute buffer size =    10.00 MiB
+""".splitlines()
+
+
+def test_one_device_holds_every_cache() -> None:
+    (cpu,) = buffers_in_log(ONE_DEVICE, {"CPU": "cpu"})
+    assert (cpu.device, cpu.kind) == ("CPU", "cpu")
+    assert cpu.kv_bytes == round((24 + 15 + 0.22) * MIB)
+    assert cpu.compute_bytes == round(26.77 * MIB)
+    assert cpu.output_bytes == MIB
+
+
+def test_a_cache_over_devices_is_divided_by_layers() -> None:
+    kinds = {"CPU": "cpu", "CUDA0": "gpu", "CUDA1": "gpu", "CUDA10": "gpu"}
+    found = {buffer.device: buffer for buffer in buffers_in_log(TWO_DEVICES, kinds)}
+    assert list(found) == ["CUDA0", "CUDA10", "CPU"]
+    assert {name: buffer.kv_bytes // MIB for name, buffer in found.items()} == {"CUDA0": 200, "CUDA10": 100, "CPU": 100}
+    assert {name: buffer.compute_bytes // MIB for name, buffer in found.items()} == {"CUDA0": 100, "CUDA10": 50, "CPU": 10}
+    assert [buffer.kind for buffer in found.values()] == ["gpu", "gpu", "cpu"]
+
+
+def test_another_log_gives_nothing() -> None:
+    assert buffers_in_log(["", "size = 12 MiB", "llama_kv_cache: size = many MiB"], {}) == ()
