@@ -15,11 +15,13 @@ from pathlib import Path
 CACHE = re.compile(r" (?:KV|RS) buffer size = +([\d.]+) MiB")
 COMPUTE = re.compile(r"compute buffer size = +([\d.]+) MiB")
 OUTPUT = re.compile(r"output buffer size = +([\d.]+) MiB")
+REPACKED = re.compile(r"CPU_REPACK model buffer size = +([\d.]+) MiB")
+PATTERNS = {"kv": CACHE, "compute": COMPUTE, "output": OUTPUT, "repacked": REPACKED}
 MIB = 1024 * 1024
 
 
 def allocated(loads: Sequence[tuple[Path, int, str]]) -> list[dict[str, int]]:
-    """Bytes of each load: kv, compute and output, from the lines about buffers that were really allocated."""
+    """Bytes of each load: kv, compute, output and repacked weights, from the lines about buffers that were really allocated."""
     lines = "\n".join(json.dumps([str(path), ctx, kv_type]) for path, ctx, kv_type in loads)
     result = subprocess.run(
         [sys.executable, "-m", "tests.helpers.real_load"], input=lines, capture_output=True, text=True, timeout=120,
@@ -41,7 +43,7 @@ def _main() -> None:
         said = backend._log.end_capture()
         print(json.dumps({
             name: round(sum(float(found[1]) for text in said if (found := pattern.search(text))) * MIB)
-            for name, pattern in (("kv", CACHE), ("compute", COMPUTE), ("output", OUTPUT))}), flush=True)
+            for name, pattern in PATTERNS.items()}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How far the formulas are from llama.cpp's own plan of the same load, in words."""
+"""What llama.cpp's own plan of a load says beyond the formulas, in words."""
 
 from __future__ import annotations
 
@@ -23,6 +23,19 @@ def difference_reason(placement: Placement, memory: ModelMemory) -> str:
     return (
         f"Context and buffers take {format_gib(planned_bytes)} by llama.cpp's own plan; the formula alone says "
         f"{format_gib(formula_bytes)}, {percent} % {'more' if formula_bytes > planned_bytes else 'less'}.")
+
+
+def repacked_reason(placement: Placement, memory: ModelMemory) -> str:
+    """A whole sentence about weights that lie in main memory twice; empty where they are few.
+
+    They count once: the originals are pages of the file, which the system takes back when memory is short.
+    """
+    planned = memory.planned
+    if planned is None or placement.gpus or planned.repacked_bytes <= WORTH_TELLING * memory.weights.file_bytes:
+        return ""
+    return (
+        f"llama.cpp rearranges {format_gib(planned.repacked_bytes)} of the weights for this processor; the originals show up "
+        "as memory in use too, which the system takes back when others need it.")
 
 
 def formula_working_bytes(placement: Placement, memory: ModelMemory) -> int:

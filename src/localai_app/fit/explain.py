@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from localai_app.engine.protocol import KvType
 from localai_app.fit.budgets import Budget, Budgets
-from localai_app.fit.difference import difference_reason
+from localai_app.fit.difference import difference_reason, repacked_reason
 from localai_app.fit.placement import Placement, Placer, Share
 from localai_app.fit.result import Basis, Request, SpeedBasis, SpeedRange, Subject, Verdict
 from localai_app.units import format_count, format_gib
@@ -130,8 +130,8 @@ def _about_figures(told: Explanation) -> list[str]:
     planned = told.placer.memory.planned
     is_planned = planned is not None and planned.covers(told.placement.kv_type, on_gpu=bool(told.placement.gpus))
     if is_planned:
-        difference = difference_reason(told.placement, told.placer.memory)
-        reasons = [difference] if difference else []
+        about = (difference_reason, repacked_reason)
+        reasons = [reason for tell in about if (reason := tell(told.placement, told.placer.memory))]
     else:
         reasons = [
             f"Not counted is {part}, for which there is no formula, so the real need is higher."

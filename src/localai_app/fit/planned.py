@@ -26,6 +26,8 @@ class PlannedPoint(msgspec.Struct, frozen=True, kw_only=True):
     host_bytes: int
     """Compute buffer and logits in main memory."""
     gpu_bytes: int = 0
+    repacked_bytes: int = 0
+    """Weights that the processor rearranges into a copy of its own."""
 
 
 class PlannedMemory(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +42,11 @@ class PlannedMemory(msgspec.Struct, frozen=True, kw_only=True):
     """Cache types that llama.cpp does not take for this model: heads that do not fill whole blocks."""
     build: str = ""
     """Which llama.cpp was asked."""
+
+    @property
+    def repacked_bytes(self) -> int:
+        """Weights that are copied when all layers run on the processor."""
+        return max((point.repacked_bytes for point in self.on_cpu), default=0)
 
     def covers(self, kv_type: KvType, *, on_gpu: bool) -> bool:
         """Whether a load with this KV type was planned there."""

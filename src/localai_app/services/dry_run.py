@@ -179,4 +179,5 @@ def _point(planned: Planned, ctx: int, kv_type: KvType) -> PlannedPoint:
     host = sum(buffer.compute_bytes + buffer.output_bytes for buffer in planned.buffers if buffer.kind == "cpu")
     return PlannedPoint(
         ctx=ctx, kv_type=kv_type, kv_bytes=sum(buffer.kv_bytes for buffer in planned.buffers), host_bytes=host,
+        repacked_bytes=sum(buffer.repacked_bytes for buffer in planned.buffers),
         gpu_bytes=sum(buffer.compute_bytes + buffer.output_bytes for buffer in planned.buffers) - host)

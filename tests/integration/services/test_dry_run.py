@@ -72,6 +72,7 @@ def test_a_dry_run_says_what_a_real_load_allocates(name: str, tmp_path: Path, dr
     real = allocated([(path, ctx, kv_type.value) for ctx, kv_type in cases])
     for case, plan, load in zip(cases, planned, real, strict=True):
         assert plan.kv_bytes == pytest.approx(load["kv"], rel=0.01, abs=ROUNDING_BYTES), case
+        assert plan.repacked_bytes == pytest.approx(load["repacked"], abs=ROUNDING_BYTES), case
         assert plan.host_bytes == pytest.approx(load["compute"] + load["output"], rel=0.01, abs=ROUNDING_BYTES), case
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from localai_app.engine.worker.plan import buffers_in_log
+from localai_app.engine.worker.breakdown import BufferTypeUse
+from localai_app.engine.worker.plan import buffers_in_log, with_table
 
 MIB = 1024 * 1024
 ONE_DEVICE = """\
@@ -54,3 +55,26 @@ def test_a_cache_over_devices_is_divided_by_layers() -> None:
 
 def test_another_log_gives_nothing() -> None:
     assert buffers_in_log(["", "size = 12 MiB", "llama_kv_cache: size = many MiB"], {}) == ()
+
+
+def test_the_table_adds_weights_and_exact_bytes() -> None:
+    kinds = {"CPU": "cpu"}
+    logged = buffers_in_log(ONE_DEVICE, kinds)
+    (cpu,) = logged
+    table = (
+        BufferTypeUse("CPU_REPACK", 100, 0, 0), BufferTypeUse("CPU", 900, cpu.kv_bytes - 77, cpu.compute_bytes + 99))
+    (exact,) = with_table(logged, table, kinds)
+    assert (exact.weights_bytes, exact.repacked_bytes) == (1000, 100)
+    assert (exact.kv_bytes, exact.compute_bytes) == (cpu.kv_bytes - 77, cpu.compute_bytes + 99)
+    assert exact.output_bytes == cpu.output_bytes
+
+
+def test_a_table_that_disagrees_with_the_log_is_not_believed() -> None:
+    kinds = {"CPU": "cpu", "CUDA0": "gpu"}
+    logged = buffers_in_log(ONE_DEVICE, kinds)
+    (cpu,) = logged
+    for table in (
+        (), (BufferTypeUse("CPU", 1, cpu.kv_bytes * 2, cpu.compute_bytes),),
+        (BufferTypeUse("CPU", 1, cpu.kv_bytes, 0),), (BufferTypeUse("CUDA0", 1, cpu.kv_bytes, cpu.compute_bytes),),
+    ):
+        assert with_table(logged, table, kinds) == logged

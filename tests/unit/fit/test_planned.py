@@ -14,7 +14,7 @@ from localai_app.fit.planned import Correction, PlannedMemory, PlannedPoint
 from localai_app.fit.result import Basis, FitResult, Request, Verdict
 from localai_app.gguf.geometry import Geometry
 from localai_app.hardware.report import Gpu
-from localai_app.units import MIB
+from localai_app.units import GIB, MIB
 from tests.helpers import fit_subjects as models
 from tests.helpers.fit_subjects import computer, gpu_table, nvidia, subject
 
@@ -69,6 +69,16 @@ def test_a_difference_is_told_with_its_size() -> None:
     # 2 x 576 MiB of cache and 304 MiB of buffers are planned; the formula knows half of the cache.
     assert told.startswith("Context and buffers take 1.4 GiB")
     assert told.endswith(" % less.")
+
+
+def test_rearranged_weights_are_told_and_counted_once() -> None:
+    planned = planned_memory()
+    points = tuple(msgspec.structs.replace(point, repacked_bytes=3 * GIB) for point in planned.on_cpu)
+    request = Request(ctx=4096)
+    plain, repacked = fit(planned, request), fit(msgspec.structs.replace(planned, on_cpu=points), request)
+    assert repacked.total_bytes == plain.total_bytes
+    assert any("rearranges 3.0 GiB of the weights" in reason for reason in repacked.reasons)
+    assert not any("rearranges" in reason for reason in plain.reasons)
 
 
 def test_parts_without_a_formula_are_counted_by_the_plan() -> None:

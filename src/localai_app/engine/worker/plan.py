@@ -15,7 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from localai_app.engine.protocol import LoadOptions, Planned, PlannedBuffer
+from localai_app.engine.worker.breakdown import BufferTypeUse, MemoryBreakdown
 from localai_app.engine.worker.devices import DeviceRegistry
 from localai_app.engine.worker.llama_load import ModelLoader, refusal_from_log, require_model_file
 from localai_app.engine.worker.llama_log import LlamaLog
@@ -23,6 +26,9 @@ from localai_app.engine.worker.stop_flag import StopFlags
 
 _MIB = 1024 * 1024
 _HOST = "CPU"
+_REPACKED = "_REPACK"
+_LOG_ROUNDING_BYTES = 32 * 1024
+"""The log is in MiB with two decimals, one line for each of at most three caches."""
 _COMPUTE = re.compile(r"^sched_reserve: +(\S+) compute buffer size = +([\d.]+) MiB")
 _OUTPUT = re.compile(r"^llama_context: +(\S+) +output buffer size = +([\d.]+) MiB")
 _CACHE_LAYER = re.compile(r"^llama_(?:kv_cache|memory|dsv4)\w*[:,] layer +\d+: dev = (\S+)")
@@ -53,6 +59,7 @@ class Planner:
         self._devices = devices
         self._log = log
         self._stop_flags = stop_flags
+        self._breakdown = MemoryBreakdown(library._lib)
         self._model: _Model | None = None
 
     def plan(self, request_id: int, header_path: str, options: LoadOptions, engine_build: str) -> Planned:
@@ -67,12 +74,13 @@ class Planner:
             lines = self._log.end_capture()
         if not context:
             raise refusal_from_log(Path(header_path).name, self._log.errors)
+        table = self._breakdown.of(context)
         self._library.llama_free(context)
         n_layer = self._library.llama_model_n_layer(model.pointer) + 1
         kinds = {device.name: device.kind for device in self._devices.devices()}
         return Planned(
             id=request_id,
-            buffers=buffers_in_log(lines, kinds),
+            buffers=with_table(buffers_in_log(lines, kinds), table, kinds),
             n_layer=n_layer,
             gpu_layers=min(max(0, options.gpu_layers), n_layer) if self._devices.has_accelerator() else 0,
             plan_s=time.perf_counter() - started_s,
@@ -134,6 +142,32 @@ def buffers_in_log(lines: Sequence[str], kinds: Mapping[str, str]) -> tuple[Plan
             compute_bytes=round(found.compute), output_bytes=round(found.output))
         for name, found in sorted(devices.items(), key=lambda item: (item[0] == _HOST, item[0]))
     )
+
+
+def with_table(
+    logged: tuple[PlannedBuffer, ...], table: Sequence[BufferTypeUse], kinds: Mapping[str, str],
+) -> tuple[PlannedBuffer, ...]:
+    """The buffers with the exact bytes of llama.cpp's table, and the weights; as logged if the two do not agree."""
+    sums: dict[str, list[int]] = {}
+    for use in table:
+        entry = sums.setdefault(_device_of(use.buffer_type, kinds), [0, 0, 0, 0])
+        entry[0] += use.weights_bytes
+        entry[1] += use.weights_bytes if use.buffer_type.endswith(_REPACKED) else 0
+        entry[2] += use.context_bytes
+        entry[3] += use.compute_bytes
+    by_device = {buffer.device: buffer for buffer in logged}
+    agrees = all(
+        abs(by_device[name].kv_bytes - kv) <= _LOG_ROUNDING_BYTES
+        and abs(by_device[name].compute_bytes - compute) <= _LOG_ROUNDING_BYTES
+        for name, (_weights, _repacked, kv, compute) in sums.items() if name in by_device
+    )
+    if set(sums) != set(by_device) or not agrees:
+        return logged
+    return tuple(
+        msgspec.structs.replace(
+            buffer, weights_bytes=sums[buffer.device][0], repacked_bytes=sums[buffer.device][1],
+            kv_bytes=sums[buffer.device][2], compute_bytes=sums[buffer.device][3])
+        for buffer in logged)
 
 
 def _device_of(buffer_name: str, kinds: Mapping[str, str]) -> str:
