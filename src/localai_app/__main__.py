@@ -23,8 +23,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return worker_main(arguments[1:])
     if _is_command(arguments):
-        from localai_app.cli.main import run_command
-
+        try:
+            from localai_app.cli.main import run_command
+        except KeyboardInterrupt:
+            # Before the command line has begun, which ends commands in order.
+            return 130
         return run_command(arguments)
     return _open_window(arguments)
 

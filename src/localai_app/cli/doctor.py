@@ -61,7 +61,7 @@ def _check_engine(services: AppServices) -> Check:
         services.paths.worker_dir.mkdir(parents=True, exist_ok=True)
         client = EngineClient(worker_command(), cwd=services.paths.worker_dir, on_event=on_event, on_exit=on_exit)
         client.start()
-    except OSError as error:
+    except (AppError, OSError) as error:
         return Check("engine", False, f"{errors.ENGINE_UNUSABLE.message} ({error})", errors.ENGINE_UNUSABLE.action)
     answered.wait(ENGINE_TIMEOUT_S)
     client.stop()

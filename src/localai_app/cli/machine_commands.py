@@ -27,7 +27,8 @@ def register(app: typer.Typer) -> None:
     app.command()(hardware)
     app.command()(suggest)
     app.command()(doctor)
-    app.command()(settings)
+    # So that a negative number can be given as a value.
+    app.command(context_settings={"ignore_unknown_options": True})(settings)
 
 
 def hardware(context: typer.Context) -> None:
@@ -83,6 +84,8 @@ def settings(
 ) -> None:
     """Show all settings, or show, change or reset one."""
     session: Session = context.obj
+    if key is not None and key.startswith("-"):
+        raise typer.BadParameter(f"there is no option {key}")
     if key is not None and key not in SPECS:
         raise AppError(errors.SETTING_UNKNOWN, key=key)
     with session.services() as services:

@@ -1,21 +1,25 @@
 """Parse a command line, run its command, and turn every outcome into an exit code.
 
-0: done. 1: an error, in words (or as JSON). 2: wrong usage. 130: interrupted from the keyboard.
+0: done. 1: an error, in words (or as JSON). 2: wrong usage. 130: interrupted from the keyboard. 143: ended by SIGTERM.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import typer
 
 from localai_app import __version__, errors
 from localai_app.bootstrap import LaunchOptions
 from localai_app.cli import chat_commands, machine_commands, model_commands
-from localai_app.cli.output import Output
-from localai_app.cli.session import Session
+from localai_app.cli.output import Output, prepare_streams
+from localai_app.cli.session import Session, StoppedError
 from localai_app.errors import AppError
 from localai_app.log import setup_logging
 from localai_app.paths import app_paths
@@ -26,9 +30,11 @@ SELF_CHECK_FLAG = "--self-check"
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 UNEXPECTED = errors.ErrorSpec(
     "unexpected", "Local AI met an error that it did not expect.", "See the log file {log_file} for the details.")
+STOPPED = errors.ErrorSpec("stopped", "Stopped.", "Run the same command again to go on.")
 
 app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -42,30 +48,66 @@ chat_commands.register(app)
 
 def run_command(arguments: Sequence[str]) -> int:
     """Run the command that `arguments` name; returns the exit code."""
+    prepare_streams()
     output = Output(is_json="--json" in arguments)
     try:
         launch, rest = _take_global_options(list(arguments))
-    except typer.TyperException as error:
-        return _report_usage(output, error)
-    if rest == ["--version"]:
-        print(f"localai-app {__version__}")
-        return 0
-    paths = app_paths(launch.data_dir)
-    setup_logging(paths, verbose=launch.verbose)
-    try:
-        return _run(rest, Session(launch, output))
+        if rest == ["--version"]:
+            print(f"localai-app {__version__}")
+            return 0
+        with _stops_raised():
+            return _run_logged(rest, Session(launch, output))
     except typer.TyperException as error:
         return _report_usage(output, error)
     except (typer.Abort, KeyboardInterrupt):
-        output.say("Stopped.")
-        return EXIT_INTERRUPTED
+        return _report_stop(output, EXIT_INTERRUPTED)
+    except StoppedError as stop:
+        return _report_stop(output, stop.exit_code)
+
+
+def _run_logged(arguments: list[str], session: Session) -> int:
+    """Run a command; what goes wrong in it is reported, and its details are in the log."""
+    paths = app_paths(session.launch.data_dir)
+    setup_logging(paths, verbose=session.launch.verbose)
+    try:
+        return _run(arguments, session)
+    except (typer.TyperException, typer.Abort):
+        raise
     except AppError as error:
         log.info("command failed: %s (%s)", error, error.detail)
-        output.error(error)
+        session.output.error(error)
     except Exception:
         log.exception("command failed unexpectedly")
-        output.error(AppError(UNEXPECTED, log_file=paths.log_file))
+        session.output.error(AppError(UNEXPECTED, log_file=paths.log_file))
     return EXIT_ERROR
+
+
+@contextmanager
+def _stops_raised() -> Iterator[None]:
+    """Inside the block, Ctrl-C and SIGTERM raise StoppedError, so that a command ends in order."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    exit_codes = {signal.SIGINT: EXIT_INTERRUPTED, signal.SIGTERM: EXIT_TERMINATED}
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        raise StoppedError(exit_codes[signal.Signals(number)])
+
+    before = {number: signal.signal(number, stop) for number in exit_codes}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _report_stop(output: Output, code: int) -> int:
+    """Say that the command was stopped: one document on stdout as always, or a word on stderr."""
+    if output.is_json:
+        output.error(AppError(STOPPED))
+    else:
+        output.say(STOPPED.message)
+    return code
 
 
 def _run(arguments: list[str], session: Session) -> int:
@@ -96,6 +138,8 @@ def _take_global_options(arguments: list[str]) -> tuple[LaunchOptions, list[str]
                 if index == len(arguments) or arguments[index].startswith("--"):
                     raise typer.BadParameter("a file or folder has to follow", param_hint=name)
                 value = arguments[index]
+            if not value:
+                raise typer.BadParameter("a file or folder has to follow", param_hint=name)
             values[name] = Path(value)
         elif argument == "--verbose":
             verbose = True

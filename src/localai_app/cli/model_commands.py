@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from localai_app import errors
-from localai_app.cli.session import Session
+from localai_app.cli.session import Session, StoppedError
 from localai_app.engine.protocol import KvType
 from localai_app.errors import AppError
 from localai_app.fit.result import VERDICT_WORDS, FitResult, Request, SpeedRange
@@ -31,8 +31,11 @@ from localai_app.units import (
     format_speed_range,
 )
 
-CtxOption = Annotated[int | None, typer.Option("--ctx", min=256, help="Context in tokens.")]
+MAX_CTX = 100_000_000
+CtxOption = Annotated[int | None, typer.Option("--ctx", min=256, max=MAX_CTX, help="Context in tokens.")]
 KvOption = Annotated[KvType | None, typer.Option("--kv-type", help="How the context is stored.")]
+MAX_LAYER_DIGITS = 6
+MAX_HARDWARE_FILE_BYTES = 1_000_000
 HEADER_ERRORS = ("not_a_gguf", "gguf_truncated", "gguf_refused", "model_parts_missing")
 
 
@@ -96,8 +99,10 @@ def fit(
     """Say whether a model fits, on which device, with which context and how fast."""
     session: Session = context.obj
     layers = _layers(gpu_layers)
+    report = read_hardware(hardware) if hardware is not None else None
     with session.services() as services:
-        report = read_hardware(hardware) if hardware is not None else services.hardware.detect_now()
+        if report is None:
+            services.hardware.detect_now()
         request = _request(services, ctx, kv_type, layers)
         try:
             result = _fit_any(services, model, request, report)
@@ -172,20 +177,23 @@ def _pull(session: Session, services: AppServices, repo_id: str, variant: str | 
                 over.set()
             case DownloadChanged(download_id=changed_id):
                 view = services.downloads.get(changed_id)
-                if view is None or view.status is DownloadStatus.FAILED:
+                if view is not None and view.status is DownloadStatus.FAILED:
                     over.set()
             case _:
                 pass
 
     unsubscribe = services.events.subscribe(on_event)
+    download_id = services.downloads.start(repo_id, variant)
     try:
-        download_id = services.downloads.start(repo_id, variant)
         while not over.wait(0.2):
             view = services.downloads.get(download_id)
             if view is not None and view.total_bytes:
                 speed = f", {format_bytes_per_s(view.bytes_per_s)}" if view.bytes_per_s else ""
                 left = f", {format_duration(view.eta_s)} left" if view.eta_s else ""
                 session.output.progress(Progress(view.done_bytes, view.total_bytes), speed + left)
+    except StoppedError:
+        _pause(session, services, download_id)
+        raise
     finally:
         unsubscribe()
     session.output.end_progress()
@@ -195,12 +203,27 @@ def _pull(session: Session, services: AppServices, repo_id: str, variant: str | 
     return services.library.get(finished[0])
 
 
-def _fit_any(services: AppServices, model: str, request: Request, report: HardwareReport) -> FitResult:
+def _pause(session: Session, services: AppServices, download_id: int) -> None:
+    """Stopped by the user: what has arrived stays, and nothing goes on by itself."""
+    services.downloads.pause(download_id)
+    view = services.downloads.get(download_id)
+    if view is not None and view.done_bytes:
+        session.output.say(
+            f"{format_file_size(view.done_bytes)} of {format_file_size(view.total_bytes)} have arrived and are kept; "
+            "the same command goes on from there.")
+
+
+def _fit_any(services: AppServices, model: str, request: Request, report: HardwareReport | None) -> FitResult:
     """From the file if the model is on this disk, else from its header on the Hub."""
-    if model.lower().endswith(".gguf") and not model.startswith(("http:", "https:", "hf:")):
-        return services.estimate.fit_installed(model, request, report)
-    if any(installed.key == model for installed in services.library.models()):
-        return services.estimate.fit_installed(model, request, report)
+    is_address = model.lower().startswith(("http:", "https:", "hf:"))
+    try:
+        key = model if is_address else services.library.get(model).key
+    except AppError as error:
+        if error.spec not in (errors.MODEL_NOT_INSTALLED, errors.VARIANT_AMBIGUOUS):
+            raise
+        is_address = True
+    if not is_address:
+        return services.estimate.fit_installed(key, request, report)
     reference = parse_model_reference(model)
     return services.estimate.fit_repo_variant(reference.repo_id, reference.variant, request, report)
 
@@ -214,7 +237,7 @@ def _request(services: AppServices, ctx: int | None, kv_type: KvType | None, lay
 def _layers(text: str) -> int | None:
     if text == "auto":
         return None
-    if not text.isdigit():
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_LAYER_DIGITS):
         raise typer.BadParameter("enter auto or a number", param_hint="--gpu-layers")
     return int(text)
 
@@ -222,9 +245,12 @@ def _layers(text: str) -> int | None:
 def read_hardware(path: Path) -> HardwareReport:
     """A report from a file; AppError if it cannot be read or is none."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=HardwareReport)
+        if path.exists() and not path.is_file():
+            raise AppError(errors.FILE_UNREADABLE, name=path, reason="it is not a regular file")
+        with path.open("rb") as file:
+            return msgspec.json.decode(file.read(MAX_HARDWARE_FILE_BYTES), type=HardwareReport)
     except OSError as error:
-        raise AppError(errors.FILE_UNREADABLE, name=path.name, reason=error.strerror or str(error)) from error
+        raise AppError(errors.FILE_UNREADABLE, name=path.name, reason=(error.strerror or str(error)).lower()) from error
     except msgspec.MsgspecError as error:
         raise AppError(errors.FILE_INVALID, name=path.name, kind="hardware", reason=str(error)) from error
 

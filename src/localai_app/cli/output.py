@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from localai_app.errors import AppError
 from localai_app.progress import Progress
 from localai_app.units import format_file_size
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters besides line end and tab: a model, a Hub or a file name must not be able to steer a terminal."""
+
+
+def prepare_streams() -> None:
+    """Let both streams take any text: UTF-8 whatever the locale, and nowhere if they were closed before the start."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            # Kept open to the end, so that no other file gets its number and what is meant for the terminal with it.
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+
+
+def plain(text: str) -> str:
+    """Text for a terminal: control characters are replaced."""
+    return _CONTROLS.sub("\ufffd", text)
 
 
 class Output:
@@ -22,18 +46,21 @@ class Output:
     def document(self, value: object) -> None:
         """Print the one JSON document (any msgspec-encodable value); nothing in words mode."""
         if self.is_json:
-            text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-            print(text, flush=True)
+            try:
+                encoded = msgspec.json.encode(value)
+            except UnicodeEncodeError:
+                encoded = msgspec.json.encode(_without_surrogates(msgspec.to_builtins(value)))
+            print(msgspec.json.format(encoded, indent=2).decode(), flush=True)
 
     def words(self, line: str = "") -> None:
         """Print a line for people; nothing in JSON mode."""
         if not self.is_json:
-            print(line, flush=True)
+            print(plain(line), flush=True)
 
     def piece(self, text: str) -> None:
         """Print part of a line at once (a streaming answer); nothing in JSON mode."""
         if not self.is_json:
-            print(text, end="", flush=True)
+            print(plain(text), end="", flush=True)
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print aligned columns; nothing in JSON mode."""
@@ -45,7 +72,7 @@ class Output:
     def say(self, line: str) -> None:
         """Tell on stderr what goes on."""
         self.end_progress()
-        print(line, file=sys.stderr, flush=True)
+        print(plain(line), file=sys.stderr, flush=True)
 
     def progress(self, progress: Progress, suffix: str = "") -> None:
         """Show progress in bytes on stderr: one line that is overwritten on a terminal, nothing elsewhere."""
@@ -67,4 +94,15 @@ class Output:
         if self.is_json:
             self.document({**(extra or {}), "error": {"code": error.code, "message": error.message, "action": error.action}})
         else:
-            print(f"{error.message}\n{error.action}", file=sys.stderr, flush=True)
+            print(plain(f"{error.message}\n{error.action}"), file=sys.stderr, flush=True)
+
+
+def _without_surrogates(value: Any) -> Any:
+    """Names of files that are no text have no form in JSON: what cannot be written becomes a question mark."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_surrogates(item) for item in value]
+    return value

@@ -10,6 +10,14 @@ from localai_app.cli.output import Output
 from localai_app.services.app_services import AppServices
 
 
+class StoppedError(BaseException):
+    """Somebody asked the program to end: Ctrl-C, or SIGTERM. Not a KeyboardInterrupt, which libraries catch."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
 class Session:
     """Handed to every command through the command-line library's context."""
 

@@ -55,6 +55,12 @@ def label_of_path(path: str) -> str:
     return ""
 
 
+def is_model_name(name: str) -> bool:
+    """Whether a GGUF file of this name is a language model, and not a projector or another file that belongs to one."""
+    stem = PurePosixPath(name).stem
+    return _PROJECTOR.search(stem) is None and _COMPANION.search(stem) is None
+
+
 def sort_contents(files: Iterable[RepoFile]) -> RepoContents:
     """Group the GGUF files of a repository. A split model with a part missing or doubled is left out."""
     models: list[RepoFile] = []
@@ -65,7 +71,7 @@ def sort_contents(files: Iterable[RepoFile]) -> RepoContents:
             continue
         if _PROJECTOR.search(name[: -len(".gguf")]):
             projectors.append(file)
-        elif not _COMPANION.search(name[: -len(".gguf")]):
+        elif is_model_name(name):
             models.append(file)
     variants = [Variant(label=label, files=candidate.files) for label, candidate in _name_apart(_whole_models(models))]
     variants.sort(key=lambda variant: (variant.size_bytes, variant.label))

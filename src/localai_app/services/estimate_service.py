@@ -17,7 +17,7 @@ from localai_app.errors import AppError
 from localai_app.fit.decide import decide
 from localai_app.fit.gpu_table import GpuTable
 from localai_app.fit.quality import loss_words
-from localai_app.fit.result import Basis, FitResult, Request, Subject, Verdict
+from localai_app.fit.result import Basis, FitResult, Request, SpeedBasis, Subject, Verdict
 from localai_app.gguf.dimensions import geometry_of
 from localai_app.gguf.geometry import Weights
 from localai_app.gguf.header import GgufHeader
@@ -29,12 +29,15 @@ from localai_app.hub.model import Repo, RepoFile, Variant
 from localai_app.services.engine_service import LoadPlan
 from localai_app.services.hardware_service import HardwareService
 from localai_app.services.hub_service import HubService
-from localai_app.services.library_service import LibraryService
+from localai_app.services.library_service import LibraryService, missing_parts
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.views import InstalledModel, VariantRow
 from localai_app.units import format_gib
 
 log = logging.getLogger(__name__)
+
+MEASURED_SPREAD = 0.05
+"""How far the next answer may be from the last one's speed."""
 
 
 class EstimateService:
@@ -70,8 +73,23 @@ class EstimateService:
         return decide(report, subject, request or self.default_request(), self._gpu_table)
 
     def fit_installed(self, key: str, request: Request | None = None, hardware: HardwareReport | None = None) -> FitResult:
-        """Fit of an installed model or a .gguf path, from its header; AppError if the header is refused."""
-        return self.fit_subject(self.subject_of_installed(self._library.get(key)), request, hardware)
+        """Fit of an installed model or a .gguf path, from its header; AppError if the header is refused.
+
+        Its speed is the one measured at its last use, where it would run in the same way on this machine.
+        """
+        model = self._library.get(key)
+        result = self.fit_subject(self.subject_of_installed(model), request, hardware)
+        if hardware is not None or model.tps is None or not self._is_as_set(request) or result.load_options is None:
+            return result
+        speed = msgspec.structs.replace(
+            result.speed, low=model.tps * (1 - MEASURED_SPREAD), high=model.tps * (1 + MEASURED_SPREAD),
+            basis=SpeedBasis.MEASURED_HERE)
+        return msgspec.structs.replace(result, speed=speed)
+
+    def _is_as_set(self, request: Request | None) -> bool:
+        """Whether a request places a model as the settings do; the length of the context hardly matters for the speed."""
+        default = self.default_request()
+        return request is None or (request.kv_type, request.gpu_layers) == (default.kv_type, default.gpu_layers)
 
     def fit_catalog(self, model: CatalogModel, file: CatalogFile, request: Request | None = None) -> FitResult:
         """Fit of a catalog entry from its dimensions."""
@@ -105,8 +123,10 @@ class EstimateService:
 
     def subject_of_installed(self, model: InstalledModel) -> Subject:
         """What `fit` needs to know of a model on this disk; AppError if a header is refused or a part is missing."""
-        if not model.is_complete:
-            raise AppError(errors.MODEL_PARTS_MISSING, name=model.name, expected="several", missing="one of them")
+        missing = missing_parts(model.paths)
+        if missing:
+            expected = len(model.paths) + len(missing)
+            raise AppError(errors.MODEL_PARTS_MISSING, name=model.name, expected=expected, missing=", ".join(missing[:3]))
         return _subject(
             f"{model.name} {model.label}".strip(), [read_header_file(path) for path in model.paths], model.label,
             model.paths[0])

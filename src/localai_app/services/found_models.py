@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from localai_app.hub.variants import is_model_name
+
 MAX_FILES = 2000
 MIN_MODEL_BYTES = 1_000_000
 
@@ -66,7 +68,7 @@ def _gguf_files(folder: Path) -> Iterator[Path]:
 
 def _is_first_gguf(name: str) -> bool:
     lower = name.lower()
-    if not lower.endswith(".gguf") or lower.startswith("mmproj") or "mmproj" in lower:
+    if not lower.endswith(".gguf") or not is_model_name(name):
         return False
     return "-of-" not in lower or "-00001-of-" in lower
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import stat
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from localai_app import errors
 from localai_app.errors import AppError
 from localai_app.gguf.label import label_of_name, split_part
 from localai_app.gguf.reader import read_header_file
+from localai_app.hub.layout import shown_name
+from localai_app.hub.variants import is_model_name
 from localai_app.services.events import EventBus, LibraryChanged
 from localai_app.services.found_models import FoundFile, find_elsewhere
 from localai_app.services.settings_service import SettingsService
@@ -46,26 +50,27 @@ class LibraryService:
     def get(self, key: str) -> InstalledModel:
         """The model that `key` names: its key, its path, or OWNER/REPO if only one variant of it is installed."""
         models = self.models()
-        for model in models:
-            if model.key == key or str(model.paths[0]) == key:
-                return model
+        for is_named in (
+            lambda model: key in (model.key, str(model.paths[0])),
+            lambda model: model.key.lower() == key.lower(),
+        ):
+            named = [model for model in models if is_named(model)]
+            if len(named) == 1:
+                return named[0]
         same_repo = [model for model in models if model.repo_id and model.repo_id.lower() == key.lower()]
         if len(same_repo) == 1:
             return same_repo[0]
         if same_repo:
             raise AppError(errors.VARIANT_AMBIGUOUS, repo=key, choices=", ".join(model.label for model in same_repo))
-        path = Path(key).expanduser()
-        if path.suffix.lower() == ".gguf":
-            if not path.is_file():
-                raise AppError(errors.MODEL_FILE_MISSING, name=path.name)
-            return _model_of_file(path.resolve(), LINKED_SOURCE)
-        raise AppError(errors.MODEL_NOT_INSTALLED, name=key)
+        if not key.lower().endswith(".gguf"):
+            raise AppError(errors.MODEL_NOT_INSTALLED, name=key)
+        model = _model_of_file(usable_file(Path(key)), LINKED_SOURCE)
+        uses = {use.model_key: use for use in self._store.library.uses()}
+        return _with_use(model, uses.get(model.key))
 
     def link(self, path: Path) -> InstalledModel:
         """List a model file where it is, without copying it; AppError if it is no usable GGUF file."""
-        resolved = path.expanduser().resolve()
-        if not resolved.is_file():
-            raise AppError(errors.MODEL_FILE_MISSING, name=path.name)
+        resolved = usable_file(path)
         read_header_file(resolved)
         self._store.library.link(str(resolved))
         self._events.publish(LibraryChanged())
@@ -127,11 +132,12 @@ class LibraryService:
         folder = self._settings.models_folder
         if not folder.is_dir():
             return []
-        groups: dict[tuple[Path, str], list[Path]] = {}
+        groups: dict[tuple[Path, str], list[_File]] = {}
         for path in sorted(folder.rglob("*.gguf")):
-            if path.is_file() and not path.name.startswith((".", "mmproj")):
-                groups.setdefault((path.parent, _stem_without_part(path)), []).append(path)
-        models = [_model_in_folder(folder, paths) for paths in groups.values()]
+            file = None if path.name.startswith(".") or not is_model_name(path.name) else _file_or_none(path)
+            if file is not None:
+                groups.setdefault((path.parent, _stem_without_part(path)), []).append(file)
+        models = [_model_in_folder(folder, files) for files in groups.values()]
         labels = [(model.repo_id, model.label) for model in models]
         return [
             model if model.label and labels.count((model.repo_id, model.label)) == 1 else _keyed_by_stem(model)
@@ -139,10 +145,43 @@ class LibraryService:
         ]
 
     def _linked_models(self) -> list[InstalledModel]:
-        return [
-            _model_of_file(Path(linked.path), LINKED_SOURCE)
-            for linked in self._store.library.linked() if Path(linked.path).is_file()
-        ]
+        models = []
+        for linked in self._store.library.linked():
+            # A drive that is not connected, or a file that goes away at this moment.
+            with contextlib.suppress(AppError):
+                models.append(_model_of_file(Path(linked.path), LINKED_SOURCE))
+        return models
+
+
+def usable_file(path: Path) -> Path:
+    """The absolute path of a file that somebody named; AppError if there is none, or if it cannot be looked at."""
+    try:
+        resolved = path.expanduser().resolve()
+        mode = resolved.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise AppError(errors.MODEL_FILE_MISSING, name=path.name, detail=str(error)) from error
+    except (OSError, RuntimeError, ValueError) as error:
+        # RuntimeError: links that lead in a circle, or the home of a user who does not exist.
+        reason = (getattr(error, "strerror", None) or "its path leads nowhere").lower()
+        raise AppError(errors.FILE_UNREADABLE, name=shown_name(path.name), reason=reason, detail=str(error)) from error
+    if not stat.S_ISREG(mode):
+        raise AppError(errors.FILE_UNREADABLE, name=path.name, reason="it is not a regular file")
+    return resolved
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    size_bytes: int
+
+
+def _file_or_none(path: Path) -> _File | None:
+    """The file with its size, if it is one that can be looked at; it may vanish at any moment."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return _File(path, status.st_size) if stat.S_ISREG(status.st_mode) else None
 
 
 def _with_use(model: InstalledModel, use: ModelUse | None) -> InstalledModel:
@@ -156,7 +195,8 @@ def _stem_without_part(path: Path) -> str:
     return path.stem if part is None else path.stem[: -len("-00001-of-00001")]
 
 
-def _model_in_folder(folder: Path, paths: list[Path]) -> InstalledModel:
+def _model_in_folder(folder: Path, files: list[_File]) -> InstalledModel:
+    paths = tuple(file.path for file in files)
     first = paths[0]
     parts = first.relative_to(folder).parts
     repo_id = f"{parts[0]}/{parts[1]}" if len(parts) >= 3 else ""
@@ -164,8 +204,8 @@ def _model_in_folder(folder: Path, paths: list[Path]) -> InstalledModel:
     name = parts[1] if repo_id else first.stem
     return InstalledModel(
         key=f"{repo_id}:{label}" if repo_id else str(first),
-        name=_readable(name), label=label, repo_id=repo_id, paths=tuple(paths),
-        size_bytes=sum(path.stat().st_size for path in paths), source=OWN_SOURCE, is_complete=_is_complete(paths),
+        name=_readable(name), label=label, repo_id=repo_id, paths=paths,
+        size_bytes=sum(file.size_bytes for file in files), source=OWN_SOURCE, is_complete=not missing_parts(paths),
     )
 
 
@@ -177,10 +217,14 @@ def _keyed_by_stem(model: InstalledModel) -> InstalledModel:
 
 
 def _model_of_file(path: Path, source: str) -> InstalledModel:
-    paths = _all_parts(path)
+    """A model outside the models folder; AppError MODEL_FILE_MISSING if the file is gone."""
+    files = [file for file in map(_file_or_none, _all_parts(path)) if file is not None]
+    if not files:
+        raise AppError(errors.MODEL_FILE_MISSING, name=path.name)
+    paths = tuple(file.path for file in files)
     return InstalledModel(
         key=str(path), name=_readable(_stem_without_part(path)), label=label_of_name(path.name), repo_id="", paths=paths,
-        size_bytes=sum(part.stat().st_size for part in paths), source=source, is_complete=_is_complete(list(paths)),
+        size_bytes=sum(file.size_bytes for file in files), source=source, is_complete=not missing_parts(paths),
     )
 
 
@@ -194,9 +238,14 @@ def _all_parts(path: Path) -> tuple[Path, ...]:
     return tuple(found) or (path,)
 
 
-def _is_complete(paths: list[Path]) -> bool:
+def missing_parts(paths: Sequence[Path]) -> tuple[str, ...]:
+    """Names of the parts of a split model that are not there; empty for a whole one."""
     part = split_part(paths[0].name)
-    return part is None or len(paths) == part[1]
+    if part is None:
+        return ()
+    names, stem = {path.name for path in paths}, _stem_without_part(paths[0])
+    expected = (f"{stem}-{number:05d}-of-{part[1]:05d}{paths[0].suffix}" for number in range(1, part[1] + 1))
+    return tuple(name for name in expected if name not in names)
 
 
 def _readable(name: str) -> str:
