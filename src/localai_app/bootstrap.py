@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localai_app.catalog.load import load_catalog
-from localai_app.engine.launch import worker_command
+from localai_app.engine.launch import planner_command, worker_command
 from localai_app.fit.gpu_table import load_gpu_table
 from localai_app.paths import app_paths, resources_dir
 from localai_app.services.app_services import AppServices
@@ -15,6 +15,7 @@ from localai_app.services.background import BackgroundPool
 from localai_app.services.chat_service import ChatService
 from localai_app.services.discovery_service import DiscoveryService
 from localai_app.services.downloads_service import DownloadsService
+from localai_app.services.dry_run import DryRunService
 from localai_app.services.engine_service import EngineService
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.events import EventBus
@@ -22,6 +23,7 @@ from localai_app.services.hardware_service import HardwareService
 from localai_app.services.hub_service import HubService
 from localai_app.services.library_service import LibraryService
 from localai_app.services.settings_service import SettingsService
+from localai_app.services.what_if import WhatIfService
 from localai_app.settings.file import SettingsFile
 from localai_app.store.database import open_store
 
@@ -43,14 +45,17 @@ def build_services(options: LaunchOptions) -> AppServices:
     events = EventBus()
     worker = list(options.worker) if options.worker is not None else worker_command()
     catalog = load_catalog(options.catalog or resources_dir() / "catalog" / "models.json")
-    gpu_table = load_gpu_table(resources_dir() / "catalog" / "gpus.json")
+    gpu_table_file = resources_dir() / "catalog" / "gpus.json"
+    gpu_table = load_gpu_table(gpu_table_file)
     settings = SettingsService(SettingsFile(paths.settings_file), events, paths)
     store = open_store(paths.store_file)
     pool = BackgroundPool()
     hub = HubService(settings)
     library = LibraryService(events, store, settings)
     hardware = HardwareService(events, store, paths, worker, engine_pid=lambda: engine.pid)
-    estimate = EstimateService(settings, hardware, library, hub, catalog, gpu_table)
+    # Another worker than the program's own has nothing to plan with.
+    dry_runs = DryRunService(planner_command() if options.worker is None else None, paths.worker_dir, paths.cache)
+    estimate = EstimateService(settings, hardware, library, hub, catalog, gpu_table, dry_runs)
     engine = EngineService(events, estimate.plan_load, worker, paths.worker_dir)
     return AppServices(
         paths=paths, events=events, pool=pool, store=store, settings=settings, hardware=hardware,
@@ -60,4 +65,6 @@ def build_services(options: LaunchOptions) -> AppServices:
         estimate=estimate, engine=engine,
         chat=ChatService(events, store, settings, library, engine),
         hub=hub,
+        dry_runs=dry_runs,
+        what_if=WhatIfService(catalog, estimate, gpu_table_file),
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from localai_app.fit.memory import ModelMemory
 from localai_app.fit.placement import Placement
-from localai_app.units import format_gib
+from localai_app.units import MIB, format_gib
 
 WORTH_TELLING = 0.02
-"""Differences up to this share of cache and buffers are not mentioned."""
+WORTH_TELLING_BYTES = 16 * MIB
+"""Differences up to this share of cache and buffers, or up to this size, are not mentioned."""
 
 
 def difference_reason(placement: Placement, memory: ModelMemory) -> str:
@@ -17,9 +18,9 @@ def difference_reason(placement: Placement, memory: ModelMemory) -> str:
         return ""
     formula_bytes = formula_working_bytes(placement, memory)
     planned_bytes = sum(share.kv_bytes + share.compute_bytes for share in placement.shares)
-    if planned_bytes <= 0 or abs(planned_bytes - formula_bytes) <= WORTH_TELLING * planned_bytes:
+    if abs(planned_bytes - formula_bytes) <= max(WORTH_TELLING * planned_bytes, WORTH_TELLING_BYTES):
         return ""
-    percent = round(abs(formula_bytes - planned_bytes) / planned_bytes * 100)
+    percent = round(abs(formula_bytes - planned_bytes) / max(1, planned_bytes) * 100)
     return (
         f"Context and buffers take {format_gib(planned_bytes)} by llama.cpp's own plan; the formula alone says "
         f"{format_gib(formula_bytes)}, {percent} % {'more' if formula_bytes > planned_bytes else 'less'}.")

@@ -9,6 +9,7 @@ from localai_app.services.background import BackgroundPool
 from localai_app.services.chat_service import ChatService
 from localai_app.services.discovery_service import DiscoveryService
 from localai_app.services.downloads_service import DownloadsService
+from localai_app.services.dry_run import DryRunService
 from localai_app.services.engine_service import EngineService
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.events import EventBus
@@ -16,6 +17,7 @@ from localai_app.services.hardware_service import HardwareService
 from localai_app.services.hub_service import HubService
 from localai_app.services.library_service import LibraryService
 from localai_app.services.settings_service import SettingsService
+from localai_app.services.what_if import WhatIfService
 from localai_app.store.database import Store
 
 
@@ -36,6 +38,8 @@ class AppServices:
     engine: EngineService
     chat: ChatService
     hub: HubService
+    dry_runs: DryRunService
+    what_if: WhatIfService
 
     def start(self) -> None:
         """Begin what runs by itself: probes, gauges and the downloads that were under way."""
@@ -45,7 +49,9 @@ class AppServices:
     def close(self) -> None:
         """Stop everything in order; what is unfinished goes on at the next start."""
         self.hardware.stop()
+        self.dry_runs.close()
         self.discovery.close()
+        self.what_if.close()
         self.downloads.close()
         self.chat.close()
         self.engine.close()

@@ -14,7 +14,7 @@ from localai_app.catalog.model import Catalog, CatalogFile, CatalogModel
 from localai_app.catalog.subject import catalog_weights
 from localai_app.engine.protocol import KvType
 from localai_app.errors import AppError
-from localai_app.fit.decide import decide
+from localai_app.fit.decide import decide, unknown_result
 from localai_app.fit.gpu_table import GpuTable
 from localai_app.fit.quality import loss_words
 from localai_app.fit.result import Basis, FitResult, Request, SpeedBasis, Subject, Verdict
@@ -26,6 +26,7 @@ from localai_app.gguf.reader import read_header, read_header_file
 from localai_app.gguf.tensors import weights_of
 from localai_app.hardware.report import HardwareReport
 from localai_app.hub.model import Repo, RepoFile, Variant
+from localai_app.services.dry_run import DryRun, DryRunService
 from localai_app.services.engine_service import LoadPlan
 from localai_app.services.hardware_service import HardwareService
 from localai_app.services.hub_service import HubService
@@ -45,7 +46,7 @@ class EstimateService:
 
     def __init__(
         self, settings: SettingsService, hardware: HardwareService, library: LibraryService, hub: HubService,
-        catalog: Catalog, gpu_table: GpuTable,
+        catalog: Catalog, gpu_table: GpuTable, dry_runs: DryRunService,
     ) -> None:
         self._settings = settings
         self._hardware = hardware
@@ -53,6 +54,7 @@ class EstimateService:
         self._hub = hub
         self._catalog = catalog
         self._gpu_table = gpu_table
+        self._dry_runs = dry_runs
         self._lock = threading.Lock()
         self._remote_headers: dict[tuple[str, str], GgufHeader] = {}
 
@@ -69,16 +71,16 @@ class EstimateService:
         self, subject: Subject, request: Request | None = None, hardware: HardwareReport | None = None,
     ) -> FitResult:
         """Fit any subject on this machine, or on the given one."""
-        report = hardware or self._hardware.report or self._hardware.detect_now(with_engine=False)
-        return decide(report, subject, request or self.default_request(), self._gpu_table)
+        return decide(self._report(hardware), subject, request or self.default_request(), self._gpu_table)
 
     def fit_installed(self, key: str, request: Request | None = None, hardware: HardwareReport | None = None) -> FitResult:
-        """Fit of an installed model or a .gguf path, from its header; AppError if the header is refused.
+        """Fit of an installed model or a .gguf path, from llama.cpp's plan of its header; AppError if the header is refused.
 
-        Its speed is the one measured at its last use, where it would run in the same way on this machine.
+        May take a second. Its speed is the one measured at its last use, where it would run in the same way on this machine.
         """
         model = self._library.get(key)
-        result = self.fit_subject(self.subject_of_installed(model), request, hardware)
+        headers = _headers_of_installed(model)
+        result = self._fit_planned(_installed_subject(model, headers), headers, request, hardware)
         if hardware is not None or model.tps is None or not self._is_as_set(request) or result.load_options is None:
             return result
         speed = msgspec.structs.replace(
@@ -98,14 +100,20 @@ class EstimateService:
     def fit_repo_variants(self, repo_id: str, request: Request | None = None) -> tuple[Repo, tuple[VariantRow, ...]]:
         """All variants of a repository. One header is read; the others' weights follow from their sizes. Takes seconds."""
         repo = self._hub.repo(repo_id)
-        return repo, self.fit_variants(repo, request)
+        headers = self._headers_of_remote(repo, _model_variant(repo))
+        wanted = request or self.default_request()
+        self._dry_run(headers, wanted, self._report(None), is_here=True)
+        return repo, self.fit_variants(repo, wanted)
 
     def fit_variants(self, repo: Repo, request: Request | None = None) -> tuple[VariantRow, ...]:
-        """The same for a repository that was already asked for; the second time without the network."""
-        if not repo.variants:
-            raise AppError(errors.REPO_HAS_NO_GGUF, repo=repo.repo_id)
-        model_variant = min(repo.variants, key=lambda variant: variant.size_bytes)
-        base = self.subject_of_remote(repo, model_variant)
+        """The same for a repository that was already asked for: the second time without the network and within milliseconds.
+
+        Caches and buffers are those that llama.cpp planned for one of the variants, as far as it was asked.
+        """
+        model_variant = _model_variant(repo)
+        headers = self._headers_of_remote(repo, model_variant)
+        known = self._dry_runs.known(headers, gpu=_gpu_to_plan(self._report(None)))
+        base = msgspec.structs.replace(_remote_subject(repo, model_variant, headers), planned=known)
         rows = [
             VariantRow(
                 label=variant.label, size_bytes=variant.size_bytes, size_is_exact=True, loss_words=loss_words(variant.label),
@@ -117,22 +125,45 @@ class EstimateService:
     def fit_repo_variant(
         self, repo_id: str, label: str | None, request: Request | None = None, hardware: HardwareReport | None = None,
     ) -> FitResult:
-        """Fit of one variant on the Hub from its own header, read by ranges before anything is downloaded."""
+        """Fit of one variant on the Hub from llama.cpp's plan of its header, read by ranges before anything is downloaded."""
         repo = self._hub.repo(repo_id)
-        return self.fit_subject(self.subject_of_remote(repo, choose_variant(repo, label)), request, hardware)
+        variant = choose_variant(repo, label)
+        headers = self._headers_of_remote(repo, variant)
+        return self._fit_planned(_remote_subject(repo, variant, headers), headers, request, hardware)
 
     def subject_of_installed(self, model: InstalledModel) -> Subject:
         """What `fit` needs to know of a model on this disk; AppError if a header is refused or a part is missing."""
-        missing = missing_parts(model.paths)
-        if missing:
-            expected = len(model.paths) + len(missing)
-            raise AppError(errors.MODEL_PARTS_MISSING, name=model.name, expected=expected, missing=", ".join(missing[:3]))
-        return _subject(
-            f"{model.name} {model.label}".strip(), [read_header_file(path) for path in model.paths], model.label,
-            model.paths[0])
+        return _installed_subject(model, _headers_of_installed(model))
 
     def subject_of_remote(self, repo: Repo, variant: Variant) -> Subject:
         """The same for a variant on the Hub."""
+        return _remote_subject(repo, variant, self._headers_of_remote(repo, variant))
+
+    def _report(self, hardware: HardwareReport | None) -> HardwareReport:
+        return hardware or self._hardware.report or self._hardware.detect_now(with_engine=False)
+
+    def _fit_planned(
+        self, subject: Subject, headers: Sequence[GgufHeader], request: Request | None, hardware: HardwareReport | None,
+    ) -> FitResult:
+        """Fit from llama.cpp's own figures; from the header's where it cannot be asked, with the reason."""
+        wanted, report = request or self.default_request(), self._report(hardware)
+        run = self._dry_run(headers, wanted, report, is_here=hardware is None or hardware is self._hardware.report)
+        if run.refusal is not None and run.is_final:
+            return unknown_result(run.refusal.message, wanted)
+        result = decide(report, msgspec.structs.replace(subject, planned=run.planned), wanted, self._gpu_table)
+        if run.refusal is None:
+            return result
+        reason = f"The figures come from the file's header, because llama.cpp did not plan it: {run.refusal.message}"
+        return msgspec.structs.replace(result, reasons=(*result.reasons, reason))
+
+    def _dry_run(
+        self, headers: Sequence[GgufHeader], request: Request, report: HardwareReport, *, is_here: bool,
+    ) -> DryRun:
+        return self._dry_runs.run(
+            headers, ctx=request.ctx or request.default_ctx, kv_type=request.kv_type, ubatch=max(1, request.ubatch),
+            gpu=_gpu_to_plan(report) if is_here else "")
+
+    def _headers_of_remote(self, repo: Repo, variant: Variant) -> list[GgufHeader]:
         headers = []
         for file in variant.files:
             cache_key = (repo.commit, file.path)
@@ -143,7 +174,7 @@ class EstimateService:
                 with self._lock:
                     self._remote_headers[cache_key] = header
             headers.append(header)
-        return _subject(f"{repo.repo_id.split('/')[-1]} {variant.label}", headers, variant.label, None)
+        return headers
 
     def _read_remote_header(self, repo: Repo, file: RepoFile) -> GgufHeader:
         client = self._hub.client()
@@ -164,8 +195,12 @@ class EstimateService:
     def plan_load(self, model_key: str, request: Request | None = None) -> LoadPlan:
         """How to load an installed model now; AppError if it is missing, damaged or too large for this machine."""
         model = self._library.get(model_key)
+        headers, wanted = _headers_of_installed(model), request or self.default_request()
+        # Where the dry run was refused, the load itself will say why in its own words.
+        planned = self._dry_run(headers, wanted, self._report(None), is_here=True).planned
+        subject = msgspec.structs.replace(_installed_subject(model, headers), planned=planned)
         # What another model held a moment ago may be free now.
-        result = self.fit_subject(self.subject_of_installed(model), request, self._hardware.report_now())
+        result = self.fit_subject(subject, wanted, self._hardware.report_now())
         if result.load_options is None:
             if result.verdict is Verdict.NO:
                 available = max((device.free_bytes for device in result.devices), default=0)
@@ -194,6 +229,35 @@ def choose_variant(repo: Repo, label: str | None) -> Variant:
         if variant.label.lower() == label.lower():
             return variant
     raise AppError(errors.VARIANT_UNKNOWN, repo=repo.repo_id, variant=label, choices=choices)
+
+
+def _headers_of_installed(model: InstalledModel) -> list[GgufHeader]:
+    missing = missing_parts(model.paths)
+    if missing:
+        expected = len(model.paths) + len(missing)
+        raise AppError(errors.MODEL_PARTS_MISSING, name=model.name, expected=expected, missing=", ".join(missing[:3]))
+    return [read_header_file(path) for path in model.paths]
+
+
+def _installed_subject(model: InstalledModel, headers: Sequence[GgufHeader]) -> Subject:
+    return _subject(f"{model.name} {model.label}".strip(), headers, model.label, model.paths[0])
+
+
+def _remote_subject(repo: Repo, variant: Variant, headers: Sequence[GgufHeader]) -> Subject:
+    return _subject(f"{repo.repo_id.split('/')[-1]} {variant.label}", headers, variant.label, None)
+
+
+def _model_variant(repo: Repo) -> Variant:
+    """The variant whose header stands for all: the smallest."""
+    if not repo.variants:
+        raise AppError(errors.REPO_HAS_NO_GGUF, repo=repo.repo_id)
+    return min(repo.variants, key=lambda variant: variant.size_bytes)
+
+
+def _gpu_to_plan(report: HardwareReport) -> str:
+    """llama.cpp's name of the GPU for which to plan; empty where it sees none."""
+    devices = report.engine_devices or ()
+    return next((device.name for device in devices if device.kind in ("gpu", "integrated_gpu")), "")
 
 
 def _subject(name: str, headers: Sequence[GgufHeader], label: str, path: Path | None) -> Subject:
