@@ -9,7 +9,7 @@ from pathlib import Path
 WORKER_FLAG = "--engine-worker"
 SELF_CHECK_FLAG = "--self-check"
 COMMANDS = (
-    "hardware", "suggest", "search", "show", "fit", "pull", "models", "rm", "chat", "doctor", "settings",
+    "hardware", "suggest", "what-if", "search", "show", "fit", "pull", "models", "rm", "chat", "doctor", "settings",
 )
 CLI_FLAGS = ("--help", "-h", "--version", SELF_CHECK_FLAG)
 GLOBAL_OPTIONS_WITH_VALUE = ("--data-dir", "--catalog")

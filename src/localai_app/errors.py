@@ -200,6 +200,14 @@ SETTING_INVALID = ErrorSpec(
 SETTING_UNKNOWN = ErrorSpec(
     "setting_unknown", "There is no setting called {key}.", "See `localai-app settings` for the list.")
 
+# --- computers on paper ------------------------------------------------------------------------
+GPU_UNKNOWN = ErrorSpec(
+    "gpu_unknown", "No GPU called {name} is in the table.", "See `localai-app what-if --list` for all of them.")
+GPU_AMBIGUOUS = ErrorSpec(
+    "gpu_ambiguous", "Several GPUs are called {name}.", "Name one of them: {choices}.")
+MACHINE_INVALID = ErrorSpec(
+    "machine_invalid", "There is no such computer: {reason}.", "Change that figure.")
+
 # --- files given by the user -------------------------------------------------------------------
 FILE_UNREADABLE = ErrorSpec(
     "file_unreadable", "The file {name} cannot be read: {reason}.", "Check its name and permissions.")

@@ -8,6 +8,7 @@ import typer
 
 from localai_app import errors
 from localai_app.cli.doctor import run_checks
+from localai_app.cli.model_commands import HardwareOption, read_hardware
 from localai_app.cli.session import Session
 from localai_app.errors import AppError
 from localai_app.hardware.report import HardwareReport
@@ -41,18 +42,23 @@ def hardware(context: typer.Context) -> None:
         session.output.words(line)
 
 
-def suggest(context: typer.Context) -> None:
-    """Suggest models that run well on this computer."""
+def suggest(context: typer.Context, hardware: HardwareOption = None) -> None:
+    """Suggest models that run well on this computer, or on another one."""
     session: Session = context.obj
+    report = read_hardware(hardware) if hardware is not None else None
     with session.services() as services:
-        services.hardware.detect_now()
-        suggestions = services.discovery.compute_now()
+        if report is None:
+            services.hardware.detect_now()
+            suggestions = services.discovery.compute_now()
+        else:
+            suggestions = services.what_if.answer_now(report).suggestions
     session.output.document({
         "runnable": suggestions.runnable_count,
         "total": suggestions.total_count,
         "suggestions": [suggestion_document(card) for card in suggestions.cards],
     })
-    session.output.words(f"This computer can run {suggestions.runnable_count} of {suggestions.total_count} models.")
+    computer = "This computer" if report is None else "The computer"
+    session.output.words(f"{computer} can run {suggestions.runnable_count} of {suggestions.total_count} models.")
     for card in suggestions.cards:
         session.output.words()
         for line in suggestion_lines(card):

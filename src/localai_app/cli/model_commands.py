@@ -34,6 +34,7 @@ from localai_app.units import (
 MAX_CTX = 100_000_000
 CtxOption = Annotated[int | None, typer.Option("--ctx", min=256, max=MAX_CTX, help="Context in tokens.")]
 KvOption = Annotated[KvType | None, typer.Option("--kv-type", help="How the context is stored.")]
+HardwareOption = Annotated[Path | None, typer.Option("--hardware", help="A file with what `hardware --json` prints.")]
 MAX_LAYER_DIGITS = 6
 MAX_HARDWARE_FILE_BYTES = 1_000_000
 HEADER_ERRORS = ("not_a_gguf", "gguf_truncated", "gguf_refused", "model_parts_missing")
@@ -94,7 +95,7 @@ def fit(
     ctx: CtxOption = None,
     kv_type: KvOption = None,
     gpu_layers: Annotated[str, typer.Option("--gpu-layers", help="auto, or a number of layers.")] = "auto",
-    hardware: Annotated[Path | None, typer.Option("--hardware", help="A file with what `hardware --json` prints.")] = None,
+    hardware: HardwareOption = None,
 ) -> None:
     """Say whether a model fits, on which device, with which context and how fast."""
     session: Session = context.obj

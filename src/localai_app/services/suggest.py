@@ -79,11 +79,14 @@ class _Candidate:
         return self.quality + per_doubling * doublings
 
 
-def suggest(rows: Sequence[DiscoveryRow], previous: Sequence[Suggestion] = ()) -> tuple[Suggestion, ...]:
+def suggest(
+    rows: Sequence[DiscoveryRow], previous: Sequence[Suggestion] = (), *, computer: str = "this computer",
+) -> tuple[Suggestion, ...]:
     """Up to three cards with different models: best answers, balanced, fastest; fewer where fewer models run.
 
     Chat models come first; a base model is suggested only where no chat model is left. With `previous` (the cards on
-    the screen) a card keeps its model as long as that is nearly as good as the new best one.
+    the screen) a card keeps its model as long as that is nearly as good as the new best one. `computer`: what the reasons
+    call the computer that the fits are for.
     """
     candidates = [
         _Candidate(row.model, row.file, row.fit)
@@ -99,7 +102,8 @@ def suggest(rows: Sequence[DiscoveryRow], previous: Sequence[Suggestion] = ()) -
     chats.sort(key=lambda choice: order.index(choice[0].kind))
     quickest_tps = max((one.tps for _trade, one in chats), default=0.0)
     return tuple(
-        Suggestion(trade.kind, one.model, one.file, one.fit, _reason(trade.kind, one, quickest_tps)) for trade, one in chats)
+        Suggestion(trade.kind, one.model, one.file, one.fit, _reason(trade.kind, one, quickest_tps, computer))
+        for trade, one in chats)
 
 
 def best_file(model: CatalogModel, fits: Sequence[FitResult | None]) -> CatalogFile | None:
@@ -183,21 +187,21 @@ def _file_rank(model: CatalogModel, file: CatalogFile, fit: FitResult, wanted_ct
     return group, has_context, 0.0, float(loss <= _TARGET_KLD), tps, -file.size_bytes
 
 
-def _reason(kind: SuggestionKind, one: _Candidate, quickest_tps: float) -> str:
+def _reason(kind: SuggestionKind, one: _Candidate, quickest_tps: float, computer: str) -> str:
     place = _PLACES[one.fit.verdict]
     speed, need = one.fit.speed, format_gib(one.fit.total_bytes)
     pace = f" at {format_speed_range(speed.low, speed.high)}" if speed.low is not None and speed.high is not None else ""
     lead = {
-        SuggestionKind.BEST_ANSWERS: "The best answers that this computer gives at a readable speed",
+        SuggestionKind.BEST_ANSWERS: f"The best answers that {computer} gives at a readable speed",
         SuggestionKind.BALANCED: "Good answers and quick ones",
         SuggestionKind.FASTEST: "The quickest answers without giving up much quality",
     }[kind]
     if one.model.is_base:
         lead = "Continues texts and does not chat"
     elif kind is SuggestionKind.BEST_ANSWERS and not pace:
-        lead = "The best answers that this computer gives"
+        lead = f"The best answers that {computer} gives"
     elif kind is SuggestionKind.BEST_ANSWERS and one.tps < READABLE_TPS:
-        lead = "The best answers that this computer gives, if slowly"
+        lead = f"The best answers that {computer} gives, if slowly"
     elif kind is SuggestionKind.FASTEST and one.tps < quickest_tps:
         lead = "Runs here as well"
     return f"{lead}: it {place} with {need}{pace}."
