@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 GRID = (4096, 32768)
 """Contexts that are always planned, with the one that is asked for and the longest that the model knows."""
 LONGEST_CTX = 1_048_576
-_TRANSIENT = frozenset({errors.ENGINE_MISSING.code, errors.ENGINE_UNUSABLE.code, errors.ENGINE_NOT_RESPONDING.code})
+_TRANSIENT = frozenset({errors.ENGINE_MISSING.code, errors.ENGINE_UNUSABLE.code})
 
 
 @dataclass(frozen=True, slots=True)
