@@ -63,6 +63,7 @@ class MainWindow(QMainWindow):
             page = make_page(name, self._services, self.theme, self._bridge)
             self._connect_if_there(page, "page_requested", self._on_page_requested)
             self._connect_if_there(page, "chat_requested", self.open_chat)
+            self._connect_if_there(page, "model_requested", self.open_reference)
             self._pages[name] = page
             self._stack.addWidget(page)
         return self._pages[name]
@@ -101,6 +102,13 @@ class MainWindow(QMainWindow):
         page = self.show_page(CHAT)
         page.open_with_model(model_key)  # type: ignore[attr-defined]
         page.focus_prompt()  # type: ignore[attr-defined]
+
+    @Slot(str)
+    def open_reference(self, reference: str) -> None:
+        """Show a repository of the Hub, named or by a link to it, with its variants."""
+        page = self.page(MODELS)
+        self.show_page(MODELS)
+        page.open_reference(reference)  # type: ignore[attr-defined]
 
     @Slot()
     def open_command_box(self) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from localai_app.gui.main_window import MainWindow
 from localai_app.gui.messages import Messages
-from localai_app.gui.pages.factory import MODELS
 from localai_app.gui.tasks import run_in_background
 from localai_app.services.app_services import AppServices
 from localai_app.services.views import InstalledModel
@@ -15,7 +14,7 @@ from localai_app.services.views import InstalledModel
 def open_target(target: str, window: MainWindow, services: AppServices, messages: Messages) -> None:
     """Add a .gguf file to the library and chat with it, or show a repository of the Hub; errors become messages."""
     if not target.lower().endswith(".gguf"):
-        _open_reference(target, window)
+        window.open_reference(target)
         return
     path = Path(target.removeprefix("file://")).expanduser().absolute()
 
@@ -23,9 +22,3 @@ def open_target(target: str, window: MainWindow, services: AppServices, messages
         window.open_chat(model.key)
 
     run_in_background(window, lambda: services.library.link(path), on_linked, messages.error)
-
-
-def _open_reference(target: str, window: MainWindow) -> None:
-    page = window.page(MODELS)
-    window.show_page(MODELS)
-    page.search_field.setText(target)  # type: ignore[attr-defined]

@@ -27,6 +27,8 @@ class FirstStartPage(QWidget):
 
     chat_requested = Signal(str)
     page_requested = Signal(str)
+    model_requested = Signal(str)
+    """A repository whose variants are to be shown, where this page stands alone."""
 
     def __init__(
         self, services: AppServices, theme: ThemeState, bridge: Bridge, installed: InstalledModels | None = None,
@@ -39,7 +41,7 @@ class FirstStartPage(QWidget):
         self.suggestions.page_requested.connect(self.page_requested)
         self.suggestions.browse_requested.connect(lambda: self.page_requested.emit("models"))
         if installed is None:
-            self.suggestions.model_requested.connect(lambda _repo_id: self.page_requested.emit("models"))
+            self.suggestions.model_requested.connect(self.model_requested)
         content = set_role(QWidget(), "page")
         self._column = QHBoxLayout(content)
         self._column.addStretch(1)
