@@ -19,6 +19,10 @@ RADIUS_CONTROL = 8
 RADIUS_CARD = 12
 RADIUS_BUBBLE = 14
 
+BADGE_PADDING = 2
+CHIP_PADDING = 3
+"""Above and below the word in a pill; a chip has a border of one pixel besides."""
+
 RAIL_WIDTH = 208
 TOOLBAR_HEIGHT = 56
 STATUS_HEIGHT = 32

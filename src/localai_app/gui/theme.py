@@ -55,7 +55,7 @@ from dataclasses import dataclass
 from string import Template
 
 from PySide6.QtCore import QObject, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QFontDatabase, QFontInfo, QGuiApplication, QPalette
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QFontInfo, QFontMetrics, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
 from localai_app.gui import metrics
@@ -229,9 +229,18 @@ def style_sheet(palette: Palette, sizes: TypeSizes) -> str:
     values.update({f"size_{field}": size for field, size in dataclasses.asdict(sizes).items()})
     values.update(radius_small=metrics.RADIUS_SMALL, radius_control=metrics.RADIUS_CONTROL, radius_card=metrics.RADIUS_CARD,
                   radius_bubble=metrics.RADIUS_BUBBLE,
-                  radius_badge=round(sizes.caption * 0.75), radius_chip=round(sizes.caption * 0.92),
+                  radius_badge=_pill_radius(sizes.caption, metrics.BADGE_PADDING),
+                  radius_chip=_pill_radius(sizes.caption, metrics.CHIP_PADDING + 1),
+                  badge_padding=metrics.BADGE_PADDING, chip_padding=metrics.CHIP_PADDING,
                   toolbar_height=max(metrics.TOOLBAR_HEIGHT, sizes.body + 42) - 1, mono=mono_family(), images=folder.as_posix())
     return template.substitute(values)
+
+
+def _pill_radius(text_size: int, padding: int) -> int:
+    """Half the height of one line of semibold text with its padding: Qt draws square corners for any larger radius."""
+    font = ui_font(text_size)
+    font.setWeight(QFont.Weight.DemiBold)
+    return (QFontMetrics(font).height() + 2 * padding) // 2
 
 
 def ui_font(pixel_size: int) -> QFont:

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from string import Template
 
 import pytest
-from PySide6.QtGui import QColor, QFontMetrics
-from PySide6.QtWidgets import QApplication
+from PySide6.QtCore import QPoint
+from PySide6.QtGui import QColor, QFontMetrics, QImage, QRegion
+from PySide6.QtWidgets import QApplication, QWidget
 
 from localai_app.gui import theme as theme_module
 from localai_app.gui.metrics import type_sizes
-from localai_app.gui.styling import label, set_role
+from localai_app.gui.styling import button, label, set_role
 from localai_app.gui.theme import CONTRAST, DARK, LIGHT, Palette, ThemeState, apply_theme, palette_named, style_sheet, ui_font
+from localai_app.gui.widgets.badge import Badge
 from localai_app.paths import resources_dir
 
 PALETTES = (LIGHT, DARK, CONTRAST)
@@ -119,3 +122,26 @@ def test_the_systems_wish_for_contrast_is_followed_unless_a_theme_was_chosen(
     monkeypatch.undo()
     assert apply_theme(qapp, "system", 100) in (LIGHT, DARK)
     qapp.setStyleSheet("")
+
+
+@pytest.fixture
+def undressed(qapp: QApplication) -> Iterator[QApplication]:
+    """The application, without a style sheet again afterwards."""
+    yield qapp
+    qapp.setStyleSheet("")
+
+
+@pytest.mark.parametrize("scale_percent", [75, 100, 125, 150, 175, 200])
+def test_pills_stay_round_at_every_text_size(undressed: QApplication, qtbot, scale_percent: int) -> None:
+    apply_theme(undressed, "light", scale_percent)
+    badge, chip = Badge("Runs on the CPU", "good"), button("Fits me", "chip")
+    for pill in (badge, chip):
+        qtbot.addWidget(pill)
+        pill.ensurePolished()
+        pill.resize(pill.sizeHint())
+        image = QImage(pill.size(), QImage.Format.Format_ARGB32)
+        image.fill(0)
+        pill.render(image, QPoint(), QRegion(), QWidget.RenderFlag(0))
+        corners = [image.pixelColor(x, y).alpha() for x in (1, pill.width() - 2) for y in (1, pill.height() - 2)]
+        assert corners == [0, 0, 0, 0]
+        assert image.pixelColor(pill.width() // 2, 1).alpha() == 255
