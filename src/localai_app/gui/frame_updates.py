@@ -19,9 +19,11 @@ from localai_app.services.events import (
     EngineChanged,
     EngineFailed,
     ErrorHappened,
+    LibraryChanged,
     MemoryMeasured,
     ModelLoaded,
 )
+from localai_app.services.views import EngineStatus
 
 if TYPE_CHECKING:
     from localai_app.gui.main_window import MainWindow
@@ -41,7 +43,7 @@ class FrameUpdates(QObject):
         messages.set_remedy(Remedy.CHOOSE_MODEL, lambda: window.show_page(MODELS))
         messages.set_remedy(Remedy.RELOAD_MODEL, services.engine.reload)
         messages.set_remedy(Remedy.SHOW_LOG, self._show_log)
-        window.status_line.show_engine(services.engine.state)
+        self._show_engine()
         window.status_line.show_downloads(services.downloads.downloads())
         self._report_notices()
 
@@ -50,10 +52,10 @@ class FrameUpdates(QObject):
         match event:
             case MemoryMeasured():
                 self._window.gauges.on_memory_measured(event)
-            case EngineChanged() | ModelLoaded() | AnswerEnded():
-                self._window.status_line.show_engine(self._services.engine.state)
+            case EngineChanged() | ModelLoaded() | AnswerEnded() | LibraryChanged():
+                self._show_engine()
             case EngineFailed(error=error):
-                self._window.status_line.show_engine(self._services.engine.state)
+                self._show_engine()
                 if self._window.page_name != CHAT:
                     self._messages.error(error)
             case DownloadChanged():
@@ -62,11 +64,18 @@ class FrameUpdates(QObject):
                 self._window.status_line.show_downloads(self._services.downloads.downloads())
                 if self._window.page_name not in (FIRST_START, MODELS):
                     self._messages.info(
-                        f"{key.rpartition('/')[2]} is downloaded.", button="Chat", on_button=lambda: self._window.open_chat(key))
+                        f"{key.rpartition('/')[2]} is downloaded.", button="Chat",
+                        on_button=lambda: self._window.open_chat(key))
             case ErrorHappened(error=error):
                 self._messages.error(error)
             case _:
                 pass
+
+    def _show_engine(self) -> None:
+        """The model used last answers while none is loaded."""
+        state = self._services.engine.state
+        models = self._services.library.models() if state.status is EngineStatus.NONE else ()
+        self._window.status_line.show_engine(state, models[0].name if models else "")
 
     def _report_notices(self) -> None:
         """What was repaired while the program's own files were opened."""

@@ -20,6 +20,7 @@ from localai_app import errors
 from localai_app.errors import AppError
 from localai_app.gui.chat.links import ask_to_open
 from localai_app.gui.chat.message_views import AnswerView, QuestionView
+from localai_app.gui.itemmodels.conversation_list_model import ANSWERING_ROLE
 from localai_app.gui.pages.chat_page import ChatPage
 from localai_app.gui.theme import ThemeState
 from localai_app.services.views import EngineState, EngineStatus
@@ -305,3 +306,35 @@ def test_a_link_is_opened_only_after_its_address_was_shown(qtbot: QtBot, theme: 
     box.button(QMessageBox.StandardButton.NoButton)
     next(button for button in box.buttons() if button.text() == "Open").click()
     assert opened == ["https://exämple.org/a b"]
+
+
+def test_a_chat_that_waits_for_another_one_says_so(qtbot: QtBot, theme: ThemeState) -> None:
+    services = fake_services()
+    services.engine.become_ready()
+    page = new_page(qtbot, theme, services)
+    ask(page, "first")
+    first_id = page.session.conversation_id
+    assert first_id is not None
+    answer = services.chat.begin_answer(first_id)
+    page.new_chat()
+    ask(page, "second")
+    assert page.view.composer.note == "Waits for the answer in another chat"
+    assert page.panel.model.index_of(first_id).data(ANSWERING_ROLE)
+    services.chat.end_answer(answer, "done", stats=kept(stats()))
+    assert not page.panel.model.index_of(first_id).data(ANSWERING_ROLE)
+    assert page.view.composer.note.startswith("Enter sends")
+
+
+def test_the_context_meter_tells_of_the_chat_on_screen(qtbot: QtBot, theme: ThemeState) -> None:
+    services = fake_services()
+    page = new_page(qtbot, theme, services)
+    services.engine.become_ready(used=1204)
+    ask(page, "hello")
+    first_id = page.session.conversation_id
+    assert first_id is not None
+    services.chat.end_answer(services.chat.begin_answer(first_id), "hi", stats=kept(stats()))
+    assert page.view.composer.context_words == "1,204 / 16,384"
+    page.new_chat()
+    assert page.view.composer.context_words == "0 / 16,384"
+    page.open_conversation(first_id)
+    assert page.view.composer.context_words == "1,204 / 16,384"

@@ -44,6 +44,17 @@ def test_enter_sends_and_shift_enter_begins_a_line(qtbot: QtBot, theme: ThemeSta
     assert len(sent) == 2
 
 
+def test_the_keyboard_returns_to_the_text_when_stop_goes_away(qtbot: QtBot, theme: ThemeState) -> None:
+    widget = composer(qtbot, theme)
+    with qtbot.waitActive(widget):
+        widget.activateWindow()
+    widget.set_answering(True)
+    qtbot.keyClick(widget.edit, Qt.Key.Key_Tab)
+    assert not widget.edit.hasFocus()
+    widget.set_answering(False)
+    assert widget.edit.hasFocus()
+
+
 def test_enter_while_composing_does_not_send(qtbot: QtBot, theme: ThemeState) -> None:
     widget = composer(qtbot, theme)
     sent: list[str] = []

@@ -23,6 +23,7 @@ from localai_app.services.events import (
     EngineFailed,
     ErrorHappened,
     Event,
+    LibraryChanged,
     MemoryMeasured,
 )
 from localai_app.services.views import DownloadStatus, DownloadView, EngineState, EngineStatus
@@ -34,14 +35,15 @@ class RecordingPage(QWidget):
 
     page_requested = Signal(str)
     chat_requested = Signal(str)
+    model_requested = Signal(str)
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
         self.asked: list[str] = []
-        self.search_field = QLineEdit()
-        self.search_field.setAccessibleName("Search")
-        QVBoxLayout(self).addWidget(self.search_field)
+        field = QLineEdit()
+        field.setAccessibleName("Search")
+        QVBoxLayout(self).addWidget(field)
 
     def open_with_model(self, key: str) -> None:
         self.asked.append(f"open {key}")
@@ -51,6 +53,9 @@ class RecordingPage(QWidget):
 
     def focus_prompt(self) -> None:
         self.asked.append("focus")
+
+    def open_reference(self, reference: str) -> None:
+        self.asked.append(f"reference {reference}")
 
 
 @pytest.fixture
@@ -237,9 +242,28 @@ def test_a_link_given_from_outside_is_searched_for(make_window: Callable[[], Mai
     window = make_window()
     open_target("hf:owner/name-GGUF", window, services, window.messages)  # type: ignore[arg-type]
     assert window.page_name == "models"
-    page = window.page("models")
+    assert asked(window, "models") == ["reference hf:owner/name-GGUF"]
+
+
+def test_the_suggestions_lead_to_the_variants_of_a_model(make_window: Callable[[], MainWindow]) -> None:
+    window = make_window()
+    window.show_start_page()
+    page = window.page("first_start")
     assert isinstance(page, RecordingPage)
-    assert page.search_field.text() == "hf:owner/name-GGUF"
+    page.model_requested.emit("owner/name-GGUF")
+    assert window.page_name == "models"
+    assert asked(window, "models") == ["reference owner/name-GGUF"]
+
+
+def test_without_a_loaded_model_the_bottom_line_names_the_one_that_sending_loads(
+    make_window: Callable[[], MainWindow], services: FakeServices,
+) -> None:
+    window = make_window()
+    assert window.status_line.words.startswith("No model loaded")
+    services.library.installed = (installed_model("a/phi-4"),)
+    services.events.publish(LibraryChanged())
+    QApplication.processEvents()
+    assert "loads when you send" in window.status_line.words
 
 
 def test_everything_that_can_be_operated_has_a_name(make_window: Callable[[], MainWindow], services: FakeServices) -> None:

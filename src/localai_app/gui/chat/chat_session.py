@@ -46,6 +46,17 @@ class ChatSession(QObject):
         """Whether a question of this chat waits for the model or for another chat."""
         return self.conversation_id is not None and self._chat.is_waiting(self.conversation_id)
 
+    @property
+    def waits_for_another(self) -> bool:
+        """Whether a question of this chat is answered after the answer in another chat."""
+        return self.is_waiting and self._chat.answering_conversation_id not in (None, self.conversation_id)
+
+    @property
+    def context_used(self) -> int:
+        """Tokens that this chat took of the context with its last answer; 0 before the first one."""
+        view = self._view.transcript.column.last_answer
+        return view.context_used if view is not None else 0
+
     def open(self, conversation_id: int | None) -> None:
         """Show a chat, or an unsaved one; what was written but not sent stays with its chat."""
         self._drafts[self.conversation_id] = self._view.composer.text

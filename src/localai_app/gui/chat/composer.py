@@ -100,8 +100,10 @@ class Composer(QWidget):
             self.send_requested.emit(self.text.strip())
 
     def set_answering(self, is_answering: bool) -> None:
-        """Show Stop while an answer streams."""
+        """Show Stop while an answer streams. The keyboard goes to the text where it was on Stop."""
         self._is_answering = is_answering
+        if not is_answering and self._stop.hasFocus():
+            self.edit.setFocus(Qt.FocusReason.OtherFocusReason)
         self._stop.setVisible(is_answering)
         self._update_buttons()
 

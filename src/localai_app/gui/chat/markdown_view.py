@@ -12,9 +12,8 @@ from localai_app.gui.chat.code_block import CodeBlock
 from localai_app.gui.chat.lexer_finder import LexerFinder
 from localai_app.gui.chat.markdown_html import CodePart, Part
 from localai_app.gui.chat.markdown_stream import MarkdownStream
-from localai_app.gui.chat.rich_text import LIST_INDENT, RichTextView
+from localai_app.gui.chat.rich_text import LIST_INDENT, PARAGRAPH_GAP, RichTextView
 from localai_app.gui.chat.segments import extended
-from localai_app.gui.metrics import SPACE_3
 from localai_app.gui.theme import ThemeState
 
 FLUSH_INTERVAL_MS = 33
@@ -143,8 +142,8 @@ class MarkdownView(QWidget):
                 widget.resize(width, widget.height())
             height = widget.sizeHint().height()
             widget.setGeometry(left, top, width, height)
-            top += height + SPACE_3
-        height = max(0, top - SPACE_3)
+            top += height + PARAGRAPH_GAP
+        height = max(0, top - PARAGRAPH_GAP)
         if self.minimumHeight() != height or self.maximumHeight() != height:
             self.setFixedHeight(height)
 

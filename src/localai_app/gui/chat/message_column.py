@@ -47,6 +47,11 @@ class MessageColumn(QWidget):
         """The widget of the newest message."""
         return next(reversed(self._views.values()), None)
 
+    @property
+    def last_answer(self) -> AnswerView | None:
+        """The widget of the newest answer."""
+        return next((view for view in reversed(self._views.values()) if isinstance(view, AnswerView)), None)
+
     def view(self, message_id: int) -> MessageView | None:
         """The widget of a message, if it has one."""
         return self._views.get(message_id)

@@ -125,6 +125,7 @@ class AnswerView(QWidget):
         self._footer = AnswerFooter(theme, self)
         self._footer.copy_requested.connect(self.copy_answer)
         self._footer.retry_requested.connect(self.retry_requested)
+        self._context_used = 0
         self._is_last = False
         self._column = QVBoxLayout(self)
         set_spacing(self._column, metrics.SPACE_3)
@@ -158,6 +159,11 @@ class AnswerView(QWidget):
         """Whether the answer was cut off by a failure."""
         return self.message.state is MessageState.INTERRUPTED
 
+    @property
+    def context_used(self) -> int:
+        """Tokens of the context that the chat takes with this answer; 0 while unknown."""
+        return self._context_used
+
     def show_message(self, message: Message) -> None:
         """Show a message as stored: from scratch if its text is not what has streamed."""
         is_streaming = message.state is MessageState.STREAMING
@@ -174,6 +180,8 @@ class AnswerView(QWidget):
         self._interruption.setVisible(message.state is MessageState.INTERRUPTED)
         if message.state is MessageState.INTERRUPTED:
             self._interruption.show_error(message.error, has_text=bool(message.text.strip()))
+        if message.stats is not None:
+            self._context_used = message.stats.context_used
         self._footer.show_final(message.stats, message.state)
         self._update_actions()
 
@@ -189,6 +197,7 @@ class AnswerView(QWidget):
             self._markdown.set_text("", is_final=False)
             self._n_shown_answer = 0
         self._show_new_text()
+        self._context_used = stats.context_used
         self._footer.show_live(stats)
         self._update_actions()
 

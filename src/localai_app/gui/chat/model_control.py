@@ -70,9 +70,15 @@ class ModelControl(QObject):
         self._view.chooser.show_model(key, title if key else "", is_loaded=is_active)
         self._view.strip.show_state(state, title, is_error_told=self._session.tells(state.error))
         total = state.loaded.ctx if state.loaded is not None else 0
-        self._view.composer.show_context(state.context_used if total else 0, total)
-        self._view.composer.show_note("Sent as soon as the model is ready" if state.status is EngineStatus.LOADING else "")
+        self._view.composer.show_context(min(self._session.context_used, total), total)
+        self._view.composer.show_note(self._note(state.status))
         self._session.refresh()
+
+    def _note(self, status: EngineStatus) -> str:
+        """What happens to a message that is sent now, where that is not simply its answer."""
+        if status is EngineStatus.LOADING:
+            return "Sent as soon as the model is ready"
+        return "Waits for the answer in another chat" if self._session.waits_for_another else ""
 
     def _on_remedy_requested(self, remedy: Remedy) -> None:
         match remedy:

@@ -13,6 +13,8 @@ from localai_app.gui.theme import Palette, ThemeState, mono_family
 
 LIST_INDENT = 22
 LINE_HEIGHT_PERCENT = 120
+PARAGRAPH_GAP = 10
+"""Between paragraphs, whether they share a document or not, so that nothing moves when a paragraph is finished."""
 
 
 class RichTextView(QTextBrowser):
@@ -105,7 +107,8 @@ def _trim_outer_margins(view: QTextBrowser) -> None:
 def document_style(palette: Palette, body_px: int, code_px: int) -> str:
     """The style sheet of a document in the colours of the theme (the subset of CSS that Qt's rich text knows)."""
     return f"""
-    p, li {{ line-height: {LINE_HEIGHT_PERCENT}%; margin-top: 10px; margin-bottom: 10px; color: {palette.text}; }}
+    p, li {{ line-height: {LINE_HEIGHT_PERCENT}%; margin-top: {PARAGRAPH_GAP}px; margin-bottom: {PARAGRAPH_GAP}px;
+             color: {palette.text}; }}
     li {{ margin-top: 4px; margin-bottom: 4px; }}
     hr {{ background-color: {palette.line}; }}
     ul, ol {{ margin-top: 0; margin-bottom: 0; }}

@@ -1,4 +1,4 @@
-"""Draws a chat in the list: its title, and below it when it was last used."""
+"""Draws a chat in the list: its title, and below it when it was last used or that it is being answered."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QLineEdit, QStyle, QStyledItemDelegate, QStyleOpti
 
 from localai_app.gui import metrics
 from localai_app.gui.chat.dates import relative_date
-from localai_app.gui.itemmodels.conversation_list_model import CONVERSATION_ROLE
+from localai_app.gui.itemmodels.conversation_list_model import ANSWERING_ROLE, CONVERSATION_ROLE
 from localai_app.gui.theme import ThemeState
 
 Index = QModelIndex | QPersistentModelIndex
@@ -49,8 +49,10 @@ class ConversationDelegate(QStyledItemDelegate):
         title_rect, date_rect = self._lines(row)
         weight = QFont.Weight.DemiBold if is_selected else QFont.Weight.Normal
         self._draw(painter, title_rect, conversation.title, self._theme.text_font(self._theme.sizes.body, weight), "text")
-        when = relative_date(conversation.updated_s, time.time())
-        self._draw(painter, date_rect, when, self._theme.text_font(self._theme.sizes.caption), "muted")
+        is_answering = bool(index.data(ANSWERING_ROLE))
+        when = "Answering…" if is_answering else relative_date(conversation.updated_s, time.time())
+        caption = self._theme.text_font(self._theme.sizes.caption)
+        self._draw(painter, date_rect, when, caption, "accent" if is_answering else "muted")
         painter.restore()
 
     def createEditor(self, parent: QWidget, option: QStyleOptionViewItem, index: Index) -> QWidget:

@@ -11,6 +11,8 @@ from localai_app.store.records import Conversation
 
 Index = QModelIndex | QPersistentModelIndex
 CONVERSATION_ROLE = Qt.ItemDataRole.UserRole
+ANSWERING_ROLE = Qt.ItemDataRole.UserRole + 1
+"""Whether the chat is being answered now."""
 NO_PARENT = QModelIndex()
 
 
@@ -22,6 +24,7 @@ class ConversationListModel(QAbstractListModel):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._conversations: tuple[Conversation, ...] = ()
+        self._answering_id: int | None = None
 
     @property
     def conversations(self) -> tuple[Conversation, ...]:
@@ -39,6 +42,16 @@ class ConversationListModel(QAbstractListModel):
         self.beginResetModel()
         self._conversations = shown
         self.endResetModel()
+
+    def show_answering(self, conversation_id: int | None) -> None:
+        """Mark the chat that is being answered now, if any."""
+        if conversation_id == self._answering_id:
+            return
+        changed = [self.index_of(one) for one in (self._answering_id, conversation_id)]
+        self._answering_id = conversation_id
+        for index in changed:
+            if index.isValid():
+                self.dataChanged.emit(index, index, [ANSWERING_ROLE])
 
     def index_of(self, conversation_id: int | None) -> QModelIndex:
         """The row of a chat; invalid if it is not shown."""
@@ -58,6 +71,8 @@ class ConversationListModel(QAbstractListModel):
         conversation = self._conversations[index.row()]
         if role == CONVERSATION_ROLE:
             return conversation
+        if role == ANSWERING_ROLE:
+            return conversation.id == self._answering_id
         titles = (
             Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole, Qt.ItemDataRole.ToolTipRole,
             Qt.ItemDataRole.AccessibleTextRole)

@@ -69,11 +69,11 @@ class ChatPage(QWidget):
         self._connect_panel()
         self._connect_view()
         self._handlers: dict[type, Callable[[Any], None]] = {
-            MessageAdded: self.session.on_message_added,
+            MessageAdded: self._on_message_added,
             AnswerProgressed: self.session.on_answer_progressed,
             AnswerEnded: self._on_answer_ended,
             ConversationsChanged: lambda _event: self._refresh_conversations(),
-            EngineChanged: lambda _event: self.model.refresh(),
+            EngineChanged: lambda _event: self._on_engine_changed(),
             EngineFailed: lambda _event: self.model.refresh(),
             ModelLoaded: self._on_model_loaded,
             LibraryChanged: lambda _event: self.model.refresh_models(),
@@ -141,13 +141,24 @@ class ChatPage(QWidget):
         self.session.show_title(next((chat for chat in known if chat.id == open_id), None))
         self.session.refresh()
 
+    def _on_message_added(self, event: MessageAdded) -> None:
+        self.session.on_message_added(event)
+        self._mark_answering()
+
+    def _on_engine_changed(self) -> None:
+        self.model.refresh()
+        self._mark_answering()
+
+    def _mark_answering(self) -> None:
+        self.panel.model.show_answering(self._chat.answering_conversation_id)
+
     def _on_chat_opened(self) -> None:
         self._refresh_conversations()
         self.model.refresh()
 
     def _on_answer_ended(self, event: AnswerEnded) -> None:
         self.session.on_answer_ended(event)
-        self.model.refresh()
+        self._on_engine_changed()
 
     def _on_model_loaded(self, _event: ModelLoaded) -> None:
         self.model.refresh()

@@ -39,9 +39,9 @@ class StatusLine(QFrame):
         theme.changed.connect(self._on_theme_changed)
         self._on_theme_changed()
 
-    def show_engine(self, state: EngineState) -> None:
-        """Show the engine's state."""
-        self._model.setText(model_words(state))
+    def show_engine(self, state: EngineState, next_model: str = "") -> None:
+        """Show the engine's state; `next_model` is what a message would load while nothing is loaded."""
+        self._model.setText(model_words(state, next_model))
         self._place.setText(place_words(state.loaded) if state.loaded is not None else "")
         self._context.setText(context_words(state))
         self._speed.setText(format_speed(state.tps) if state.tps else "")
@@ -76,11 +76,11 @@ class StatusLine(QFrame):
         self.setFixedHeight(max(STATUS_HEIGHT, round(STATUS_HEIGHT * self._theme.sizes.caption / 12)))
 
 
-def model_words(state: EngineState) -> str:
-    """Which model, and what it is doing if it cannot answer now."""
+def model_words(state: EngineState, next_model: str = "") -> str:
+    """Which model, and what it is doing if it cannot answer now; else which one loads with the next message."""
     match state.status:
         case EngineStatus.NONE:
-            return "No model loaded"
+            return f"{next_model} loads when you send" if next_model else "No model loaded"
         case EngineStatus.LOADING:
             return f"Loading {state.model_name} · {state.fraction:.0%}"
         case EngineStatus.FAILED:
