@@ -79,5 +79,10 @@ def format_duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
+def format_wait(seconds: float) -> str:
+    """A time still to wait, an estimate, so in whole units and at least a second: 9 s, 42 s, 6 min."""
+    return f"{max(1, round(seconds))} s" if seconds < 59.5 else format_duration(seconds)
+
+
 def _speed_digits(tokens_per_s: float) -> str:
     return f"{tokens_per_s:.1f}" if tokens_per_s < 10 else f"{tokens_per_s:,.0f}"

@@ -36,6 +36,12 @@ def test_durations_use_their_largest_sensible_unit(seconds: float, text: str) ->
     assert units.format_duration(seconds) == text
 
 
+@pytest.mark.parametrize(("seconds", "text"), [
+    (0.2, "1 s"), (8.6, "9 s"), (42.4, "42 s"), (59.7, "60 s"), (360, "6 min"), (7500, "2 h 5 min")])
+def test_a_time_to_wait_has_no_fractions(seconds: float, text: str) -> None:
+    assert units.format_wait(seconds) == text
+
+
 @pytest.mark.parametrize(("n", "text"), [(134_515_008, "135M"), (8_190_735_360, "8.2B"), (671_026_272_256, "671B")])
 def test_parameters(n: int, text: str) -> None:
     assert units.format_parameters(n) == text

@@ -75,16 +75,16 @@ class SuggestionCard(QFrame):
         layout.addWidget(self._meter)
         layout.addSpacing(SPACE_3)
         _add_line(layout, "Speed", self._speed_value)
+        _add_line(layout, "Size", self._size_value)
         layout.addWidget(self._lower)
         layout.addStretch(1)
         return content
 
     def _offer(self) -> QWidget:
-        """Size, expected time and the button; the progress of the download takes their place."""
+        """Expected time and the button; the progress of the download takes their place."""
         offer = QWidget()
         layout = QVBoxLayout(offer)
         set_spacing(layout, 0)
-        _add_line(layout, "Size", self._size_value)
         _add_line(layout, "Download", self._time_value)
         layout.addSpacing(SPACE_3)
         layout.addWidget(self.action_button)

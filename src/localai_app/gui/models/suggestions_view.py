@@ -30,7 +30,7 @@ from localai_app.services.events import (
     SuggestionsChanged,
 )
 from localai_app.services.views import DiscoveryRow, InstalledModel, Suggestion, Suggestions
-from localai_app.units import format_duration, format_gib
+from localai_app.units import format_gib, format_wait
 
 N_CARDS = 3
 
@@ -151,7 +151,7 @@ class SuggestionsView(QWidget):
 
     def _time_words(self, suggestion: Suggestion) -> str:
         seconds, is_measured = self._services.downloads.expected_duration(suggestion.file.size_bytes)
-        words = f"about {format_duration(max(1.0, seconds))}"
+        words = f"about {format_wait(seconds)}"
         return words if is_measured else f"{words} at 100 Mbit/s"
 
     def _on_remedy_requested(self, remedy: Remedy, card: SuggestionCard | None = None) -> None:

@@ -10,10 +10,10 @@ from localai_app.units import (
     GIB,
     format_bytes_per_s,
     format_count,
-    format_duration,
     format_file_size,
     format_gib,
     format_speed_range,
+    format_wait,
 )
 
 KIND_WORDS = {
@@ -84,7 +84,7 @@ def progress_words(view: DownloadView) -> str:
             if view.bytes_per_s:
                 parts.append(format_bytes_per_s(view.bytes_per_s))
             if view.eta_s is not None:
-                parts.append(f"{format_duration(max(1.0, view.eta_s))} left")
+                parts.append(f"{format_wait(view.eta_s)} left")
             return " · ".join(parts)
 
 
