@@ -5,14 +5,28 @@ from __future__ import annotations
 from typing import TypeVar
 
 from PySide6.QtCore import QObject, QSize, Qt, Slot
-from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QAbstractButton, QFrame, QLabel, QLayout, QPushButton, QSizePolicy, QToolButton, QWidget
+from PySide6.QtGui import QAction, QFont
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QComboBox,
+    QFrame,
+    QLabel,
+    QLayout,
+    QLineEdit,
+    QPushButton,
+    QSizePolicy,
+    QStyledItemDelegate,
+    QToolButton,
+    QWidget,
+)
 
 from localai_app.gui.icons import icon
 from localai_app.gui.metrics import ICON, TypeSizes
 from localai_app.gui.theme import ThemeState
 
 W = TypeVar("W", bound=QWidget)
+QUIET_ROLES = frozenset({"tab", "chip"})
+"""Buttons that say by their colour that they were pressed: a pointer that presses one leaves the keyboard where it is."""
 HEADLINE_ROLES = frozenset({"title", "heading", "name", "lead"})
 
 
@@ -61,10 +75,19 @@ def button(text: str, role: str = "", *, compact: bool = False) -> QPushButton:
     """A push button with a role; the role "" is an ordinary one."""
     result = QPushButton(text)
     result.setCursor(Qt.CursorShape.PointingHandCursor)
+    if role in QUIET_ROLES:
+        result.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     if role:
         set_role(result, role)
     if compact:
         set_compact(result)
+    return result
+
+
+def combo_box() -> QComboBox:
+    """A closed list; its open list is dressed by the style sheet, which Qt's own item delegates ignore."""
+    result = QComboBox()
+    result.setItemDelegate(QStyledItemDelegate(result))
     return result
 
 
@@ -85,6 +108,15 @@ def set_icon(target: QAbstractButton, name: str, theme: ThemeState, role: str = 
     if fitter is None:
         fitter = _IconFitter(target, theme)
     fitter.fit(size)
+
+
+def add_clear_button(field: QLineEdit, name: str, theme: ThemeState) -> None:
+    """A cross in the field that empties it, drawn like the other icons; `name` is what a screen reader says."""
+    field.setClearButtonEnabled(True)
+    for action in field.findChildren(QAction):
+        action.setIcon(icon("x", theme, "muted", ICON))
+    for cross in field.findChildren(QToolButton):
+        cross.setAccessibleName(name)
 
 
 class _IconFitter(QObject):

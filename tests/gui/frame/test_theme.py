@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from string import Template
 
 import pytest
@@ -124,16 +123,9 @@ def test_the_systems_wish_for_contrast_is_followed_unless_a_theme_was_chosen(
     qapp.setStyleSheet("")
 
 
-@pytest.fixture
-def undressed(qapp: QApplication) -> Iterator[QApplication]:
-    """The application, without a style sheet again afterwards."""
-    yield qapp
-    qapp.setStyleSheet("")
-
-
 @pytest.mark.parametrize("scale_percent", [75, 100, 125, 150, 175, 200])
-def test_pills_stay_round_at_every_text_size(undressed: QApplication, qtbot, scale_percent: int) -> None:
-    apply_theme(undressed, "light", scale_percent)
+def test_pills_stay_round_at_every_text_size(qapp: QApplication, qtbot, scale_percent: int) -> None:
+    apply_theme(qapp, "light", scale_percent)
     badge, chip = Badge("Runs on the CPU", "good"), button("Fits me", "chip")
     for pill in (badge, chip):
         qtbot.addWidget(pill)

@@ -4,14 +4,15 @@ import math
 
 import msgspec
 import pytest
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication, QImage
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QLineEdit, QToolButton, QWidget
 
 from localai_app.errors import HUB_UNREACHABLE, NO_MODEL_LOADED, VARIANT_UNKNOWN, AppError, Remedy
 from localai_app.fit.result import Verdict
 from localai_app.gui.messages import MessageKind, UserMessage
 from localai_app.gui.pages.factory import RAIL_ENTRIES
-from localai_app.gui.styling import icon_button, set_icon
+from localai_app.gui.styling import add_clear_button, button, icon_button, set_icon
 from localai_app.gui.theme import DARK, LIGHT, ThemeState, apply_theme
 from localai_app.gui.widgets.badge import Badge, verdict_short, verdict_words
 from localai_app.gui.widgets.elided_label import ElidedLabel
@@ -326,3 +327,22 @@ def test_the_same_message_is_shown_once_and_old_ones_make_room(qtbot, theme: The
     for number in range(MOST_AT_ONCE + 2):
         area.show_message(UserMessage(MessageKind.ERROR, f"Number {number}"))
     assert [toast.message.text for toast in area.toasts] == [f"Number {number}" for number in range(2, MOST_AT_ONCE + 2)]
+
+
+def test_the_cross_of_a_search_field_is_one_of_our_icons_and_has_a_name(qtbot) -> None:
+    field = QLineEdit()
+    qtbot.addWidget(field)
+    add_clear_button(field, "Clear the search", ThemeState())
+    cross = field.findChild(QToolButton)
+    assert cross is not None
+    assert cross.accessibleName() == "Clear the search"
+    field.setText("words")
+    cross.click()
+    assert field.text() == ""
+
+
+def test_a_pointer_on_a_filter_or_tab_leaves_the_keyboard_where_it_is(qtbot) -> None:
+    for role in ("chip", "tab"):
+        quiet = button("Fits me", role)
+        qtbot.addWidget(quiet)
+        assert quiet.focusPolicy() == Qt.FocusPolicy.TabFocus

@@ -388,6 +388,18 @@ def test_a_pasted_reference_opens_its_repository_and_its_variant(hub_view: Disco
     assert hub_view.detail._facts.text() == f"{OTHER} · mit · 77 downloads"
 
 
+def test_the_keyboard_stays_on_the_line_whose_download_begins(table: VariantsTable, qtbot: Any) -> None:
+    window = table.window()
+    with qtbot.waitActive(window):
+        window.activateWindow()
+    line = table.lines[0]
+    assert line.row is not None
+    line.action_button.setFocus()
+    assert line.action_button.hasFocus()
+    table.show_states({line.row.label: download()}, {})
+    assert line.hasFocus()
+
+
 def test_a_reference_to_a_catalog_model_shows_it_as_such(hub_view: DiscoverView) -> None:
     hub_view.search(REPO)
     hub_view.search_now()

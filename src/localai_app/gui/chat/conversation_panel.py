@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPoint, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QAbstractItemView, QLineEdit, QListView, QMenu, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QLineEdit, QListView, QMenu, QVBoxLayout, QWidget
 
 from localai_app.gui import metrics
 from localai_app.gui.chat.undo_bar import UndoBar
 from localai_app.gui.delegates.conversation_delegate import ConversationDelegate
 from localai_app.gui.icons import icon
 from localai_app.gui.itemmodels.conversation_list_model import CONVERSATION_ROLE, ConversationListModel
-from localai_app.gui.styling import button, label, set_icon, set_role, set_spacing
+from localai_app.gui.styling import add_clear_button, button, label, set_icon, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
 from localai_app.store.records import Conversation
 
@@ -41,9 +41,7 @@ class ConversationPanel(QWidget):
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search chats")
         self.search.setAccessibleName("Search chats")
-        self.search.setClearButtonEnabled(True)
-        for clear_button in self.search.findChildren(QToolButton):
-            clear_button.setAccessibleName("Clear the search")
+        add_clear_button(self.search, "Clear the search", theme)
         self._search_timer = QTimer(self, singleShot=True, interval=SEARCH_DELAY_MS)
         self._search_timer.timeout.connect(lambda: self.query_changed.emit(self.query))
         self.search.textChanged.connect(lambda _text: self._search_timer.start())

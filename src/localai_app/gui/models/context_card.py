@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import msgspec
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QSlider, QVBoxLayout, QWidget
 
 from localai_app.engine.protocol import KvType
 from localai_app.fit.result import Request
 from localai_app.gui.metrics import SPACE_1, SPACE_2, SPACE_4, SPACE_5, SPACE_8
-from localai_app.gui.styling import label, set_role, set_spacing
+from localai_app.gui.styling import combo_box, label, set_role, set_spacing
 from localai_app.units import format_count
 
 SMALLEST_CTX = 2048
@@ -35,7 +35,7 @@ class ContextCard(QFrame):
         self.slider.setAccessibleName("Context length")
         self.slider.setMinimumHeight(SLIDER_HEIGHT)
         self.slider.valueChanged.connect(self._on_moved)
-        self.kv_box = QComboBox()
+        self.kv_box = combo_box()
         self.kv_box.setAccessibleName("Context memory")
         self.kv_box.setToolTip("How finely the context is kept: fewer bits take less memory and lose a little")
         for kv_type, words in KV_WORDS.items():

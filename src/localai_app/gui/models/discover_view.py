@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QListView, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QListView, QPushButton, QVBoxLayout, QWidget
 
 from localai_app.errors import AppError
 from localai_app.gui.bridge import Bridge
@@ -20,7 +20,7 @@ from localai_app.gui.metrics import SPACE_1, SPACE_2, SPACE_3, SPACE_4
 from localai_app.gui.models.discover_order import Filters, SortOrder, listed
 from localai_app.gui.models.installed_models import InstalledModels
 from localai_app.gui.models.model_detail import ModelDetail
-from localai_app.gui.styling import button, divider, label, set_role, set_spacing
+from localai_app.gui.styling import button, combo_box, divider, label, set_role, set_spacing
 from localai_app.gui.tasks import BackgroundTask, run_in_background
 from localai_app.gui.theme import ThemeState
 from localai_app.hub.model import SearchHit
@@ -74,7 +74,7 @@ class DiscoverView(QWidget):
         self.thinking_chip = _chip("Thinking", "Only models that can think before they answer")
         for chip in (self.fits_chip, self.vision_chip, self.thinking_chip):
             chip.toggled.connect(lambda _checked: self._show())
-        self.sort_box = QComboBox()
+        self.sort_box = combo_box()
         self.sort_box.setAccessibleName("Sort by")
         self.sort_box.addItems([order.value for order in SortOrder])
         self.sort_box.currentIndexChanged.connect(lambda _index: self._show())

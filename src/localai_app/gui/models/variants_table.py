@@ -120,6 +120,8 @@ class VariantLine(QAbstractButton):
         elif download is not None:
             text = f"{download.done_bytes / download.total_bytes:.0%}" if download.total_bytes else "Waiting"
         self.action_button.setText(text)
+        if self.action_button.hasFocus() and not model_key and download is not None:
+            self.setFocus()  # Qt would give the keyboard to whatever comes next in the window.
         self.action_button.setEnabled(bool(model_key) or download is None)
         self.action_button.setVisible(can_download or bool(model_key))
         self.action_button.setAccessibleName(f"{text} {self._name.text()}")

@@ -97,7 +97,7 @@ def facts_of_model(model: CatalogModel) -> str:
     parts.append(f"{model.publisher}, {licence}.")
     if model.gated:
         parts.append("Its licence has to be accepted on the Hub first.")
-    if model.is_base:
+    if model.is_base and "base model" not in model.summary.lower():
         parts.append("A base model: it continues text and does not chat.")
     return " ".join(parts)
 

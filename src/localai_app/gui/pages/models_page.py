@@ -14,7 +14,7 @@ from localai_app.gui.models.file_drop import dropped_model
 from localai_app.gui.models.installed_models import InstalledModels
 from localai_app.gui.models.installed_view import InstalledView
 from localai_app.gui.pages.first_start_page import FirstStartPage
-from localai_app.gui.styling import button, label, set_role, set_spacing
+from localai_app.gui.styling import add_clear_button, button, label, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
 from localai_app.services.app_services import AppServices
 
@@ -49,7 +49,7 @@ class ModelsPage(QWidget):
         self.search_field.setAccessibleName("Search for models")
         self.search_field.setMinimumWidth(SEARCH_MINIMUM)
         self.search_field.setMaximumWidth(SEARCH_WIDTH)
-        self.search_field.setClearButtonEnabled(True)
+        add_clear_button(self.search_field, "Clear the search", theme)
         self._lay_out()
         self._connect()
         self.library.changed.connect(self._choose_first_tab)

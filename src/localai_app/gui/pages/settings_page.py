@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QLineEdit, QScrollArea, QVBoxLayout, QWidg
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.metrics import SPACE_2, SPACE_3, SPACE_6, SPACE_8
 from localai_app.gui.settings.setting_row import SettingRow
-from localai_app.gui.styling import divider, label, set_role
+from localai_app.gui.styling import add_clear_button, divider, label, set_role
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.empty_state import EmptyState
 from localai_app.gui.widgets.page_parts import centered_column, page_toolbar
@@ -33,7 +33,7 @@ class SettingsPage(QWidget):
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search settings")
         self.search.setAccessibleName("Search settings")
-        self.search.setClearButtonEnabled(False)
+        add_clear_button(self.search, "Clear the search", theme)
         self.search.setFixedWidth(320)
         self.search.textChanged.connect(self._on_search_changed)
         QShortcut(QKeySequence.StandardKey.Find, self, self.search.setFocus)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QFocusEvent, QHideEvent
 from PySide6.QtWidgets import (
-    QComboBox,
     QFileDialog,
     QHBoxLayout,
     QLineEdit,
@@ -16,7 +15,7 @@ from PySide6.QtWidgets import (
 
 from localai_app.gui.metrics import SPACE_2
 from localai_app.gui.settings.spin_boxes import OpenDoubleSpinBox, OpenSpinBox
-from localai_app.gui.styling import button, set_style_property
+from localai_app.gui.styling import button, combo_box, set_style_property
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.switch import Switch
 from localai_app.settings.declaration import Kind, SettingSpec, SettingValue
@@ -62,7 +61,7 @@ class ChoiceEditor(Editor):
 
     def __init__(self, spec: SettingSpec) -> None:
         super().__init__(spec)
-        self._box = QComboBox()
+        self._box = combo_box()
         for choice in spec.choices:
             self._box.addItem(choice.label, choice.value)
         self._box.setMinimumWidth(CONTROL_WIDTH)
