@@ -10,8 +10,17 @@ from localai_app.errors import AppError
 from localai_app.hardware.report import Cpu, EngineDevice, Gpu, HardwareReport, Memory, MemoryHolder, ProbeNote, Vendor
 from localai_app.paths import AppPaths, app_paths
 from localai_app.services.events import EventBus
+from localai_app.services.machine_parts import KnownGpu
 from localai_app.services.settings_service import SettingsService
-from localai_app.services.views import DownloadView, EngineState, EngineStatus, InstalledModel
+from localai_app.services.views import (
+    DiscoveryRow,
+    DownloadView,
+    EngineState,
+    EngineStatus,
+    InstalledModel,
+    Suggestions,
+)
+from localai_app.services.what_if import MachineSpec, WhatIfAnswer, build_machine
 from localai_app.settings.file import SettingsFile
 from localai_app.store.records import Conversation
 
@@ -81,6 +90,27 @@ class FakeChat:
 
 
 @dataclass
+class FakeDiscovery:
+    known: tuple[DiscoveryRow, ...] = ()
+
+    def rows(self) -> tuple[DiscoveryRow, ...]:
+        return self.known
+
+
+class FakeWhatIf:
+    """Computers on paper over an empty catalog."""
+
+    def gpus(self) -> tuple[KnownGpu, ...]:
+        return (KnownGpu("NVIDIA GeForce RTX 4090", Vendor.NVIDIA, "discrete", (24.0,), 1008.0),)
+
+    def machine(self, spec: MachineSpec) -> HardwareReport:
+        return build_machine(spec, self.gpus())
+
+    def answer(self, machine: HardwareReport, **_how: object) -> WhatIfAnswer:
+        return WhatIfAnswer(machine, (), Suggestions((), 0, 0))
+
+
+@dataclass
 class FakeStore:
     notice: AppError | None = None
 
@@ -98,6 +128,8 @@ class FakeServices:
     downloads: FakeDownloads = field(default_factory=FakeDownloads)
     chat: FakeChat = field(default_factory=FakeChat)
     store: FakeStore = field(default_factory=FakeStore)
+    discovery: FakeDiscovery = field(default_factory=FakeDiscovery)
+    what_if: FakeWhatIf = field(default_factory=FakeWhatIf)
 
 
 def frame_services(folder: Path) -> FakeServices:

@@ -98,8 +98,6 @@ class WhatIfAnswer:
     rows: tuple[DiscoveryRow, ...]
     """Every model of the catalog with its best variant there."""
     suggestions: Suggestions
-    new_ids: frozenset[str]
-    """Models that would run there and do not run here; empty where it is not known what runs here."""
 
 
 class WhatIfService:
@@ -151,17 +149,14 @@ class WhatIfService:
         return tuple(rows)
 
     def answer(
-        self, machine: HardwareReport, here: Sequence[DiscoveryRow] = (), *,
-        is_wanted: Callable[[], bool] = lambda: True, at_ease: bool = False,
+        self, machine: HardwareReport, *, is_wanted: Callable[[], bool] = lambda: True, at_ease: bool = False,
     ) -> WhatIfAnswer | None:
-        """The same with suggestions, and what of it does not run here; `here`: the catalog on this computer."""
+        """The same with suggestions."""
         rows = self.rows(machine, is_wanted=is_wanted, at_ease=at_ease)
         if rows is None:
             return None
-        runnable = {row.model.id for row in rows if runs(row)}
-        new_ids = runnable - {row.model.id for row in here if runs(row)} if here else set()
-        cards = suggest(rows, computer="the computer")
-        return WhatIfAnswer(machine, rows, Suggestions(cards, len(runnable), len(rows)), frozenset(new_ids))
+        runnable = sum(runs(row) for row in rows)
+        return WhatIfAnswer(machine, rows, Suggestions(suggest(rows, computer="the computer"), runnable, len(rows)))
 
     def answer_now(self, machine: HardwareReport) -> WhatIfAnswer:
         """The same, waited for."""
@@ -184,6 +179,13 @@ class WhatIfService:
 def runs(row: DiscoveryRow) -> bool:
     """Whether a model runs with its best variant."""
     return row.fit is not None and row.fit.verdict in _RUNS
+
+
+def newly_possible(there: Sequence[DiscoveryRow], here: Sequence[DiscoveryRow]) -> frozenset[str]:
+    """Ids of models that run there and not here; none where it is not known what runs here."""
+    if not here:
+        return frozenset()
+    return frozenset({row.model.id for row in there if runs(row)} - {row.model.id for row in here if runs(row)})
 
 
 def machine_with(gpu: KnownGpu | None, *, ram_gib: float | None = None, count: int = 1) -> MachineSpec:

@@ -6,6 +6,7 @@ from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRect, QRectF, QS
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
+from localai_app.gui.delegates.pill import draw_pill
 from localai_app.gui.itemmodels.discovery_list_model import DiscoverEntry, EntryRole
 from localai_app.gui.metrics import SPACE_1, SPACE_2, SPACE_4
 from localai_app.gui.theme import ThemeState
@@ -61,22 +62,7 @@ class DiscoveryDelegate(QStyledItemDelegate):
         """Draw the verdict at the right end of a line; returns the width that it took."""
         if entry.verdict is None:
             return 0
-        palette = self._theme.palette
-        tone = verdict_tone(entry.verdict)
-        back = palette.color("code" if tone == "neutral" else f"{tone}_soft")
-        front = palette.color("muted" if tone == "neutral" else tone)
-        font = self._theme.text_font(self._theme.sizes.caption, QFont.Weight.DemiBold)
-        text = verdict_short(entry.verdict)
-        width = QFontMetrics(font).horizontalAdvance(text) + 2 * SPACE_2
-        height = self._theme.sizes.caption + SPACE_2
-        pill = QRectF(line.right() - width, line.center().y() - height / 2, width, height)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(back)
-        painter.drawRoundedRect(pill, height / 2, height / 2)
-        painter.setFont(font)
-        painter.setPen(front)
-        painter.drawText(pill, int(Qt.AlignmentFlag.AlignCenter), text)
-        return width + SPACE_2
+        return draw_pill(painter, line, verdict_short(entry.verdict), verdict_tone(entry.verdict), self._theme) + SPACE_2
 
     @staticmethod
     def _draw_text(painter: QPainter, line: QRect, text: str, font: QFont, color: QColor) -> None:

@@ -1,4 +1,4 @@
-"""Performance: what this computer has, as measured."""
+"""Performance: what this computer has, as measured, and what other hardware could run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from localai_app.gui.performance.cards import (
     notes_card,
 )
 from localai_app.gui.performance.report_text import report_text
-from localai_app.gui.styling import button, set_icon, set_role
+from localai_app.gui.performance.what_if_section import WhatIfSection
+from localai_app.gui.styling import button, set_icon, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.empty_state import EmptyState
 from localai_app.gui.widgets.page_parts import centered_column, page_toolbar
@@ -42,7 +43,14 @@ class PerformancePage(QWidget):
         set_icon(self.copy_button, "copy", theme)
         self.copy_button.clicked.connect(self._on_copy_clicked)
         self._looking = EmptyState(theme, "performance", "Looking at this computer", "This takes about two seconds.")
+        self._cards_holder: QWidget | None = None
+        self._column = QVBoxLayout()
+        self._column.setSpacing(SPACE_4)
+        self.what_if = WhatIfSection(services, theme, bridge)
+        self._column.addWidget(self.what_if)
+        self._column.addStretch(1)
         self._scroll = QScrollArea()
+        centered_column(self._scroll, self._column, COLUMN_WIDTH, (SPACE_6, SPACE_6, SPACE_6, SPACE_8))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
@@ -64,14 +72,21 @@ class PerformancePage(QWidget):
         cards.append(engine_devices_card(report))
         if report.notes:
             cards.append(notes_card(report.notes, self._theme))
-        column = QVBoxLayout()
-        column.setSpacing(SPACE_4)
+        self._replace_cards(cards)
+
+    def _replace_cards(self, cards: Sequence[QFrame]) -> None:
+        """Show other cards above what lies below them, which stays as it is."""
+        holder = QWidget()
+        layout = QVBoxLayout(holder)
+        set_spacing(layout, SPACE_4)
         for card in cards:
-            column.addWidget(card)
-        column.addStretch(1)
-        place = self._scroll.verticalScrollBar().value()
-        centered_column(self._scroll, column, COLUMN_WIDTH, (SPACE_6, SPACE_6, SPACE_6, SPACE_8))
-        self._scroll.verticalScrollBar().setValue(place)
+            layout.addWidget(card)
+        if self._cards_holder is not None:
+            self._column.removeWidget(self._cards_holder)
+            self._cards_holder.hide()
+            self._cards_holder.deleteLater()
+        self._cards_holder = holder
+        self._column.insertWidget(0, holder)
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, HardwareReported):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QSize, QTimer, Signal
 from PySide6.QtGui import QFocusEvent, QHideEvent
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -18,6 +18,7 @@ from localai_app.gui.settings.spin_boxes import OpenDoubleSpinBox, OpenSpinBox
 from localai_app.gui.styling import button, combo_box, set_style_property
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.switch import Switch
+from localai_app.gui.widgets.wheel_guard import ignore_wheel_unless_focused
 from localai_app.settings.declaration import Kind, SettingSpec, SettingValue
 
 CONTROL_WIDTH = 264
@@ -66,7 +67,7 @@ class ChoiceEditor(Editor):
             self._box.addItem(choice.label, choice.value)
         self._box.setMinimumWidth(CONTROL_WIDTH)
         self._box.activated.connect(lambda _index: self.decided.emit(self._box.currentData()))
-        _ignore_wheel_unless_focused(self._box)
+        ignore_wheel_unless_focused(self._box)
         self._layout.addWidget(self._box)
 
     def _show(self, value: SettingValue) -> None:
@@ -102,7 +103,7 @@ class NumberEditor(Editor):
         self._box.lineEdit().setTextMargins(SPACE_2 + 1, 0, 0, 0)
         self._box.valueChanged.connect(self._on_value_changed)
         self._box.refused.connect(lambda text: self.decided.emit(int(text) if text.lstrip("-").isdigit() else float(text)))
-        _ignore_wheel_unless_focused(self._box)
+        ignore_wheel_unless_focused(self._box)
         self._layout.addWidget(self._box)
 
     def _show(self, value: SettingValue) -> None:
@@ -281,18 +282,3 @@ def _step(spec: SettingSpec) -> int:
     if spec.maximum is not None and spec.maximum > 100_000:
         return 1024
     return 5 if spec.unit == "%" else 1
-
-
-class _WheelGuard(QObject):
-    """Keeps a page scrolling where the pointer happens to be over a control."""
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Wheel and isinstance(watched, QWidget) and not watched.hasFocus():
-            event.ignore()
-            return True
-        return super().eventFilter(watched, event)
-
-
-def _ignore_wheel_unless_focused(widget: QWidget) -> None:
-    widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-    widget.installEventFilter(_WheelGuard(widget))
