@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QComboBox, QCompleter, QGridLayout, QHBoxLayout, Q
 
 from localai_app.gui.metrics import SPACE_1, SPACE_2, SPACE_4
 from localai_app.gui.models.text_scale import scaled
-from localai_app.gui.styling import label, set_role, set_spacing
+from localai_app.gui.styling import combo_box, label, set_role, set_spacing
 from localai_app.gui.widgets.wheel_guard import ignore_wheel_unless_focused
 from localai_app.services.machine_parts import KnownGpu
 from localai_app.services.what_if import PRESETS, GpuChoice, MachineSpec, machine_with
@@ -149,7 +149,7 @@ class MachinePicker(QWidget):
 
 
 def _combo(name: str) -> QComboBox:
-    box = QComboBox()
+    box = combo_box()
     box.setAccessibleName(name)
     box.setMinimumContentsLength(1)
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
