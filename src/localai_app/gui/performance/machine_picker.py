@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtWidgets import QComboBox, QCompleter, QGridLayout, QHBoxLayout, QLineEdit, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QCompleter,
+    QGridLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QListView,
+    QSlider,
+    QStyledItemDelegate,
+    QVBoxLayout,
+    QWidget,
+)
 
 from localai_app.gui.metrics import SPACE_1, SPACE_2, SPACE_4
 from localai_app.gui.models.text_scale import scaled
@@ -171,6 +182,10 @@ def _searchable_combo(name: str) -> QComboBox:
     completer.setFilterMode(Qt.MatchFlag.MatchContains)
     completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
     completer.setMaxVisibleItems(VISIBLE_CHOICES)
+    found_list = set_role(QListView(), "choices")
+    completer.setPopup(found_list)
+    # Set again: a completer gives its list a delegate that the style sheet does not reach.
+    found_list.setItemDelegate(QStyledItemDelegate(found_list))
     box.setCompleter(completer)
 
     def take_back() -> None:
