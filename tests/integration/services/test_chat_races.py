@@ -107,6 +107,8 @@ def test_choosing_another_model_stops_the_answer_and_the_waiting_chats_are_answe
         services.chat.send(second.id, "question", TINY_KEY)
         services.engine.load(OTHER_KEY)
         wait_until(lambda: services.chat.answering_conversation_id == second.id)
+        recorder.wait_for(ModelLoaded, 2)
+        wait_until(lambda: states(services, second.id) == ["?", "streaming"])
         assert [event.model_key for event in recorder.of(ModelLoaded)] == [TINY_KEY, OTHER_KEY]
         assert states(services, first.id) == ["?", "stopped"]
         assert services.chat.messages(second.id)[-1].model_key == OTHER_KEY
