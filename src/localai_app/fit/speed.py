@@ -12,7 +12,7 @@ from localai_app.fit.memory import ModelMemory
 from localai_app.fit.placement import Placement, Share
 from localai_app.fit.quality import base_label
 from localai_app.fit.result import SpeedBasis, SpeedRange
-from localai_app.hardware.report import Cpu, HardwareReport, Vendor
+from localai_app.hardware.report import Cpu, Gpu, HardwareReport, Vendor
 
 FILLED_TOKENS = 512
 """Positions in the cache for which the speed is given: a question and its answer."""
@@ -28,6 +28,16 @@ CORE_READS_PER_S = 25e9
 """Bytes that one core reads per second at most while it decodes (22e9-25e9 measured with 1.1 B and 3.4 B models)."""
 EXPERT_OVERHEAD_FACTOR = 2.5
 """Blocks with experts cost this much more on a GPU: 75 against 30 microseconds (gpt-oss on an RTX PRO 6000)."""
+METAL_EXPERT_LAYER_S = 300e-6
+"""What experts add to a block on Metal: 250-450 microseconds (50.4 tokens per second of gpt-oss-20b and 34.2 of
+Qwen3.6-35B-A3B on an M2 Pro, llama.cpp's discussion of Apple Silicon)."""
+RECURRENT_LAYER_S = 50e-6
+"""What a recurrent state adds to a block on a GPU: 35-95 microseconds (Qwen3.6 27B and 35B-A3B on an L40S)."""
+EXPERT_PROMPT_FACTOR = 4.0
+"""Prompts of models with experts reach a quarter of the rate of dense ones on a GPU, because the batches of single experts
+are small (gpt-oss-120b on an RTX PRO 6000, Qwen3.6-35B-A3B on an L40S)."""
+CPU_EXPERT_PROMPT_FACTOR = 2.0
+"""The same on the processor; cautious, not measured."""
 CPU_LAYER_S = 100e-6
 """Fixed cost of a block on the processor: 90-110 microseconds measured with SmolLM2 and a 1.1 B model on two cores."""
 CPU_WEIGHTS_PER_S = 25e9
@@ -108,11 +118,18 @@ def _gpu_token_s(
         bandwidth = read_per_s
     if bandwidth <= 0:
         return None
-    overhead = spec.layer_overhead_s if spec else CPU_LAYER_S
-    if memory.geometry.n_expert:
-        overhead *= EXPERT_OVERHEAD_FACTOR
+    overhead = _layer_overhead_s(spec, gpu, memory)
     bandwidth *= BANDWIDTH_SHARE.get(base_label(label), 1.0)
     return bytes_read_per_token(share, memory, kv_type) / bandwidth + overhead * (share.stop - share.start)
+
+
+def _layer_overhead_s(spec: GpuSpec | None, gpu: Gpu | None, memory: ModelMemory) -> float:
+    """Fixed cost of one block on a GPU in seconds, with what experts and recurrent states add."""
+    overhead = spec.layer_overhead_s if spec else CPU_LAYER_S
+    if memory.geometry.n_expert:
+        is_metal = gpu is not None and gpu.vendor is Vendor.APPLE
+        overhead = overhead + METAL_EXPERT_LAYER_S if is_metal else overhead * EXPERT_OVERHEAD_FACTOR
+    return overhead + RECURRENT_LAYER_S if memory.geometry.recurrent_state_bytes else overhead
 
 
 def _cpu_token_s(
@@ -164,19 +181,21 @@ def _prompt_range(
     params = memory.geometry.params_active
     if not params:
         return None, None
-    expert_factor = 2.0 if memory.geometry.n_expert else 1.0
+    has_experts = bool(memory.geometry.n_expert)
     low_s = high_s = 0.0
     for share in placement.shares:
         part = share.layers / (memory.blocks + 1)
         if part == 0:
             continue
         if share.budget.kind == "cpu":
+            expert_factor = CPU_EXPERT_PROMPT_FACTOR if has_experts else 1.0
             seconds = expert_factor * part * params / (max(1, cpu.physical_cores) * _core_rate(cpu))
             spread = CPU_PROMPT_SPREAD
         else:
             spec = _spec_of(share, gpus)
             if spec is None or spec.prompt_flops is None:
                 return None, None
+            expert_factor = EXPERT_PROMPT_FACTOR if has_experts else 1.0
             seconds, spread = expert_factor * part * 2 * params / spec.prompt_flops, PROMPT_SPREAD
         low_s += seconds / (1 + spread)
         high_s += seconds / (1 - spread)
