@@ -85,4 +85,4 @@ def format_wait(seconds: float) -> str:
 
 
 def _speed_digits(tokens_per_s: float) -> str:
-    return f"{tokens_per_s:.1f}" if tokens_per_s < 10 else f"{tokens_per_s:,.0f}"
+    return f"{tokens_per_s:.1f}" if tokens_per_s < 9.95 else f"{tokens_per_s:,.0f}"

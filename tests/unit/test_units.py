@@ -20,7 +20,8 @@ def test_files_are_in_decimal_units(n_bytes: int, text: str) -> None:
     assert units.format_file_size(n_bytes) == text
 
 
-@pytest.mark.parametrize(("speed", "text"), [(2.34, "2.3 tok/s"), (61.3, "61 tok/s"), (1840.2, "1,840 tok/s")])
+@pytest.mark.parametrize(("speed", "text"), [
+    (2.34, "2.3 tok/s"), (9.97, "10 tok/s"), (61.3, "61 tok/s"), (1840.2, "1,840 tok/s")])
 def test_speeds_have_a_unit(speed: float, text: str) -> None:
     assert units.format_speed(speed) == text
 

@@ -68,7 +68,7 @@ class EngineService:
 
         What goes wrong arrives as EngineFailed.
         """
-        generation = self._tracker.supersede(EngineState(EngineStatus.LOADING, model_key, model_key))
+        generation = self._tracker.supersede(EngineState(EngineStatus.LOADING, model_key, Path(model_key).name))
         self._submit(lambda: self._load_now(generation, model_key, request))
 
     def unload(self) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ from localai_app.fit.result import Verdict
 from localai_app.gui.models.context_card import context_steps
 from localai_app.gui.models.discover_order import Filters, SortOrder, listed
 from localai_app.gui.models.download_progress import remedy_of
-from localai_app.gui.models.installed_view import facts_words, total_words
+from localai_app.gui.models.installed_view import day_words, facts_words, total_words
 from localai_app.gui.models.machine_strip import engine_words, graphics_words, short_cpu_name
 from localai_app.gui.models.removal import removal_words
 from localai_app.gui.models.scores_card import unique_scores
@@ -145,6 +146,9 @@ def test_an_installed_model_in_one_line() -> None:
 
 
 def test_the_library_in_one_line() -> None:
+    assert day_words(datetime(2026, 3, 4, 1), datetime(2026, 3, 4, 23)) == "today"
+    assert day_words(datetime(2026, 3, 3, 23), datetime(2026, 3, 4, 1)) == "yesterday"
+    assert day_words(datetime(2024, 11, 12), datetime(2026, 3, 4)) == "12 Nov 2024"
     assert total_words((installed(),), "/models") == "1 model, 5.0 GB. Downloads go to /models"
     assert total_words((installed(), installed("b")), "/models").startswith("2 models, 10.0 GB.")
 

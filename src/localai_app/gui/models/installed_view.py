@@ -8,6 +8,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from localai_app.errors import AppError, Remedy
+from localai_app.gui.folder_words import folder_words
 from localai_app.gui.metrics import SPACE_1, SPACE_3, SPACE_4, SPACE_5
 from localai_app.gui.models.installed_models import InstalledModels
 from localai_app.gui.models.removal import Removal
@@ -130,7 +131,7 @@ class InstalledView(QWidget):
         for model in models:
             self._lines[model.key].show_model(model)
         self._card.setVisible(bool(models))
-        self._total.setText(total_words(models, str(self._services.settings.models_folder)) if models else "")
+        self._total.setText(total_words(models, folder_words(self._services.settings.models_folder)) if models else "")
         is_empty = self._installed.is_read and not models
         self.empty.setVisible(is_empty)
         self._list.setVisible(not is_empty)
@@ -179,10 +180,15 @@ def facts_words(model: InstalledModel) -> str:
     parts = [format_file_size(model.size_bytes)]
     parts.append(f"{format_speed(model.tps)} measured" if model.tps else "speed not measured yet")
     if model.last_used_s is not None:
-        used = datetime.fromtimestamp(model.last_used_s)
-        parts.append(f"used {used.day} {used:%b %Y}")
-    parts.append(model.repo_id or str(model.paths[0].parent))
+        parts.append(f"used {day_words(datetime.fromtimestamp(model.last_used_s), datetime.now())}")
+    parts.append(model.repo_id or folder_words(model.paths[0].parent))
     return " · ".join(parts)
+
+
+def day_words(then: datetime, now: datetime) -> str:
+    """today, yesterday, 12 Nov 2024."""
+    recent = {0: "today", 1: "yesterday"}
+    return recent.get((now.date() - then.date()).days, f"{then.day} {then:%b %Y}")
 
 
 def total_words(models: tuple[InstalledModel, ...], folder: str) -> str:

@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QMessageBox, QWidget
 
 from localai_app.errors import AppError
+from localai_app.gui.folder_words import folder_words
 from localai_app.gui.styling import set_role
 from localai_app.gui.tasks import run_in_background
 from localai_app.services.app_services import AppServices
@@ -64,4 +65,4 @@ def removal_words(model: InstalledModel, freed_bytes: int) -> str:
     if freed_bytes:
         noun = "file goes" if len(model.paths) == 1 else "files go"
         return f"Its {noun} to the trash; emptying the trash frees {format_file_size(freed_bytes)}. Chats with it stay."
-    return f"It is only taken off this list; the file stays in {model.paths[0].parent}. Chats with it stay."
+    return f"It is only taken off this list; the file stays in {folder_words(model.paths[0].parent)}. Chats with it stay."

@@ -7,6 +7,7 @@ from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QFrame, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
 from localai_app.gui.bridge import Bridge
+from localai_app.gui.folder_words import folder_words
 from localai_app.gui.metrics import SPACE_2, SPACE_3, SPACE_6, SPACE_8
 from localai_app.gui.settings.setting_row import SettingRow
 from localai_app.gui.styling import add_clear_button, divider, label, set_role
@@ -94,7 +95,7 @@ class SettingsPage(QWidget):
 
     def _placeholder(self, spec: SettingSpec) -> str:
         if spec.key == "models_folder":
-            return str(self._services.paths.default_models)
+            return folder_words(self._services.paths.default_models)
         return "" if spec.default else "Not set"
 
     def _on_search_changed(self, text: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import QSize, QTimer, Signal
 from PySide6.QtGui import QFocusEvent, QHideEvent
 from PySide6.QtWidgets import (
@@ -178,7 +180,7 @@ class FolderEditor(LineEditor):
         self._layout.addWidget(self.choose_button)
 
     def _on_choose_clicked(self) -> None:
-        start = self._field.text() or self._field.placeholderText()
+        start = str(Path(self._field.text() or self._field.placeholderText()).expanduser())
         folder = QFileDialog.getExistingDirectory(self, self.spec.label, start)
         if folder:
             self._field.setText(folder)
