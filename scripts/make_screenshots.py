@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.helpers.display import virtual_display
 from tests.helpers.hub_server import HubServer, RepoFixture
+from tests.helpers.isolation import FOLDERS
 from tests.helpers.real_models import GEMMA_FILE, SMOLLM2_FILE, models_folder
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -22,6 +23,13 @@ CATALOGS = {
     "first_run": CHECKOUT / "resources" / "catalog" / "demo.json",
     "tour": CHECKOUT / "resources" / "catalog" / "models.json",
 }
+BYTES_PER_S = 30_000_000
+"""Slow enough for a picture of a download."""
+
+
+def folders_in(home: Path) -> dict[str, str]:
+    """A user of its own with the usual folders, so that the pictures show the paths that everybody has."""
+    return {name: str(home / part) for name, part in FOLDERS.items()}
 
 
 def main() -> int:
@@ -33,14 +41,16 @@ def main() -> int:
         "local-ai-demo/SmolLM2-135M-Instruct-GGUF": RepoFixture({SMOLLM2_FILE: models / SMOLLM2_FILE}),
         "local-ai-demo/gemma-3-270m-GGUF": RepoFixture({GEMMA_FILE: models / GEMMA_FILE}),
     }
-    with HubServer(repos) as hub, virtual_display() as display, tempfile.TemporaryDirectory() as folder:
+    with HubServer(repos, bytes_per_s=BYTES_PER_S) as hub, virtual_display() as display, \
+            tempfile.TemporaryDirectory() as folder:
         for theme in ("light", "dark"):
+            home = Path(folder) / theme
             for scenario, catalog in CATALOGS.items():
                 shots = Path(folder) / "shots"
                 subprocess.run(
-                    [sys.executable, "-m", "tests.e2e.driver", scenario, "--data-dir", str(Path(folder) / theme), "--catalog",
-                     str(catalog), "--shots", str(shots), "--theme", theme],
-                    cwd=CHECKOUT, env={**os.environ, **display, "HF_ENDPOINT": hub.endpoint}, check=True,
+                    [sys.executable, "-m", "tests.e2e.driver", scenario, "--catalog", str(catalog), "--shots", str(shots),
+                     "--theme", theme],
+                    cwd=CHECKOUT, env={**os.environ, **display, **folders_in(home), "HF_ENDPOINT": hub.endpoint}, check=True,
                     stdout=subprocess.DEVNULL)
                 for picture in shots.glob("*.png"):
                     shutil.move(picture, target / f"{picture.stem}-{theme}.png")

@@ -1,7 +1,7 @@
 """A person at the window: runs the real program in this process and follows a script of clicks and keys.
 
-`python -m tests.e2e.driver SCENARIO --data-dir DIR [--catalog FILE] [--shots DIR] [--theme NAME]` prints one JSON document with
-what it saw. Nothing of the program knows of it: it finds controls by their words, as a person or a screen reader does.
+`python -m tests.e2e.driver SCENARIO [--data-dir DIR] [--catalog FILE] [--shots DIR] [--theme NAME]` prints one JSON document
+with what it saw. Nothing of the program knows of it: it finds controls by their words, as a person or a screen reader does.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def main() -> int:
     """Run one scenario; 0 if it came to its end."""
     parser = argparse.ArgumentParser()
     parser.add_argument("scenario", choices=sorted(SCENARIOS))
-    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--catalog", type=Path)
     parser.add_argument("--shots", type=Path)
     parser.add_argument("--theme", default="")

@@ -18,21 +18,26 @@ if TYPE_CHECKING:
 
 Script = Generator[Callable[[], bool], None, None]
 
-ANSWER_TOKENS = 200
+ANSWER_TOKENS = 300
 """The small model does not always find an end."""
-QUESTION = "How does binary search work? Give an example in Python."
+QUESTION = "Write a Python function that reverses a string, and explain it."
 
 
 def first_run(person: Person) -> Script:
     """Fresh profile: suggestions, one click, a chat with the cursor in the prompt, an answer with its speed."""
     yield lambda: len(person.buttons("Download and chat")) >= 2
     person.seen["title"] = person.texts()
-    person.shoot("first-start")
     assert person.services is not None
-    person.services.settings.set("max_answer_tokens", ANSWER_TOKENS)
+    services = person.services
+    yield lambda: services.hardware.report is not None and services.hardware.report.engine_devices is not None
+    yield _after(0.5)
+    person.shoot("first-start")
+    services.settings.set("max_answer_tokens", ANSWER_TOKENS)
+    services.settings.set("temperature", 0.0)
     person.click("Download and chat")
-    yield lambda: bool(person.buttons("Pause download")) or person.window.page_name == "chat"
-    person.shoot("downloading")
+    yield lambda: person.window.page_name == "chat" or any(view.eta_s for view in services.downloads.downloads())
+    if person.window.page_name != "chat":
+        person.shoot("downloading")
     yield from _ask(person, QUESTION)
 
 

@@ -8,7 +8,9 @@ import time
 import psutil
 import pytest
 
+from localai_app.services.chat_service import title_from
 from tests.e2e.conftest import Program
+from tests.e2e.scenarios import QUESTION
 from tests.helpers.hub_server import HubServer
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
@@ -23,7 +25,7 @@ def test_click_download_chat_and_find_it_again_after_a_restart(program: Program,
     assert "tok/s" in seen["screen"]
     assert "first after" in seen["screen"]
     again = program.run("restart")
-    assert again["titles"] == ["How does binary search work? Give an example in Python."]
+    assert again["titles"] == [title_from(QUESTION)]
 
 
 def test_killing_the_worker_keeps_the_window_and_one_click_goes_on(program: Program) -> None:
