@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 import threading
 import time
@@ -205,3 +206,18 @@ def test_a_name_in_other_letters_is_the_same_model_in_the_same_folder(tmp_path: 
         services.downloads.start(repo("One").lower(), LABEL)
         assert recorder.wait_for(DownloadFinished, 2).model_key == f"{repo('One')}:{LABEL}"
         assert len(services.library.models()) == 1
+
+
+def test_a_hub_that_never_answers_does_not_hold_up_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with open_services(tmp_path / "data") as services:
+            services.downloads.start(repo("One"), LABEL)
+            connection, _address = silent.accept()
+            assert connection.recv(100)
+            started_s = time.monotonic()
+            services.close()
+            assert time.monotonic() - started_s < 2.0
+        # Only now, with the store closed, does the question end; its thread must go without a word.
+        connection.close()
+    wait_until(lambda: not [one for one in threading.enumerate() if one.name.startswith("download-")])
