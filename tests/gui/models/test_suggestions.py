@@ -18,6 +18,7 @@ from localai_app.gui.bridge import Bridge
 from localai_app.gui.models.card_row import CardRow
 from localai_app.gui.models.download_progress import DownloadProgress
 from localai_app.gui.models.suggestion_card import SuggestionCard
+from localai_app.gui.models.suggestions_view import first_choice
 from localai_app.gui.pages.first_start_page import FirstStartPage
 from localai_app.gui.theme import CONTRAST, DARK, LIGHT, ThemeState
 from localai_app.services.app_services import AppServices
@@ -125,17 +126,28 @@ def test_a_card_offers_downloads_and_opens(card: SuggestionCard, qtbot: Any) -> 
     assert opened.args == ["the/key:Q8_0"]
 
 
-def test_only_the_balanced_card_is_accented(theme: ThemeState, services: AppServices, show: Show) -> None:
+def test_the_balanced_card_is_the_first_choice_unless_it_cannot_chat(services: AppServices) -> None:
     show_computer(services)
     suggestions = services.discovery.suggestions
     assert suggestions is not None
-    roles = {}
-    for suggestion in suggestions.cards:
-        widget = SuggestionCard(theme)
-        widget.show_suggestion(suggestion, "")
-        roles[suggestion.kind] = widget.action_button.property("role")
-        show(widget)
-    assert {kind for kind, role in roles.items() if role == "primary"} == {SuggestionKind.BALANCED}
+    chosen = first_choice(suggestions.cards)
+    assert chosen is not None
+    assert chosen.kind is SuggestionKind.BALANCED
+    base = [
+        dataclasses.replace(one, model=msgspec.structs.replace(one.model, is_base=True)) if one is chosen else one
+        for one in suggestions.cards]
+    other = first_choice(base)
+    assert other is not None
+    assert not other.model.is_base
+    assert first_choice(()) is None
+
+
+def test_only_the_first_choice_is_accented(page: FirstStartPage, services: AppServices, qtbot: Any) -> None:
+    show_computer(services)
+    eventually(qtbot, lambda: page.suggestions.cards[0].suggestion is not None)
+    accented = [one.suggestion.kind for one in page.suggestions.cards
+                if one.suggestion is not None and one.action_button.property("role") == "primary"]
+    assert accented == [SuggestionKind.BALANCED]
 
 
 def test_cards_stand_side_by_side_with_equal_rows_and_below_each_other_where_it_is_narrow(

@@ -13,7 +13,7 @@ from localai_app.gui.styling import button, divider, label, set_role, set_spacin
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.badge import Badge
 from localai_app.gui.widgets.meter import Meter, Segment
-from localai_app.services.views import DownloadView, Suggestion, SuggestionKind
+from localai_app.services.views import DownloadView, Suggestion
 from localai_app.units import format_count
 
 SKELETON, CONTENT = 0, 1
@@ -101,8 +101,8 @@ class SuggestionCard(QFrame):
         """The texts of several lines: cards side by side give them the same height, so that their rows line up."""
         return self.name_label, self.summary_label
 
-    def show_suggestion(self, suggestion: Suggestion, time_words: str) -> None:
-        """Show a suggestion; `time_words` is the expected time of its download."""
+    def show_suggestion(self, suggestion: Suggestion, time_words: str, *, is_first_choice: bool = False) -> None:
+        """Show a suggestion; `time_words` is the expected time of its download. The first choice has the accented button."""
         self._suggestion = suggestion
         model, fit, file = suggestion.model, suggestion.fit, suggestion.file
         self._kind.setText(KIND_WORDS[suggestion.kind])
@@ -126,7 +126,7 @@ class SuggestionCard(QFrame):
         self._size_value.setText(size_words(file.size_bytes, is_exact=file.is_exact))
         self._size_value.setToolTip(f"Variant {file.label}")
         self._time_value.setText(time_words)
-        set_role(self.action_button, "primary" if suggestion.kind is SuggestionKind.BALANCED else "")
+        set_role(self.action_button, "primary" if is_first_choice else "")
         self.setAccessibleName(f"{KIND_WORDS[suggestion.kind].capitalize()}: {model.name}")
         self._name_button()
         self._pages.setCurrentIndex(CONTENT)

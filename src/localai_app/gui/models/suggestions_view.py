@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Signal
@@ -29,7 +30,7 @@ from localai_app.services.events import (
     MemoryMeasured,
     SuggestionsChanged,
 )
-from localai_app.services.views import DiscoveryRow, InstalledModel, Suggestion, Suggestions
+from localai_app.services.views import DiscoveryRow, InstalledModel, Suggestion, SuggestionKind, Suggestions
 from localai_app.units import format_gib, format_wait
 
 N_CARDS = 3
@@ -134,11 +135,12 @@ class SuggestionsView(QWidget):
             return
         self._title.setText(title_words(suggestions))
         self._subtitle.setText(subtitle_words(suggestions, self._services.discovery.rows()))
+        preferred = first_choice(suggestions.cards)
         for index, card in enumerate(self.cards):
             card.setVisible(index < len(suggestions.cards))
             if index < len(suggestions.cards):
                 suggestion = suggestions.cards[index]
-                card.show_suggestion(suggestion, self._time_words(suggestion))
+                card.show_suggestion(suggestion, self._time_words(suggestion), is_first_choice=suggestion is preferred)
         self._row.setVisible(bool(suggestions.cards))
         self._show_states()
 
@@ -200,6 +202,12 @@ class SuggestionsView(QWidget):
 
     def _on_file_linked(self, model: InstalledModel) -> None:
         self.chat_requested.emit(model.key)
+
+
+def first_choice(cards: Sequence[Suggestion]) -> Suggestion | None:
+    """The balanced card; where that is no model to chat with, the first one that is."""
+    chats = [card for card in cards if not card.model.is_base] or list(cards)
+    return next((card for card in chats if card.kind is SuggestionKind.BALANCED), chats[0] if chats else None)
 
 
 def title_words(suggestions: Suggestions) -> str:
