@@ -185,8 +185,9 @@ def _spec(row: _Row) -> GpuSpec | None:
 def _default_overhead_s(row: _Row) -> float:
     """Fixed cost per block where no benchmark of the device itself was read: that of its measured relatives.
 
-    Fitted to llama.cpp's scoreboards (32 blocks): CUDA Ada and Blackwell 0.6-1.0 ms, Ampere 0.7-1.8 (also taken for
-    Hopper, of which no row was read), V100 2.8; ROCm RDNA3/4 1.3-3.6, older and CDNA 3.5-5.7; Arc 4.4; Metal base and Pro 0-1.5, Max 4, Ultra 5.
+    Fitted to llama.cpp's scoreboards (32 blocks): CUDA Ada and Blackwell 0.6-1.0 ms, Ampere 0.7-1.8 (also taken for Hopper, of
+    which no row was read), V100 2.8; ROCm RDNA3/4 1.3-3.6, older and CDNA 3.5-5.7; Arc 4.4; Metal base and Pro 0-1.5, Max 4,
+    Ultra 5.
     """
     capability = float(row.compute_capability or 0)
     if row.vendor == "nvidia":
