@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Slot
-from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QCloseEvent, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QMainWindow, QStackedWidget, QVBoxLayout, QWidget
 
 from localai_app.gui.bridge import Bridge
@@ -13,7 +13,7 @@ from localai_app.gui.commands import box_commands
 from localai_app.gui.dialogs.command_box import CommandBox
 from localai_app.gui.frame_updates import FrameUpdates
 from localai_app.gui.messages import Messages
-from localai_app.gui.metrics import WINDOW_MINIMUM
+from localai_app.gui.metrics import RAIL_WIDE_FROM, WINDOW_MINIMUM, TypeSizes
 from localai_app.gui.pages.factory import CHAT, FIRST_START, MODELS, RAIL_ENTRIES, SETTINGS, make_page
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.gauge import GaugesPanel
@@ -47,6 +47,7 @@ class MainWindow(QMainWindow):
         self.rail.page_chosen.connect(self.show_page)
         messages.posted.connect(self.toasts.show_message)
         messages.open_screen()
+        theme.changed.connect(self._fit_rail)
         QShortcut(QKeySequence("Ctrl+K"), self, self.open_command_box)
         QShortcut(QKeySequence("Ctrl+N"), self, self.new_chat)
         restore_place(self, services.paths.data)
@@ -122,6 +123,15 @@ class MainWindow(QMainWindow):
         self.show()
         self.raise_()
         self.activateWindow()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave the page more of a window that is narrow for its text."""
+        super().resizeEvent(event)
+        self._fit_rail()
+
+    def _fit_rail(self) -> None:
+        growth = self.theme.sizes.body / TypeSizes().body
+        self.rail.set_narrow(self.width() < RAIL_WIDE_FROM * growth)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember the place and stop listening."""

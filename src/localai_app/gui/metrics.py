@@ -24,6 +24,9 @@ CHIP_PADDING = 3
 """Above and below the word in a pill; a chip has a border of one pixel besides."""
 
 RAIL_WIDTH = 208
+RAIL_NARROW_WIDTH = 64
+RAIL_WIDE_FROM = 760
+"""The narrowest window, times the growth of the text, in which the rail has words beside its icons."""
 TOOLBAR_HEIGHT = 56
 STATUS_HEIGHT = 32
 SIDEBAR_WIDTH = 248
@@ -52,6 +55,10 @@ class TypeSizes:
     heading: int = 20
     title: int = 26
     code: int = 13
+
+    def grown(self, pixels: int) -> int:
+        """A size that belongs to text, such as an icon's, where the text is larger than normal."""
+        return round(pixels * max(1.0, self.body / 14))
 
 
 def type_sizes(scale_percent: int) -> TypeSizes:

@@ -282,3 +282,25 @@ def test_everything_that_can_be_operated_has_a_name(make_window: Callable[[], Ma
     assert nameless == []
 
 
+
+
+def test_the_rail_keeps_only_its_icons_where_large_text_needs_the_room(
+    make_window: Callable[[], MainWindow], services: FakeServices,
+) -> None:
+    window = make_window()
+    window.resize(1280, 800)
+    window.show()
+    assert not window.rail.is_narrow
+    wide = window.rail.width()
+    services.settings.set("text_scale_percent", 200)
+    QApplication.processEvents()
+    assert window.rail.is_narrow
+    assert window.rail.width() < wide / 2
+    settings = window.rail.button("settings")
+    assert (settings.text(), settings.accessibleName(), settings.toolTip().split(" (")[0]) == ("", "Settings", "Settings")
+    assert not window.gauges.isVisible()
+    services.settings.set("text_scale_percent", 100)
+    QApplication.processEvents()
+    assert not window.rail.is_narrow
+    assert settings.text().strip() == "Settings"
+    assert window.gauges.isVisible()

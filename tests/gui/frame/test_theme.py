@@ -6,7 +6,7 @@ from string import Template
 import pytest
 from PySide6.QtCore import QPoint
 from PySide6.QtGui import QColor, QFontMetrics, QImage, QRegion
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QPlainTextEdit, QWidget
 
 from localai_app.gui import theme as theme_module
 from localai_app.gui.metrics import type_sizes
@@ -137,3 +137,15 @@ def test_pills_stay_round_at_every_text_size(qapp: QApplication, qtbot, scale_pe
         corners = [image.pixelColor(x, y).alpha() for x in (1, pill.width() - 2) for y in (1, pill.height() - 2)]
         assert corners == [0, 0, 0, 0]
         assert image.pixelColor(pill.width() // 2, 1).alpha() == 255
+
+
+@pytest.mark.parametrize("palette", PALETTES, ids=lambda palette: palette.name)
+def test_a_field_of_several_lines_has_a_frame(qapp: QApplication, qtbot, palette: Palette) -> None:
+    apply_theme(qapp, palette.name, 100)
+    field = QPlainTextEdit()
+    qtbot.addWidget(field)
+    field.resize(200, 80)
+    field.ensurePolished()
+    image = field.grab().toImage()
+    assert image.pixelColor(100, 0) == palette.color("control_line")
+    assert image.pixelColor(100, 40) == palette.color("raised")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QTimer, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from localai_app.engine.protocol import GenerationStats
@@ -14,6 +15,8 @@ from localai_app.store.records import MessageState, MessageStats
 from localai_app.units import format_count, format_duration, format_speed
 
 COPIED_SHOWN_MS = 1500
+GAP = "     "
+"""Between two figures."""
 
 _REASONS = {
     "context": ("context full", "The context is full: the model could not write any further. Start a new chat to go on."),
@@ -30,6 +33,8 @@ class AnswerFooter(QWidget):
     def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._figures = label("", "caption")
+        self._figures.setMinimumWidth(1)
+        self._parts: tuple[str, ...] = ()
         self._figures.setToolTip("Answer speed, answer length, time until the first token, and how fast the prompt was read")
         self._reason = label("", "badge-neutral")
         self._reason.hide()
@@ -54,8 +59,8 @@ class AnswerFooter(QWidget):
 
     @property
     def figures(self) -> str:
-        """The figures as they are shown."""
-        return self._figures.text()
+        """All figures, also those that there is no room for."""
+        return GAP.join(self._parts)
 
     @property
     def reason(self) -> str:
@@ -64,13 +69,13 @@ class AnswerFooter(QWidget):
 
     def show_live(self, stats: GenerationStats) -> None:
         """The figures of an answer that streams."""
-        self._figures.setText(figures_line(stats.tps, stats.completion_tokens, stats.ttft_s, stats.prompt_tps))
+        self._show_parts(figure_parts(stats.tps, stats.completion_tokens, stats.ttft_s, stats.prompt_tps))
         self._figures.show()
 
     def show_final(self, stats: MessageStats | None, state: MessageState) -> None:
         """The figures as stored, and why it ended."""
         if stats is not None:
-            self._figures.setText(figures_line(stats.tps, stats.completion_tokens, stats.ttft_s, stats.prompt_tps))
+            self._show_parts(figure_parts(stats.tps, stats.completion_tokens, stats.ttft_s, stats.prompt_tps))
         self._figures.setVisible(bool(self.figures))
         word, explanation = ("stopped", "You stopped this answer.") if state is MessageState.STOPPED else _REASONS.get(
             stats.finish_reason if stats is not None else "", ("", ""))
@@ -78,11 +83,32 @@ class AnswerFooter(QWidget):
         self._reason.setToolTip(explanation)
         self._reason.setVisible(bool(word))
         set_role(self._reason, "badge-warn" if word in ("context full", "length limit") else "badge-neutral")
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave out what does not fit."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _show_parts(self, parts: tuple[str, ...]) -> None:
+        self._parts = parts
+        self._fit()
+
+    def _fit(self) -> None:
+        """As many figures as there is room for beside what can be done."""
+        others = [widget for widget in (self._reason, self._copy, self._again) if not widget.isHidden()]
+        room = self.width() - sum(widget.sizeHint().width() + metrics.SPACE_2 for widget in others) - metrics.SPACE_2
+        letters = self._figures.fontMetrics()
+        shown = self._parts
+        while len(shown) > 1 and letters.horizontalAdvance(GAP.join(shown)) > room:
+            shown = shown[:-1]
+        self._figures.setText(GAP.join(shown))
 
     def set_actions_visible(self, *, can_copy: bool, can_retry: bool) -> None:
         """Which actions make sense now."""
         self._copy.setVisible(can_copy)
         self._again.setVisible(can_retry)
+        self._fit()
 
     def confirm_copied(self) -> None:
         """Say for a moment that it was copied."""
@@ -90,8 +116,8 @@ class AnswerFooter(QWidget):
         self._copied_timer.start()
 
 
-def figures_line(tps: float, tokens: int, ttft_s: float, prompt_tps: float) -> str:
-    """61 tok/s   412 tokens   first after 0.21 s   prompt 1,840 tok/s; what is unknown is left out."""
+def figure_parts(tps: float, tokens: int, ttft_s: float, prompt_tps: float) -> tuple[str, ...]:
+    """61 tok/s, 412 tokens, first after 0.21 s, prompt 1,840 tok/s: the most important first; what is unknown is left out."""
     parts = []
     if tps > 0:
         parts.append(format_speed(tps))
@@ -101,4 +127,4 @@ def figures_line(tps: float, tokens: int, ttft_s: float, prompt_tps: float) -> s
         parts.append(f"first after {format_duration(ttft_s)}")
     if prompt_tps > 0:
         parts.append(f"prompt {format_speed(prompt_tps)}")
-    return "     ".join(parts)
+    return tuple(parts)

@@ -31,7 +31,7 @@ class QuietButton(QAbstractButton):
 
     def sizeHint(self) -> QSize:
         """Icon, gap, word and the padding around."""
-        width = 2 * PADDING + (ICON_SIZE if self._icon_name else 0)
+        width = 2 * PADDING + (self._icon_size if self._icon_name else 0)
         if self.text():
             width += QFontMetrics(self._font()).horizontalAdvance(self.text()) + (metrics.SPACE_1 if self._icon_name else 0)
         return QSize(width, self._theme.sizes.caption + 14)
@@ -52,9 +52,9 @@ class QuietButton(QAbstractButton):
         color = palette.color("faint" if not self.isEnabled() else "text" if self.underMouse() else "muted")
         left = PADDING
         if self._icon_name:
-            paint_icon(painter, QRect(left, (self.height() - ICON_SIZE) // 2, ICON_SIZE, ICON_SIZE), self._icon_name,
-                       self._theme, color)
-            left += ICON_SIZE + metrics.SPACE_1
+            size = self._icon_size
+            paint_icon(painter, QRect(left, (self.height() - size) // 2, size, size), self._icon_name, self._theme, color)
+            left += size + metrics.SPACE_1
         painter.setPen(color)
         painter.setFont(self._font())
         painter.drawText(self.rect().adjusted(left, 0, 0, 0), int(Qt.AlignmentFlag.AlignVCenter), self.text())
@@ -70,6 +70,11 @@ class QuietButton(QAbstractButton):
         """Draw another word, at its own width."""
         super().setText(text)
         self.updateGeometry()
+
+    @property
+    def _icon_size(self) -> int:
+        """As large as the text asks for."""
+        return self._theme.sizes.grown(ICON_SIZE)
 
     def _font(self) -> QFont:
         return self._theme.text_font(self._theme.sizes.caption)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from PySide6.QtCore import QRect, QSize, Qt, Signal
-from PySide6.QtGui import QFont, QFontMetrics, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QFont, QFontMetrics, QPainter, QPaintEvent, QPen, QTextLayout
 from PySide6.QtWidgets import QAbstractButton, QGridLayout, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from localai_app.gui import metrics
@@ -48,7 +48,7 @@ class ExampleCard(QAbstractButton):
     def sizeHint(self) -> QSize:
         """Title and two lines of text."""
         sizes = self._theme.sizes
-        return QSize(240, 2 * metrics.SPACE_4 + sizes.body + 6 + metrics.SPACE_1 + 2 * (sizes.caption + 5))
+        return QSize(240, 2 * metrics.SPACE_4 + sizes.body + 6 + metrics.SPACE_1 + 2 * (sizes.caption + sizes.grown(5)))
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """A card that answers to the pointer."""
@@ -61,20 +61,26 @@ class ExampleCard(QAbstractButton):
         painter.drawRoundedRect(self.rect().toRectF().adjusted(0.5, 0.5, -0.5, -0.5), metrics.RADIUS_CARD, metrics.RADIUS_CARD)
         inside = self.rect().adjusted(metrics.SPACE_4, metrics.SPACE_4, -metrics.SPACE_4, -metrics.SPACE_4)
         title_height = sizes.body + 6
-        paint_icon(painter, QRect(inside.left(), inside.top() + (title_height - metrics.ICON) // 2, metrics.ICON, metrics.ICON),
+        icon_size = sizes.grown(metrics.ICON)
+        paint_icon(painter, QRect(inside.left(), inside.top() + (title_height - icon_size) // 2, icon_size, icon_size),
                    self._example.icon_name, self._theme, palette.color("accent"))
         painter.setPen(palette.color("text"))
         painter.setFont(self._theme.text_font(sizes.body, QFont.Weight.Medium))
-        left = inside.left() + metrics.ICON + metrics.SPACE_2
+        left = inside.left() + icon_size + metrics.SPACE_2
         painter.drawText(QRect(left, inside.top(), inside.right() - left, title_height),
-                         int(Qt.AlignmentFlag.AlignVCenter), self._example.title)
+                         int(Qt.AlignmentFlag.AlignVCenter), self._title(inside.right() - left))
         font = self._theme.text_font(sizes.caption)
         painter.setFont(font)
         painter.setPen(palette.color("muted"))
         top = inside.top() + title_height + metrics.SPACE_1
         area = QRect(inside.left(), top, inside.width(), inside.bottom() - top + 1)
-        painter.drawText(area, int(Qt.TextFlag.TextWordWrap), _two_lines(self._example.prompt, font, area.width()))
+        painter.drawText(area, 0, _two_lines(self._example.prompt, font, area.width()))
         painter.end()
+
+    def _title(self, width: int) -> str:
+        """The title, shortened where it has to be."""
+        font = self._theme.text_font(self._theme.sizes.body, QFont.Weight.Medium)
+        return str(QFontMetrics(font).elidedText(self._example.title, Qt.TextElideMode.ElideRight, width))
 
 
 class Welcome(QWidget):
@@ -113,6 +119,12 @@ class Welcome(QWidget):
 
 
 def _two_lines(text: str, font: QFont, width: int) -> str:
-    """`text` shortened to what fits on about two lines."""
-    metrics_of_font = QFontMetrics(font)
-    return str(metrics_of_font.elidedText(text, Qt.TextElideMode.ElideRight, max(40, round(width * 1.85))))
+    """`text` broken after its first line, the rest shortened to one line."""
+    layout = QTextLayout(text, font)
+    layout.beginLayout()
+    line = layout.createLine()
+    line.setLineWidth(max(1, width))
+    n_first = line.textLength()
+    layout.endLayout()
+    rest = QFontMetrics(font).elidedText(text[n_first:], Qt.TextElideMode.ElideRight, width)
+    return f"{text[:n_first].rstrip()}\n{rest}" if rest else text

@@ -131,9 +131,10 @@ class DiscoverView(QWidget):
     def _fit_list(self) -> None:
         is_wide = self.width() >= NARROW
         side, between = (SPACE_4, SPACE_2) if is_wide else (SPACE_2, SPACE_1)
-        self._left.setFixedWidth(LIST_WIDTH if is_wide else NARROW_LIST_WIDTH)
         self._order_label.setVisible(is_wide)
         set_spacing(self._chips, between, (side, SPACE_3, side, SPACE_1))
+        # Large text makes the filters wider than the list would be.
+        self._left.setFixedWidth(max(LIST_WIDTH if is_wide else NARROW_LIST_WIDTH, self._chips.sizeHint().width()))
         set_spacing(self._order, SPACE_2, (side, SPACE_1, side, SPACE_3))
 
     def search(self, words: str) -> None:

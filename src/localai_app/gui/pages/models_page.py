@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QEvent, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QLineEdit, QPushButton, QStackedWidget, QVBoxLayout, QWidget
 
@@ -59,8 +59,9 @@ class ModelsPage(QWidget):
         toolbar = set_role(QWidget(), "toolbar")
         line = QHBoxLayout(toolbar)
         set_spacing(line, SPACE_2, (SPACE_6, 0, SPACE_6, 0))
-        line.addWidget(label("Models", "lead"))
-        line.addSpacing(SPACE_4)
+        self._title = label("Models", "lead")
+        self._title.setContentsMargins(0, 0, SPACE_4, 0)
+        line.addWidget(self._title)
         group = QButtonGroup(self)
         for name in TABS:
             tab = button(name, "tab")
@@ -95,6 +96,18 @@ class ModelsPage(QWidget):
         self.downloads.refresh()
         self.search_field.textChanged.connect(self._on_search_changed)
         self.search_field.returnPressed.connect(self._on_search_entered)
+
+    def event(self, event: QEvent) -> bool:
+        """Another width, or texts of another size."""
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
+            self._fit_title()
+        return bool(super().event(event))
+
+    def _fit_title(self) -> None:
+        """The title, which the rail tells as well, gives way to the tabs."""
+        tabs = sum(tab.sizeHint().width() + SPACE_2 for tab in self._tabs.values())
+        room = self.width() - 2 * SPACE_6 - tabs - SEARCH_MINIMUM
+        self._title.setVisible(room >= self._title.sizeHint().width() + SPACE_2)
 
     def show_tab(self, name: str) -> None:
         """Show one of `TABS`."""
