@@ -338,3 +338,6 @@ def test_the_context_meter_tells_of_the_chat_on_screen(qtbot: QtBot, theme: Them
     assert page.view.composer.context_words == "0 / 16,384"
     page.open_conversation(first_id)
     assert page.view.composer.context_words == "1,204 / 16,384"
+    services.chat.end_answer(services.chat.begin_answer(first_id), "", MessageState.INTERRUPTED, error="The context is full.")
+    services.engine.become_ready(used=16_384)
+    assert page.view.composer.context_words == "1,204 / 16,384"

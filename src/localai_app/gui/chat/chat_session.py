@@ -54,8 +54,7 @@ class ChatSession(QObject):
     @property
     def context_used(self) -> int:
         """Tokens that this chat took of the context with its last answer; 0 before the first one."""
-        view = self._view.transcript.column.last_answer
-        return view.context_used if view is not None else 0
+        return self._view.transcript.column.context_used
 
     def open(self, conversation_id: int | None) -> None:
         """Show a chat, or an unsaved one; what was written but not sent stays with its chat."""

@@ -119,7 +119,7 @@ class Composer(QWidget):
         self._context.setToolTip(f"{format_count(used)} of {format_count(total)} tokens of the context are used")
         is_nearly_full = total > 0 and used / total >= NEARLY_FULL
         self._meter.set_segments([Segment(used, "warn" if is_nearly_full else "accent", "used")], total)
-        set_role(self._context, "text-warn" if is_nearly_full else "caption")
+        set_role(self._context, "caption-warn" if is_nearly_full else "caption")
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """The whole frame leads to the text field."""

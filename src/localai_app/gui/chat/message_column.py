@@ -48,9 +48,10 @@ class MessageColumn(QWidget):
         return next(reversed(self._views.values()), None)
 
     @property
-    def last_answer(self) -> AnswerView | None:
-        """The widget of the newest answer."""
-        return next((view for view in reversed(self._views.values()) if isinstance(view, AnswerView)), None)
+    def context_used(self) -> int:
+        """Tokens that the chat took of the context with the newest answer that tells; 0 before the first one."""
+        answers = (view for view in reversed(self._views.values()) if isinstance(view, AnswerView))
+        return next((view.context_used for view in answers if view.context_used), 0)
 
     def view(self, message_id: int) -> MessageView | None:
         """The widget of a message, if it has one."""
