@@ -163,6 +163,9 @@ def test_cards_stand_side_by_side_with_equal_rows_and_below_each_other_where_it_
     assert len({one.height() for one in cards}) == 1
     assert max(one.width() for one in cards) - min(one.width() for one in cards) <= 1
     assert len({one.action_button.mapTo(row, one.action_button.rect().topLeft()).y() for one in cards}) == 1
+    narrow_heights = [one.summary_label.minimumHeight() for one in cards]
+    row.resize(2400, 420)
+    assert max(one.summary_label.minimumHeight() for one in cards) < max(narrow_heights)
     row.resize(500, 1400)
     assert row.n_columns == 1
 

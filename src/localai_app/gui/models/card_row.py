@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QEvent
-from PySide6.QtWidgets import QGridLayout, QWidget
+from PySide6.QtCore import QEvent, QRect, Qt
+from PySide6.QtWidgets import QGridLayout, QLabel, QWidget
 
 from localai_app.gui.metrics import SPACE_4
 from localai_app.gui.models.suggestion_card import TEXT_MARGINS, SuggestionCard
@@ -55,6 +55,11 @@ class CardRow(QWidget):
         column = (self.width() - (self._n_columns - 1) * SPACE_4) // self._n_columns
         width = max(1, column - TEXT_MARGINS)
         for labels in zip(*(card.text_labels for card in shown), strict=True):
-            height = max(0, *(one.heightForWidth(width) for one in labels)) if self._n_columns > 1 else 0
+            height = max(_text_height(one, width) for one in labels) if self._n_columns > 1 else 0
             for one in labels:
                 one.setMinimumHeight(height)
+
+
+def _text_height(text: QLabel, width: int) -> int:
+    """The height of a text in lines of this width; `QLabel.heightForWidth` would never be less than what was set before."""
+    return text.fontMetrics().boundingRect(QRect(0, 0, width, 100_000), Qt.TextFlag.TextWordWrap, text.text()).height()

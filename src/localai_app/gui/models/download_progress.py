@@ -90,6 +90,9 @@ class DownloadProgress(QWidget):
         self._show_error(view.error if has_failed else None)
         self._message.setVisible(has_failed)
         self.retry_button.setVisible(has_failed and remedy_of(view.error) is not Remedy.CHOOSE_MODEL)
+        if has_failed and self.pause_button.hasFocus():
+            # Qt would give the keyboard to the button that cancels.
+            (self.retry_button if not self.retry_button.isHidden() else self.remedy_button).setFocus()
         self.pause_button.setVisible(view.status in (
             DownloadStatus.WAITING, DownloadStatus.DOWNLOADING, DownloadStatus.VERIFYING))
         self.resume_button.setVisible(view.status is DownloadStatus.PAUSED)
