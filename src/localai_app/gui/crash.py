@@ -7,11 +7,13 @@ import platform
 import sys
 import threading
 import traceback
+from pathlib import Path
 from types import TracebackType
 
 from PySide6.QtCore import QObject, Qt, Signal, qVersion
 
 from localai_app import __version__
+from localai_app.log import redact
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,9 @@ class CrashHooks(QObject):
 
 
 def crash_report(trace: str) -> str:
-    """What helps to find the mistake: versions, system and the place; nothing of what the user wrote."""
+    """What helps to find the mistake: versions, system and the place; neither secrets nor the name of the home folder."""
+    home = str(Path.home())
+    if Path(home) != Path(Path(home).anchor):
+        trace = trace.replace(home, "~")
     return (f"Local AI {__version__}\nPython {platform.python_version()}, Qt {qVersion()}\n"
-            f"{platform.system()} {platform.release()} {platform.machine()}\n\n{trace}")
+            f"{platform.system()} {platform.release()} {platform.machine()}\n\n{redact(trace)}")

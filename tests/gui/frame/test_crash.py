@@ -66,3 +66,11 @@ def test_the_report_is_copied_whole_and_the_log_offered_if_it_is_there(qtbot, tm
     second = CrashDialog(report, log_file, ThemeState(LIGHT))
     qtbot.addWidget(second)
     assert second.log_button.isEnabled()
+
+
+def test_a_report_that_is_copied_holds_neither_a_token_nor_the_users_name() -> None:
+    token = "hf_" + "a1B2c3D4e5" * 3
+    report = crash_report(f'File "{Path.home()}/app/x.py", line 1\nValueError: bad header Authorization: Bearer {token}')
+    assert token not in report
+    assert str(Path.home()) not in report
+    assert "~/app/x.py" in report

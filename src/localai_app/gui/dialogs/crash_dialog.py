@@ -43,7 +43,7 @@ class CrashDialog(QDialog):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(SPACE_6, SPACE_6, SPACE_6, SPACE_6)
         layout.setSpacing(SPACE_4)
-        layout.addWidget(label("There is a mistake in Local AI", "heading"))
+        layout.addWidget(label("Something went wrong in Local AI", "heading"))
         layout.addWidget(label(
             "Your chats are saved and the window keeps working as well as it can. The report below helps to correct the "
             "mistake; it holds nothing that you wrote.", "muted", wrap=True))
