@@ -94,6 +94,6 @@ def test_a_newer_profile_under_this_version_is_refused_in_words_and_kept(tmp_pat
     before = (tmp_path / "localai.sqlite3").read_bytes()
     with pytest.MonkeyPatch.context() as of_this_version:
         of_this_version.setitem(open_store.__kwdefaults__, "migrations", MIGRATIONS)  # type: ignore[arg-type]
-        with pytest.raises(AppError, match=r"written by a newer version of Local AI\. Update Local AI"), open_services(tmp_path):
+        with pytest.raises(AppError, match=r"by a newer version of Local AI\. Update Local AI"), open_services(tmp_path):
             pass
     assert (tmp_path / "localai.sqlite3").read_bytes() == before
