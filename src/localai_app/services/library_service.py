@@ -222,8 +222,9 @@ def _model_of_file(path: Path, source: str) -> InstalledModel:
     if not files:
         raise AppError(errors.MODEL_FILE_MISSING, name=path.name)
     paths = tuple(file.path for file in files)
+    label = label_of_name(path.name)
     return InstalledModel(
-        key=str(path), name=_readable(_stem_without_part(path)), label=label_of_name(path.name), repo_id="", paths=paths,
+        key=str(path), name=_without_label(_readable(_stem_without_part(path)), label), label=label, repo_id="", paths=paths,
         size_bytes=sum(file.size_bytes for file in files), source=source, is_complete=not missing_parts(paths),
     )
 
@@ -246,6 +247,13 @@ def missing_parts(paths: Sequence[Path]) -> tuple[str, ...]:
     names, stem = {path.name for path in paths}, _stem_without_part(paths[0])
     expected = (f"{stem}-{number:05d}-of-{part[1]:05d}{paths[0].suffix}" for number in range(1, part[1] + 1))
     return tuple(name for name in expected if name not in names)
+
+
+def _without_label(name: str, label: str) -> str:
+    """A file's name without the quantization label at its end, which is shown beside it; never empty."""
+    if not label or not name.lower().endswith(label.lower()):
+        return name
+    return name[: -len(label)].rstrip("-._ ") or name
 
 
 def _readable(name: str) -> str:

@@ -50,6 +50,7 @@ def test_a_linked_file_stays_where_it_is(tmp_path: Path) -> None:
     outside = write_tiny_gguf(folder / "my model-Q8_0.gguf")
     with open_services(tmp_path / "data") as services:
         model = services.library.link(outside)
+        assert (model.name, model.label) == ("my model", "Q8_0")
         assert services.library.freed_bytes(model.key) == 0
         assert services.library.remove(model.key) == 0
         assert services.library.models() == ()
