@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,12 +38,31 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[NETWORK] = guard_network()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Keep the result for the very end."""
+    session.config.stash[RESULT] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Open the network again, for a session inside another one."""
+    """Open the network again, for a session inside another one; end a process with a Qt application at once.
+
+    Qt may call into Python once more while the interpreter is taken down, which ends a session that passed with a crash
+    now and then. Whether the program itself ends in order is tested with processes of its own.
+    """
     config.stash[NETWORK]()
+    qt_widgets = sys.modules.get("PySide6.QtWidgets")
+    is_outermost = "PYTEST_CURRENT_TEST" not in os.environ
+    if is_outermost and qt_widgets is not None and qt_widgets.QApplication.instance() is not None:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash.get(RESULT, 1))
 
 
 NETWORK = pytest.StashKey[Callable[[], None]]()
+RESULT = pytest.StashKey[int]()
 
 
 @pytest.fixture(autouse=True)

@@ -36,7 +36,8 @@ def run_tests(arguments: Sequence[str], models: Path) -> int:
     results = [(check.title, *_run(check, env)) for check in _checks(python, str(venv_python(ROOT, NO_QT_VENV)))]
     print("\nSummary")
     for title, status, seconds in results:
-        print(f"  {'passed' if status == 0 else 'FAILED'}  {title} ({format_seconds(seconds)})")
+        outcome = "passed" if status == 0 else f"FAILED with exit status {status}"
+        print(f"  {outcome}  {title} ({format_seconds(seconds)})")
     return int(any(status for _, status, _ in results))
 
 
