@@ -19,6 +19,7 @@ from localai_app.gui.crash import CrashHooks
 from localai_app.gui.first_paint import FirstPaint
 from localai_app.gui.main_window import MainWindow
 from localai_app.gui.messages import Messages
+from localai_app.gui.opening import full_target
 from localai_app.gui.opening import open_target as open_given
 from localai_app.gui.single_instance import SingleInstance, hand_over
 from localai_app.gui.theme import ThemeState, apply_theme
@@ -68,18 +69,19 @@ def run_window(
     Services are made before the window, started after its first painting, and closed at the end. An AppError while
     they are made is the caller's to show (`show_start_error`).
     """
-    if hand_over(paths.data, open_target or ""):
+    target = full_target(open_target or "")
+    if hand_over(paths.data, target):
         return 0
     app = make_application()
     instance = SingleInstance(paths.data)
-    if not instance.claim(open_target or ""):
+    if not instance.claim(target):
         return 0
     hooks = CrashHooks()
     hooks.install()
     try:
         services = make_services()
         try:
-            return _run(app, services, instance, hooks, first_page, open_target or "")
+            return _run(app, services, instance, hooks, first_page, target)
         finally:
             QThreadPool.globalInstance().clear()
             QThreadPool.globalInstance().waitForDone(TASKS_END_MS)

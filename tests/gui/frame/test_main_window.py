@@ -12,7 +12,7 @@ from localai_app.gui import main_window as main_window_module
 from localai_app.gui.app import build_window
 from localai_app.gui.dialogs.command_box import CommandBox
 from localai_app.gui.main_window import MainWindow
-from localai_app.gui.opening import open_target
+from localai_app.gui.opening import full_target, open_target
 from localai_app.gui.pages.factory import RAIL_ENTRIES, make_page
 from localai_app.gui.pages.settings_page import SettingsPage
 from localai_app.gui.theme import DARK, LIGHT
@@ -238,11 +238,26 @@ def test_a_model_file_given_from_outside_is_added_and_opened(
     assert f"open {tmp_path / 'own.gguf'}" in asked(window, "chat")
 
 
-def test_a_link_given_from_outside_is_searched_for(make_window: Callable[[], MainWindow], services: FakeServices) -> None:
+LINKS = ("hf:owner/name-GGUF", "hf://owner/name-GGUF/model-Q8_0.gguf",
+         "https://huggingface.co/owner/name-GGUF/blob/main/model-Q8_0.GGUF")
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_a_link_given_from_outside_is_searched_for(
+    make_window: Callable[[], MainWindow], services: FakeServices, link: str,
+) -> None:
     window = make_window()
-    open_target("hf:owner/name-GGUF", window, services, window.messages)  # type: ignore[arg-type]
+    open_target(link, window, services, window.messages)  # type: ignore[arg-type]
     assert window.page_name == "models"
-    assert asked(window, "models") == ["reference hf:owner/name-GGUF"]
+    assert asked(window, "models") == [f"reference {link}"]
+
+
+def test_what_is_given_means_the_same_in_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert full_target("my model.gguf") == str(tmp_path / "my model.gguf")
+    assert full_target((tmp_path / "my ä model.gguf").as_uri()) == str(tmp_path / "my ä model.gguf")
+    for unchanged in (*LINKS, str(tmp_path / "x.gguf"), ""):
+        assert full_target(unchanged) == unchanged
 
 
 def test_the_suggestions_lead_to_the_variants_of_a_model(make_window: Callable[[], MainWindow]) -> None:
