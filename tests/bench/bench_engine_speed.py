@@ -19,7 +19,7 @@ from localai_app.engine.client import EngineClient
 from localai_app.engine.launch import worker_command, worker_environment
 from localai_app.engine.protocol import Complete, Event, Finished, Load, Loaded, LoadOptions, RequestFailed
 from tests.bench.bare_loop_program import SAMPLINGS
-from tests.bench.programs import print_table
+from tests.bench.tables import print_table
 from tests.helpers.real_models import smollm2_path
 
 pytestmark = [pytest.mark.bench, pytest.mark.model, pytest.mark.timeout(300)]

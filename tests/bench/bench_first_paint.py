@@ -9,8 +9,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.bench.programs import paint_times_ms, print_table, running_window
+from tests.bench.tables import print_table
 from tests.helpers.display import virtual_display
+from tests.helpers.window_process import paint_times_ms, running_window
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
 

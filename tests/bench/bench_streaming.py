@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.programs import print_table
+from tests.bench.tables import print_table
 from tests.helpers.display import virtual_display
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]

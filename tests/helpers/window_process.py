@@ -1,4 +1,4 @@
-"""Starts and watches the real window for the benchmarks; prints their tables."""
+"""The real program with its window, as a process of its own on a given screen."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,12 +39,3 @@ def paint_times_ms(data_dir: Path) -> list[int]:
     """Every "first paint after N ms" in the log of a data folder, oldest first."""
     log = data_dir / "logs" / "localai.log"
     return [int(found) for found in FIRST_PAINT.findall(log.read_text(encoding="utf-8"))] if log.exists() else []
-
-
-def print_table(title: str, rows: Sequence[tuple[str, str]]) -> None:
-    """Figures with their names, and how busy the computer was with other things."""
-    load = f"load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "load unknown"
-    print(f"\n{title} ({os.cpu_count()} cores, {load})")
-    width = max(len(name) for name, _ in rows)
-    for name, value in rows:
-        print(f"  {name:<{width}}  {value}")
