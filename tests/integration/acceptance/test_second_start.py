@@ -70,7 +70,7 @@ def test_a_second_start_hands_over_a_file_and_a_link(tmp_path: Path, hub: HubSer
         for link in (f"hf:{REPO}", f"https://huggingface.co/{REPO}/blob/main/tiny-Q8_0.gguf"):
             hub.forget_requests()
             assert run_program("--data-dir", data_dir, link, environment=display).code == 0
-            wait_until(lambda: any(f"/api/models/{REPO}" in record.path for record in hub.requests), what=lambda link=link: link)
+            wait_until(lambda: any(f"/api/models/{REPO}" in record.path for record in hub.requests))
         assert first.poll() is None
         assert len(paint_times_ms(data_dir)) == 1, "a second window was opened"
 
