@@ -19,7 +19,7 @@ from tests.helpers.services_fixture import wait_until
 from tests.helpers.window_process import paint_times_ms, running_window
 from tests.helpers.x_windows import x_screen
 
-REPO = "tester/Tiny-GGUF"
+REPO, OTHER_REPO = "tester/Tiny-GGUF", "tester/Other-GGUF"
 OTHER_PROGRAM = """
 from PySide6.QtWidgets import QApplication, QWidget
 app = QApplication([])
@@ -37,7 +37,7 @@ app.exec()
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     tiny = write_tiny_gguf(tmp_path / "source.gguf").read_bytes()
-    with HubServer({REPO: RepoFixture({"tiny-Q8_0.gguf": tiny})}) as server:
+    with HubServer({repo: RepoFixture({"tiny-Q8_0.gguf": tiny}) for repo in (REPO, OTHER_REPO)}) as server:
         monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
         yield server
 
@@ -60,6 +60,10 @@ def linked_models(data_dir: Path) -> list[str]:
     return [path for model in document["models"] for path in model["paths"]]
 
 
+def is_asked_for(hub: HubServer, repo_id: str) -> bool:
+    return any(f"/api/models/{repo_id}" in record.path for record in hub.requests)
+
+
 def test_a_second_start_hands_over_a_file_and_a_link(tmp_path: Path, hub: HubServer) -> None:
     data_dir, elsewhere = tmp_path / "data ä", tmp_path / "another folder"
     own = write_tiny_gguf(elsewhere / "own model-Q8_0.gguf")
@@ -67,10 +71,11 @@ def test_a_second_start_hands_over_a_file_and_a_link(tmp_path: Path, hub: HubSer
         second = run_program("--data-dir", data_dir, own.name, cwd=elsewhere, environment=display)
         assert second.code == 0
         wait_until(lambda: linked_models(data_dir) == [str(own)])
-        for link in (f"hf:{REPO}", f"https://huggingface.co/{REPO}/blob/main/tiny-Q8_0.gguf"):
-            hub.forget_requests()
-            assert run_program("--data-dir", data_dir, link, environment=display).code == 0
-            wait_until(lambda: any(f"/api/models/{REPO}" in record.path for record in hub.requests))
+        assert run_program("--data-dir", data_dir, f"hf:{REPO}", environment=display).code == 0
+        wait_until(lambda: is_asked_for(hub, REPO))
+        link = f"https://huggingface.co/{OTHER_REPO}/blob/main/tiny-Q8_0.gguf"
+        assert run_program("--data-dir", data_dir, link, environment=display).code == 0
+        wait_until(lambda: is_asked_for(hub, OTHER_REPO))
         assert first.poll() is None
         assert len(paint_times_ms(data_dir)) == 1, "a second window was opened"
 
