@@ -21,6 +21,7 @@ from localai_app.hardware.report import HardwareReport
 from localai_app.paths import resources_dir
 from localai_app.services.app_services import AppServices
 from localai_app.services.machine_parts import find_gpu
+from localai_app.services.subjects import catalog_subject
 from localai_app.services.views import DiscoveryRow
 from localai_app.services.what_if import PRESETS, MachineSpec, machine_with, runs
 from localai_app.units import format_context, format_count, format_gib, format_speed_range
@@ -146,7 +147,7 @@ def _fit_on(services: AppServices, gpu_name: str, model_id: str, label: str) -> 
         raise SystemExit(f"{model_id} {label} is not in the catalog")
     gpu = find_gpu(services.what_if.gpus(), gpu_name)
     machine = services.what_if.machine(machine_with(gpu, ram_gib=None if gpu.shares_main_memory else 128))
-    return services.estimate.fit_subject(services.estimate.subject_of_catalog(model, file), REQUEST, machine)
+    return services.estimate.fit_subject(catalog_subject(model, file), REQUEST, machine)
 
 
 def _measured_line(

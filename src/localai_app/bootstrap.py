@@ -20,8 +20,10 @@ from localai_app.services.engine_service import EngineService
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.events import EventBus
 from localai_app.services.hardware_service import HardwareService
+from localai_app.services.header_service import HeaderService
 from localai_app.services.hub_service import HubService
 from localai_app.services.library_service import LibraryService
+from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.what_if import WhatIfService
 from localai_app.settings.file import SettingsFile
@@ -55,14 +57,15 @@ def build_services(options: LaunchOptions) -> AppServices:
     hardware = HardwareService(events, store, paths, worker, engine_pid=lambda: engine.pid)
     # Another worker than the program's own has nothing to plan with.
     dry_runs = DryRunService(planner_command() if options.worker is None else None, paths.worker_dir, paths.cache)
-    estimate = EstimateService(settings, hardware, library, hub, catalog, gpu_table, dry_runs)
-    engine = EngineService(events, estimate.plan_load, worker, paths.worker_dir)
+    estimate = EstimateService(settings, hardware, library, hub, HeaderService(hub), gpu_table, dry_runs)
+    load_planner = LoadPlanner(settings, library, estimate)
+    engine = EngineService(events, load_planner.plan, worker, paths.worker_dir)
     return AppServices(
         paths=paths, events=events, pool=pool, store=store, settings=settings, hardware=hardware,
         discovery=DiscoveryService(events, pool, catalog, estimate, lambda: hardware.report),
         library=library,
         downloads=DownloadsService(events, store, settings, hub, library),
-        estimate=estimate, engine=engine,
+        estimate=estimate, load_planner=load_planner, engine=engine,
         chat=ChatService(events, store, settings, library, engine),
         hub=hub,
         dry_runs=dry_runs,

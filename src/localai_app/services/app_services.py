@@ -16,6 +16,7 @@ from localai_app.services.events import EventBus
 from localai_app.services.hardware_service import HardwareService
 from localai_app.services.hub_service import HubService
 from localai_app.services.library_service import LibraryService
+from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.what_if import WhatIfService
 from localai_app.store.database import Store
@@ -35,6 +36,7 @@ class AppServices:
     library: LibraryService
     downloads: DownloadsService
     estimate: EstimateService
+    load_planner: LoadPlanner
     engine: EngineService
     chat: ChatService
     hub: HubService

@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
 from localai_app import errors
-from localai_app.catalog.model import Catalog, CatalogFile, CatalogModel
-from localai_app.catalog.subject import catalog_weights
+from localai_app.catalog.model import CatalogFile, CatalogModel
 from localai_app.engine.protocol import KvType
 from localai_app.errors import AppError
 from localai_app.fit.decide import decide, unknown_result
 from localai_app.fit.gpu_table import GpuTable
 from localai_app.fit.quality import loss_words
-from localai_app.fit.result import Basis, FitResult, Request, SpeedBasis, Subject, Verdict
-from localai_app.gguf.dimensions import geometry_of
-from localai_app.gguf.geometry import Weights
+from localai_app.fit.result import FitResult, Request, SpeedBasis, Subject
 from localai_app.gguf.header import GgufHeader
-from localai_app.gguf.label import label_of_name
-from localai_app.gguf.reader import read_header, read_header_file
-from localai_app.gguf.tensors import weights_of
 from localai_app.hardware.report import HardwareReport
-from localai_app.hub.model import Repo, RepoFile, Variant
+from localai_app.hub.model import Repo, Variant
 from localai_app.services.dry_run import DryRun, DryRunService
-from localai_app.services.engine_service import LoadPlan
 from localai_app.services.hardware_service import HardwareService
+from localai_app.services.header_service import HeaderService
 from localai_app.services.hub_service import HubService
-from localai_app.services.library_service import LibraryService, missing_parts
+from localai_app.services.library_service import LibraryService
 from localai_app.services.settings_service import SettingsService
+from localai_app.services.subjects import catalog_subject, installed_subject, remote_subject, scaled_subject
 from localai_app.services.views import InstalledModel, VariantRow
-from localai_app.units import format_gib
 
 log = logging.getLogger(__name__)
 
@@ -42,21 +34,19 @@ MEASURED_SPREAD = 0.05
 
 
 class EstimateService:
-    """Gathers what `fit` needs and asks it. Headers from the Hub are kept per commit and path."""
+    """Gathers what `fit` needs and asks it."""
 
     def __init__(
         self, settings: SettingsService, hardware: HardwareService, library: LibraryService, hub: HubService,
-        catalog: Catalog, gpu_table: GpuTable, dry_runs: DryRunService,
+        headers: HeaderService, gpu_table: GpuTable, dry_runs: DryRunService,
     ) -> None:
         self._settings = settings
         self._hardware = hardware
         self._library = library
         self._hub = hub
-        self._catalog = catalog
+        self._headers = headers
         self._gpu_table = gpu_table
         self._dry_runs = dry_runs
-        self._lock = threading.Lock()
-        self._remote_headers: dict[tuple[str, str], GgufHeader] = {}
 
     def default_request(self) -> Request:
         """What the settings ask for."""
@@ -79,8 +69,8 @@ class EstimateService:
         May take a second. Its speed is the one measured at its last use, where it would run in the same way on this machine.
         """
         model = self._library.get(key)
-        headers = _headers_of_installed(model)
-        result = self._fit_planned(_installed_subject(model, headers), headers, request, hardware)
+        headers = self._headers.of_installed(model)
+        result = self._fit_planned(installed_subject(model, headers), headers, request, hardware)
         if hardware is not None or model.tps is None or not self._is_as_set(request) or result.load_options is None:
             return result
         speed = msgspec.structs.replace(
@@ -95,12 +85,12 @@ class EstimateService:
 
     def fit_catalog(self, model: CatalogModel, file: CatalogFile, request: Request | None = None) -> FitResult:
         """Fit of a catalog entry from its dimensions."""
-        return self.fit_subject(self.subject_of_catalog(model, file), request)
+        return self.fit_subject(catalog_subject(model, file), request)
 
     def fit_repo_variants(self, repo_id: str, request: Request | None = None) -> tuple[Repo, tuple[VariantRow, ...]]:
         """All variants of a repository. One header is read; the others' weights follow from their sizes. Takes seconds."""
         repo = self._hub.repo(repo_id)
-        headers = self._headers_of_remote(repo, _model_variant(repo))
+        headers = self._headers.of_remote(repo, _model_variant(repo))
         wanted = request or self.default_request()
         self._dry_run(headers, wanted, self._report(None), is_here=True)
         return repo, self.fit_variants(repo, wanted)
@@ -111,13 +101,13 @@ class EstimateService:
         Caches and buffers are those that llama.cpp planned for one of the variants, as far as it was asked.
         """
         model_variant = _model_variant(repo)
-        headers = self._headers_of_remote(repo, model_variant)
+        headers = self._headers.of_remote(repo, model_variant)
         known = self._dry_runs.known(headers, gpu=_gpu_to_plan(self._report(None)))
-        base = msgspec.structs.replace(_remote_subject(repo, model_variant, headers), planned=known)
+        base = msgspec.structs.replace(remote_subject(repo, model_variant, headers), planned=known)
         rows = [
             VariantRow(
                 label=variant.label, size_bytes=variant.size_bytes, size_is_exact=True, loss_words=loss_words(variant.label),
-                fit=self.fit_subject(base if variant == model_variant else _scaled(base, variant), request))
+                fit=self.fit_subject(base if variant == model_variant else scaled_subject(base, variant), request))
             for variant in repo.variants
         ]
         return tuple(rows)
@@ -128,16 +118,17 @@ class EstimateService:
         """Fit of one variant on the Hub from llama.cpp's plan of its header, read by ranges before anything is downloaded."""
         repo = self._hub.repo(repo_id)
         variant = choose_variant(repo, label)
-        headers = self._headers_of_remote(repo, variant)
-        return self._fit_planned(_remote_subject(repo, variant, headers), headers, request, hardware)
+        headers = self._headers.of_remote(repo, variant)
+        return self._fit_planned(remote_subject(repo, variant, headers), headers, request, hardware)
 
-    def subject_of_installed(self, model: InstalledModel) -> Subject:
-        """What `fit` needs to know of a model on this disk; AppError if a header is refused or a part is missing."""
-        return _installed_subject(model, _headers_of_installed(model))
-
-    def subject_of_remote(self, repo: Repo, variant: Variant) -> Subject:
-        """The same for a variant on the Hub."""
-        return _remote_subject(repo, variant, self._headers_of_remote(repo, variant))
+    def fit_for_load(self, model: InstalledModel, request: Request | None = None) -> FitResult:
+        """Fit of an installed model with the memory that is free at this moment; AppError if a header is refused."""
+        headers, wanted = self._headers.of_installed(model), request or self.default_request()
+        # Where the dry run was refused, the load itself will say why in its own words.
+        planned = self._dry_run(headers, wanted, self._report(None), is_here=True).planned
+        subject = msgspec.structs.replace(installed_subject(model, headers), planned=planned)
+        # What another model held a moment ago may be free now.
+        return self.fit_subject(subject, wanted, self._hardware.report_now())
 
     def _report(self, hardware: HardwareReport | None) -> HardwareReport:
         return hardware or self._hardware.report or self._hardware.detect_now(with_engine=False)
@@ -163,55 +154,6 @@ class EstimateService:
             headers, ctx=request.ctx or request.default_ctx, kv_type=request.kv_type, ubatch=max(1, request.ubatch),
             gpu=_gpu_to_plan(report) if is_here else "")
 
-    def _headers_of_remote(self, repo: Repo, variant: Variant) -> list[GgufHeader]:
-        headers = []
-        for file in variant.files:
-            cache_key = (repo.commit, file.path)
-            with self._lock:
-                header = self._remote_headers.get(cache_key)
-            if header is None:
-                header = self._read_remote_header(repo, file)
-                with self._lock:
-                    self._remote_headers[cache_key] = header
-            headers.append(header)
-        return headers
-
-    def _read_remote_header(self, repo: Repo, file: RepoFile) -> GgufHeader:
-        client = self._hub.client()
-
-        def read_range(offset: int, length: int) -> bytes:
-            return client.read_range(repo.repo_id, repo.commit, file.path, offset, length)
-
-        return read_header(read_range, file.size_bytes, Path(file.path).name)
-
-    def subject_of_catalog(self, model: CatalogModel, file: CatalogFile) -> Subject:
-        """The same for a catalog entry; AppError if its dimensions are unknown."""
-        if model.geometry is None:
-            raise AppError(errors.FILE_INVALID, name=model.name, kind="catalog", reason="its dimensions are not known")
-        return Subject(
-            name=f"{model.name} {file.label}", geometry=model.geometry, weights=catalog_weights(model, file),
-            basis=Basis.CATALOG, label=file.label)
-
-    def plan_load(self, model_key: str, request: Request | None = None) -> LoadPlan:
-        """How to load an installed model now; AppError if it is missing, damaged or too large for this machine."""
-        model = self._library.get(model_key)
-        headers, wanted = _headers_of_installed(model), request or self.default_request()
-        # Where the dry run was refused, the load itself will say why in its own words.
-        planned = self._dry_run(headers, wanted, self._report(None), is_here=True).planned
-        subject = msgspec.structs.replace(_installed_subject(model, headers), planned=planned)
-        # What another model held a moment ago may be free now.
-        result = self.fit_subject(subject, wanted, self._hardware.report_now())
-        if result.load_options is None:
-            if result.verdict is Verdict.NO:
-                available = max((device.free_bytes for device in result.devices), default=0)
-                raise AppError(
-                    errors.MODEL_TOO_LARGE, name=model.name, needed=format_gib(result.total_bytes),
-                    available=format_gib(available), detail="\n".join(result.reasons))
-            raise AppError(errors.MODEL_LOAD_FAILED, name=model.name, reason="; ".join(result.reasons))
-        options = msgspec.structs.replace(
-            result.load_options, model_path=str(model.paths[0]), threads=self._settings.integer("threads"))
-        return LoadPlan(model, options)
-
 
 def choose_variant(repo: Repo, label: str | None) -> Variant:
     """The variant that `label` names, in any case; the only one if there is just one; AppError otherwise."""
@@ -231,22 +173,6 @@ def choose_variant(repo: Repo, label: str | None) -> Variant:
     raise AppError(errors.VARIANT_UNKNOWN, repo=repo.repo_id, variant=label, choices=choices)
 
 
-def _headers_of_installed(model: InstalledModel) -> list[GgufHeader]:
-    missing = missing_parts(model.paths)
-    if missing:
-        expected = len(model.paths) + len(missing)
-        raise AppError(errors.MODEL_PARTS_MISSING, name=model.name, expected=expected, missing=", ".join(missing[:3]))
-    return [read_header_file(path) for path in model.paths]
-
-
-def _installed_subject(model: InstalledModel, headers: Sequence[GgufHeader]) -> Subject:
-    return _subject(f"{model.name} {model.label}".strip(), headers, model.label, model.paths[0])
-
-
-def _remote_subject(repo: Repo, variant: Variant, headers: Sequence[GgufHeader]) -> Subject:
-    return _subject(f"{repo.repo_id.split('/')[-1]} {variant.label}", headers, variant.label, None)
-
-
 def _model_variant(repo: Repo) -> Variant:
     """The variant whose header stands for all: the smallest."""
     if not repo.variants:
@@ -258,22 +184,3 @@ def _gpu_to_plan(report: HardwareReport) -> str:
     """llama.cpp's name of the GPU for which to plan; empty where it sees none."""
     devices = report.engine_devices or ()
     return next((device.name for device in devices if device.kind in ("gpu", "integrated_gpu")), "")
-
-
-def _subject(name: str, headers: Sequence[GgufHeader], label: str, path: Path | None) -> Subject:
-    return Subject(
-        name=name, geometry=geometry_of(headers[0]), weights=weights_of(headers), basis=Basis.HEADER,
-        label=label or label_of_name(path.name if path else name), model_path=str(path) if path else "")
-
-
-def _scaled(base: Subject, variant: Variant) -> Subject:
-    """A sister variant: same dimensions, weights in proportion to its size on the Hub."""
-    factor = variant.size_bytes / max(1, base.weights.file_bytes)
-    weights = base.weights
-    return msgspec.structs.replace(
-        base, label=variant.label, basis=Basis.CATALOG, name=base.name.rsplit(" ", 1)[0] + f" {variant.label}",
-        weights=Weights(
-            layers_bytes=tuple(round(size * factor) for size in weights.layers_bytes),
-            layers_expert_bytes=tuple(round(size * factor) for size in weights.layers_expert_bytes),
-            output_bytes=round(weights.output_bytes * factor), input_bytes=round(weights.input_bytes * factor),
-            tied_embeddings=weights.tied_embeddings, projector_bytes=weights.projector_bytes))

@@ -18,6 +18,7 @@ from localai_app.fit.speed import READS_PER_COPY
 from localai_app.hardware.report import Cpu, Gpu, HardwareReport, Memory, Vendor
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.machine_parts import KnownGpu, find_gpu, load_known_gpus
+from localai_app.services.subjects import catalog_subject
 from localai_app.services.suggest import best_file, suggest
 from localai_app.services.views import DiscoveryRow, Suggestions
 from localai_app.units import GIB, format_gib
@@ -169,7 +170,7 @@ class WhatIfService:
         fits: list[FitResult | None] = []
         for file in model.files if model.geometry is not None else ():
             try:
-                fits.append(self._estimate.fit_subject(self._estimate.subject_of_catalog(model, file), request, machine))
+                fits.append(self._estimate.fit_subject(catalog_subject(model, file), request, machine))
             except AppError:
                 fits.append(None)
         chosen = best_file(model, fits) if fits else None

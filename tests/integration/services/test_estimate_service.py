@@ -81,7 +81,7 @@ def test_it_does_not_count_for_another_machine_or_another_placement(services: Ap
 def test_loading_follows_the_settings(services: AppServices) -> None:
     for key, value in (("context_tokens", 1024), ("kv_type", "q8_0"), ("gpu_layers", 0), ("threads", 3)):
         services.settings.set(key, value)
-    options = services.estimate.plan_load(TINY_KEY).options
+    options = services.load_planner.plan(TINY_KEY).options
     assert (options.ctx, options.kv_type, options.gpu_layers, options.threads) == (1024, KvType.Q8_0, 0, 3)
     assert options.model_path == str(services.library.get(TINY_KEY).paths[0])
 
@@ -91,7 +91,7 @@ def test_a_plan_uses_the_memory_that_a_model_has_just_given_back(services: AppSe
     assert report is not None
     full = msgspec.structs.replace(report.memory, available_bytes=1)
     services.hardware._report = msgspec.structs.replace(report, memory=full, gpus=())
-    assert services.estimate.plan_load(TINY_KEY).options.ctx >= 512
+    assert services.load_planner.plan(TINY_KEY).options.ctx >= 512
 
 
 def test_a_missing_part_is_named_with_the_number_of_parts(services: AppServices) -> None:
@@ -132,7 +132,7 @@ def test_a_split_model_on_this_disk_is_one_model_of_its_whole_size(services: App
     whole = write_tiny_gguf(tmp_path / "whole-Q4_K_M.gguf")
     expected = services.estimate.fit_installed(str(whole)).weights_bytes
     assert services.estimate.fit_installed(model.key).weights_bytes == expected
-    assert services.estimate.plan_load(model.key).options.model_path == str(folder / PART_NAMES[0])
+    assert services.load_planner.plan(model.key).options.model_path == str(folder / PART_NAMES[0])
 
 
 def test_files_beside_a_model_are_no_models(services: AppServices) -> None:

@@ -35,7 +35,7 @@ def test_a_split_model_with_a_missing_part_is_listed_as_incomplete_and_not_loade
         (model,) = services.library.models()
         assert not model.is_complete
         with pytest.raises(AppError) as caught:
-            services.estimate.plan_load(model.key)
+            services.load_planner.plan(model.key)
         assert caught.value.code == "model_parts_missing"
     shutil.copy(first, first.with_name("tiny-F32-00002-of-00002.gguf"))
     with open_services(tmp_path) as services:
