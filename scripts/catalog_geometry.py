@@ -7,6 +7,17 @@ from typing import Any
 from localai_app.gguf.geometry import CacheLayer, Geometry
 
 Facts = dict[str, Any]
+ATTENTION, STATE = "*", "M"
+BLOCK_PATTERNS = {
+    "nemotron_h_moe": {
+        52: "MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME",
+        88: "MEMEMEM*EMEMEMEM*EMEMEMEM*EMEMEMEMEM*EMEMEMEMEM*EMEMEMEMEM*EMEMEMEMEM*EMEMEMEM*EMEMEMEME",
+    },
+    "lfm2": {16: "MM*MM*MM*M*M*M*M"},
+}
+"""By architecture and number of blocks, one letter per block: attention, state, experts alone (E). Sources:
+`hybrid_override_pattern` in the config.json of Nemotron 3 Nano and Super, `full_attn_idxs` in that of LFM2-1.2B. The Qwen
+hybrids need none: they attend in every fourth block."""
 CONTEXT_NOT_READ = 32768
 """Where the training context was not read: a cautious figure; the header of the file has the true one."""
 PER_LAYER_EMBEDDING = {"gemma-3n-e2b-it": 256, "gemma-3n-e4b-it": 256, "gemma-4-e2b-it": 256, "gemma-4-e4b-it": 256}
@@ -45,6 +56,7 @@ def geometry_of_facts(facts: Facts) -> Geometry | None:
         cache_layers=_cache_layers(facts),
         sliding_window=facts["swa"]["window"] if facts["swa"] else 0,
         recurrent_state_bytes=(cache["recurrent_state_bytes_per_seq"] or 0) if recurrent else 0,
+        recurrent_blocks=_recurrent_blocks(facts) if recurrent else (),
         n_expert=n_expert,
         n_expert_used=n_used,
         params_total=total,
@@ -78,18 +90,39 @@ def _dense_width(facts: Facts) -> int:
 
 def _cache_layers(facts: Facts) -> tuple[CacheLayer, ...]:
     mla, window = facts["mla"], facts["swa"]
-    n_full = int(facts["kv_f16"]["full_attn_layers"])
+    owners = _attending_blocks(facts)
     if mla:
-        latent = CacheLayer(k_elements=mla["kv_lora_rank"] + mla["qk_rope_head_dim"], v_elements=0)
-        return (latent,) * n_full
+        latent = mla["kv_lora_rank"] + mla["qk_rope_head_dim"]
+        return tuple(CacheLayer(k_elements=latent, v_elements=0, block=block) for block in owners)
     heads = facts["n_head_kv"]
-    plain = CacheLayer(
-        k_elements=heads * facts["head_dim_k"], v_elements=heads * facts["head_dim_v"], sliding=window is not None
-    )
+    k_elements, v_elements = heads * facts["head_dim_k"], heads * facts["head_dim_v"]
     if window is None:
-        return (plain,) * n_full
+        return tuple(CacheLayer(k_elements=k_elements, v_elements=v_elements, block=block) for block in owners)
     full_elements = window["full_n_head_kv"] * window["full_head_dim"]
-    full = CacheLayer(k_elements=full_elements, v_elements=full_elements)
     period = int(window["pattern"].split()[0]) + 1
-    owners = facts["kv_layers_owned"] or facts["n_layer"]
-    return tuple(full if layer % period == period - 1 else plain for layer in range(owners))
+    return tuple(
+        CacheLayer(k_elements=full_elements, v_elements=full_elements, block=block)
+        if block % period == period - 1
+        else CacheLayer(k_elements=k_elements, v_elements=v_elements, sliding=True, block=block)
+        for block in owners
+    )
+
+
+def _attending_blocks(facts: Facts) -> tuple[int, ...]:
+    """The blocks that own a cache: by the model's pattern, every k-th of a hybrid model, or the first ones."""
+    pattern = BLOCK_PATTERNS.get(facts["gguf_arch"], {}).get(facts["n_layer"], "")
+    if pattern:
+        return tuple(block for block, kind in enumerate(pattern) if kind == ATTENTION)
+    n_layer, n_full = int(facts["n_layer"]), int(facts["kv_f16"]["full_attn_layers"])
+    if facts["recurrent"]:
+        period = n_layer // n_full
+        return tuple(range(period - 1, n_layer, period))
+    return tuple(range(facts["kv_layers_owned"] or n_layer))
+
+
+def _recurrent_blocks(facts: Facts) -> tuple[int, ...]:
+    pattern = BLOCK_PATTERNS.get(facts["gguf_arch"], {}).get(facts["n_layer"], "")
+    if pattern:
+        return tuple(block for block, kind in enumerate(pattern) if kind == STATE)
+    attending = set(_attending_blocks(facts))
+    return tuple(block for block in range(facts["n_layer"]) if block not in attending)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from localai_app.fit.gpu_table import GpuTable, load_gpu_table
 from localai_app.fit.result import Basis, Subject
 from localai_app.gguf.geometry import CacheLayer, Geometry, Weights
@@ -20,16 +22,21 @@ def gpu_table() -> GpuTable:
 
 def full(elements: int, count: int = 1) -> tuple[CacheLayer, ...]:
     """Layers that keep K and V of the whole context."""
-    return (CacheLayer(k_elements=elements, v_elements=elements),) * count
+    return tuple(CacheLayer(k_elements=elements, v_elements=elements, block=block) for block in range(count))
 
 
 def sliding(elements: int, count: int = 1) -> tuple[CacheLayer, ...]:
     """Layers that keep a window."""
-    return (CacheLayer(k_elements=elements, v_elements=elements, sliding=True),) * count
+    return tuple(CacheLayer(k_elements=elements, v_elements=elements, sliding=True, block=block) for block in range(count))
 
 
-def _geometry(architecture: str, cache_layers: tuple[CacheLayer, ...], **dimensions: int) -> Geometry:
-    return Geometry(architecture=architecture, cache_layers=cache_layers, **dimensions)  # type: ignore[arg-type]
+def _geometry(architecture: str, cache_layers: tuple[CacheLayer, ...], every: int = 1, **dimensions: int) -> Geometry:
+    """`every`: the blocks that own a cache; the others keep the state of a hybrid model."""
+    n_layer = dimensions["n_layer"]
+    placed = tuple(replace(layer, block=(number + 1) * every - 1) for number, layer in enumerate(cache_layers))
+    keepers = tuple(block for block in range(n_layer) if (block + 1) % every) if every > 1 else ()
+    return Geometry(
+        architecture=architecture, cache_layers=placed, recurrent_blocks=keepers, **dimensions)  # type: ignore[arg-type]
 
 
 QWEN3_8B = _geometry(
@@ -59,7 +66,7 @@ DEEPSEEK_R1 = _geometry(
     n_head=128, head_dim=576, ctx_train=163_840, n_expert=256, n_expert_used=8, params_total=671_026_419_200,
     params_active=36_600_000_000)
 QWEN35_27B = _geometry(
-    "qwen35", full(4 * 256, 16), n_layer=64, n_embd=5120, n_vocab=248_320, n_ff=17_408, n_head=24, head_dim=256,
+    "qwen35", full(4 * 256, 16), every=4, n_layer=64, n_embd=5120, n_vocab=248_320, n_ff=17_408, n_head=24, head_dim=256,
     ctx_train=262_144, recurrent_state_bytes=156_893_184, params_total=27_000_000_000, params_active=27_000_000_000)
 SMOLLM2_135M = _geometry(
     "llama", full(3 * 64, 30), n_layer=30, n_embd=576, n_vocab=49_152, n_ff=1536, n_head=9, head_dim=64, ctx_train=8192,

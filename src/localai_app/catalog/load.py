@@ -8,6 +8,7 @@ import msgspec
 
 from localai_app.catalog.model import Catalog, CatalogModel
 from localai_app.errors import FILE_INVALID, FILE_UNREADABLE, AppError
+from localai_app.gguf.geometry import UNKNOWN_BLOCK
 
 CATALOG_VERSION = 1
 MAX_CATALOG_BYTES = 16 * 1000**2
@@ -34,7 +35,7 @@ def load_catalog(path: Path) -> Catalog:
     fault = _fault(catalog)
     if fault:
         raise _invalid(path, fault)
-    return catalog
+    return msgspec.structs.replace(catalog, models=tuple(_with_places(model) for model in catalog.models))
 
 
 def _invalid(path: Path, reason: str) -> AppError:
@@ -82,4 +83,32 @@ def _geometry_fault(model: CatalogModel) -> str:
         return "more layers own a cache than there are"
     if any(layer.k_elements < 0 or layer.v_elements < 0 for layer in geometry.cache_layers):
         return "a cache layer has a negative size"
+    places = (*(layer.block for layer in geometry.cache_layers if layer.block != UNKNOWN_BLOCK), *geometry.recurrent_blocks)
+    if any(not 0 <= block < geometry.n_layer for block in places):
+        return "a cache or a state belongs to a block that does not exist"
     return ""
+
+
+def _with_places(model: CatalogModel) -> CatalogModel:
+    """The model with a block for each cache and for its state, where its file does not name them.
+
+    Hybrid models attend in every k-th block, so their caches are spread evenly; models that share caches own them in their
+    first blocks. The state lies in the blocks that own no cache.
+    """
+    geometry = model.geometry
+    if geometry is None:
+        return model
+    count, blocks = len(geometry.cache_layers), geometry.n_layer
+    layers = geometry.cache_layers
+    if any(layer.block == UNKNOWN_BLOCK for layer in layers):
+        spread = geometry.recurrent_state_bytes > 0 and count < blocks
+        places = [(number + 1) * blocks // count - 1 if spread else number for number in range(count)]
+        layers = tuple(
+            msgspec.structs.replace(layer, block=block) for layer, block in zip(layers, places, strict=True)
+        )
+    keepers = geometry.recurrent_blocks
+    if geometry.recurrent_state_bytes and not keepers:
+        owners = {layer.block for layer in layers}
+        keepers = tuple(block for block in range(blocks) if block not in owners) or tuple(range(blocks))
+    placed = msgspec.structs.replace(geometry, cache_layers=layers, recurrent_blocks=keepers)
+    return msgspec.structs.replace(model, geometry=placed)

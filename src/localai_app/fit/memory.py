@@ -119,7 +119,6 @@ class ModelMemory:
         self._compute = compute_shape(geometry, ubatch)
         self.blocks = len(weights.layers_bytes)
         self._weights = [0, *accumulate(weights.layers_bytes)]
-        self._owners = _cache_owners(geometry, self.blocks)
         self._state = self._running_state()
         self._sizes: dict[int, tuple[int, int, int, int]] = {}
         self._full: dict[KvType, list[int]] = {}
@@ -209,40 +208,24 @@ class ModelMemory:
         return Correction(_samples(on_gpu, "host_bytes"), self._compute.input_bytes)
 
     def _running_state(self) -> list[int]:
-        """Recurrent state up to each block: spread over the blocks that own no cache (over all where each owns one)."""
-        owners = set(self._owners)
-        keepers = [block for block in range(self.blocks) if block not in owners] or list(range(self.blocks))
-        per_block = [0] * self.blocks
+        """Recurrent state up to each block (spread over all of them where the model does not say which keep it)."""
+        per_block, keepers = [0] * self.blocks, self.geometry.recurrent_blocks or range(self.blocks)
+        total = self.geometry.recurrent_state_bytes
         for number, block in enumerate(keepers):
-            total = self.geometry.recurrent_state_bytes
             per_block[block] = total * (number + 1) // len(keepers) - total * number // len(keepers)
         return [0, *accumulate(per_block)]
 
     def _add_running_cells(self, kv_type: KvType) -> None:
         full, sliding = [0] * self.blocks, [0] * self.blocks
         sizes: dict[tuple[int, int], int] = {}
-        for block, layer in zip(self._owners, self.geometry.cache_layers, strict=False):
+        for layer in self.geometry.cache_layers:
             shape = (layer.k_elements, layer.v_elements)
             size = sizes.get(shape)
             if size is None:
                 size = sizes[shape] = cell_bytes(layer, kv_type)
-            (sliding if layer.sliding else full)[block] += size
+            (sliding if layer.sliding else full)[layer.block] += size
         self._full[kv_type] = [0, *accumulate(full)]
         self._sliding[kv_type] = [0, *accumulate(sliding)]
-
-
-def _cache_owners(geometry: Geometry, blocks: int) -> tuple[int, ...]:
-    """The block that each cache layer belongs to.
-
-    Hybrid models attend in every k-th block, so the owners are spread evenly; models that share caches (Gemma 3n, Gemma 4
-    E) own them in the first blocks.
-    """
-    count = len(geometry.cache_layers)
-    if blocks == 0:
-        return ()
-    if geometry.recurrent_state_bytes and count < blocks:
-        return tuple((number + 1) * blocks // count - 1 for number in range(count))
-    return tuple(min(number, blocks - 1) for number in range(count))
 
 
 def _samples(points: Sequence[PlannedPoint], field: str) -> list[tuple[int, int]]:

@@ -50,6 +50,7 @@ def geometry_of(header: GgufHeader, other_parts: Sequence[GgufHeader] = ()) -> G
         cache_layers=_cache_layers(header, kv_heads, recurrent, n_embd, heads),
         sliding_window=window,
         recurrent_state_bytes=state_bytes,
+        recurrent_blocks=tuple(block for block, keeps_state in enumerate(recurrent) if keeps_state),
         n_expert=n_expert,
         n_expert_used=n_used,
         params_total=total,
@@ -93,7 +94,7 @@ def _cache_layers(
         sliding = slides[layer]
         k_elements = kv_heads[layer] * (key_swa if sliding else key)
         v_elements = 0 if is_mla else kv_heads[layer] * (value_swa if sliding else value)
-        layers.append(CacheLayer(k_elements=k_elements, v_elements=v_elements, sliding=sliding))
+        layers.append(CacheLayer(k_elements=k_elements, v_elements=v_elements, sliding=sliding, block=layer))
     return tuple(layers)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+UNKNOWN_BLOCK = -1
+
 
 class CacheLayer(msgspec.Struct, frozen=True, kw_only=True):
     """One layer that owns a KV cache: elements stored per position, for K and for V.
@@ -14,6 +16,8 @@ class CacheLayer(msgspec.Struct, frozen=True, kw_only=True):
     k_elements: int
     v_elements: int
     sliding: bool = False
+    block: int = UNKNOWN_BLOCK
+    """The block that owns it, from 0; unknown only in catalog files that do not say (`catalog.load` then places it)."""
 
 
 class Geometry(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +39,8 @@ class Geometry(msgspec.Struct, frozen=True, kw_only=True):
     sliding_window: int = 0
     recurrent_state_bytes: int = 0
     """Fixed state per sequence, all layers together (F32)."""
+    recurrent_blocks: tuple[int, ...] = ()
+    """The blocks that hold that state, in order; each holds the same part of it."""
     n_expert: int = 0
     n_expert_used: int = 0
     params_total: int = 0

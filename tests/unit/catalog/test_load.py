@@ -100,6 +100,8 @@ def test_a_good_catalog(tmp_path: Path) -> None:
         (_geometry(n_layer=513), "dimension"),
         (_geometry(cache_layers=[{"k_elements": 4, "v_elements": 4}] * 3), "more layers"),
         (_geometry(cache_layers=[{"k_elements": -4, "v_elements": 4}]), "negative"),
+        (_geometry(cache_layers=[{"k_elements": 4, "v_elements": 4, "block": 2}]), "does not exist"),
+        (_geometry(recurrent_blocks=[-1]), "does not exist"),
         (_geometry(n_embd="8"), "n_embd"),
     ],
 )
@@ -130,3 +132,17 @@ def test_a_catalog_that_is_not_there(tmp_path: Path) -> None:
 def test_any_json_is_a_catalog_or_refused(tmp_path: Path, content: object) -> None:
     with pytest.raises(AppError):
         load_catalog(_write(tmp_path, _model(geometry=content) if content is not None else content))
+
+
+@pytest.mark.parametrize(
+    ("n_caches", "state_bytes", "owners", "keepers"),
+    [(8, 0, [0, 1, 2, 3, 4, 5, 6, 7], ()), (5, 0, [0, 1, 2, 3, 4], ()), (2, 900, [3, 7], (0, 1, 2, 4, 5, 6)),
+     (8, 900, [0, 1, 2, 3, 4, 5, 6, 7], (0, 1, 2, 3, 4, 5, 6, 7))])
+def test_a_file_that_does_not_name_the_blocks_of_caches_and_state(
+    tmp_path: Path, n_caches: int, state_bytes: int, owners: list[int], keepers: tuple[int, ...]
+) -> None:
+    caches = [{"k_elements": 4, "v_elements": 4}] * n_caches
+    content = _geometry(n_layer=8, cache_layers=caches, recurrent_state_bytes=state_bytes)
+    geometry = load_catalog(_write(tmp_path, content)).models[0].geometry
+    assert geometry is not None
+    assert ([layer.block for layer in geometry.cache_layers], geometry.recurrent_blocks) == (owners, keepers)

@@ -137,8 +137,24 @@ def test_caches_are_those_that_were_computed_for_llama_cpp(
         assert sum(2 * (layer.k_elements + layer.v_elements) for layer in sliding) == cache["swa_bytes_per_cell"], facts["id"]
         assert geometry.recurrent_state_bytes == (cache["recurrent_state_bytes_per_seq"] or 0), facts["id"]
         assert bool(geometry.sliding_window) == bool(sliding)
+        owners = [layer.block for layer in geometry.cache_layers]
+        assert len({*owners, *geometry.recurrent_blocks}) == len(owners) + cache["recurrent_layers"], facts["id"]
+        assert owners == sorted(owners)
+        assert len(geometry.recurrent_blocks) == cache["recurrent_layers"], facts["id"]
         checked += 1
     assert checked >= 95
+
+
+def test_hybrid_models_attend_in_the_blocks_of_their_pattern(by_id: dict[str, CatalogModel]) -> None:
+    expected = {
+        "nemotron-3-nano-30b-a3b": (5, 12, 19, 26, 33, 42),
+        "lfm2.5-1.2b-instruct": (2, 5, 8, 10, 12, 14),
+        "qwen3.5-9b": (3, 7, 11, 15, 19, 23, 27, 31),
+    }
+    for model_id, blocks in expected.items():
+        geometry = by_id[model_id].geometry
+        assert geometry is not None
+        assert tuple(layer.block for layer in geometry.cache_layers) == blocks
 
 
 MIB = 1024**2

@@ -26,14 +26,16 @@ def subjects(draw: st.DrawFn) -> Subject:
     elements = draw(st.sampled_from((64, 512, 1000, 4096)))
     owners = draw(st.integers(0, blocks))
     cache_layers = tuple(
-        CacheLayer(k_elements=elements, v_elements=draw(st.sampled_from((0, elements))), sliding=draw(st.booleans()))
-        for _ in range(owners))
+        CacheLayer(k_elements=elements, v_elements=draw(st.sampled_from((0, elements))), sliding=draw(st.booleans()),
+            block=block)
+        for block in range(owners))
     n_expert = draw(st.sampled_from((0, 8)))
     geometry = Geometry(
         architecture="any", n_layer=blocks, n_embd=draw(st.integers(64, 8192)), n_vocab=draw(st.integers(100, 262_144)),
         n_ff=draw(st.integers(64, 32_768)), n_head=draw(st.integers(1, 64)), head_dim=draw(st.integers(16, 512)),
         ctx_train=draw(st.sampled_from((0, 100, 2048, 8192, 131_072, 131_000))), cache_layers=cache_layers,
         sliding_window=draw(st.sampled_from((0, 512, 4096))), recurrent_state_bytes=draw(st.sampled_from((0, 10_000_001))),
+        recurrent_blocks=tuple(range(draw(st.integers(0, blocks)))),
         n_expert=n_expert, n_expert_used=2 if n_expert else 0, params_total=draw(st.integers(0, 10**11)),
         params_active=draw(st.integers(0, 10**10)))
     layer_bytes = tuple(draw(st.lists(st.integers(1, 2 * GIB), min_size=blocks, max_size=blocks)))

@@ -190,6 +190,7 @@ def test_hybrid_models_keep_a_state_and_a_cache() -> None:
     )
     assert geometry.recurrent_state_bytes == pytest.approx(149.6 * MIB, rel=1e-3)
     assert _cache_bytes(geometry, 32768) == (2048 * MIB, 0)
+    assert [layer.block for layer in geometry.cache_layers] == list(range(3, 64, 4))
     lfm2 = geometry_of(
         _header(
             "lfm2",
@@ -202,6 +203,8 @@ def test_hybrid_models_keep_a_state_and_a_cache() -> None:
         )
     )
     assert (lfm2.recurrent_state_bytes, len(lfm2.cache_layers)) == (163840, 6)
+    assert [layer.block for layer in lfm2.cache_layers] == [2, 5, 8, 10, 12, 14]
+    assert lfm2.recurrent_blocks == (0, 1, 3, 4, 6, 7, 9, 11, 13, 15)
     nemotron = geometry_of(
         _header(
             "nemotron_h",
