@@ -57,7 +57,8 @@ def build_services(options: LaunchOptions) -> AppServices:
     hardware = HardwareService(events, store, paths, worker, engine_pid=lambda: engine.pid)
     # Another worker than the program's own has nothing to plan with.
     dry_runs = DryRunService(planner_command() if options.worker is None else None, paths.worker_dir, paths.cache)
-    estimate = EstimateService(settings, hardware, library, hub, HeaderService(hub), gpu_table, dry_runs)
+    headers = HeaderService(hub, paths.cache)
+    estimate = EstimateService(settings, hardware, library, hub, headers, gpu_table, dry_runs)
     load_planner = LoadPlanner(settings, library, estimate)
     engine = EngineService(events, load_planner.plan, worker, paths.worker_dir)
     return AppServices(
@@ -68,6 +69,7 @@ def build_services(options: LaunchOptions) -> AppServices:
         estimate=estimate, load_planner=load_planner, engine=engine,
         chat=ChatService(events, store, settings, library, engine),
         hub=hub,
+        headers=headers,
         dry_runs=dry_runs,
         what_if=WhatIfService(catalog, estimate, gpu_table_file),
     )

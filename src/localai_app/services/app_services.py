@@ -14,6 +14,7 @@ from localai_app.services.engine_service import EngineService
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.events import EventBus
 from localai_app.services.hardware_service import HardwareService
+from localai_app.services.header_service import HeaderService
 from localai_app.services.hub_service import HubService
 from localai_app.services.library_service import LibraryService
 from localai_app.services.load_planner import LoadPlanner
@@ -40,6 +41,7 @@ class AppServices:
     engine: EngineService
     chat: ChatService
     hub: HubService
+    headers: HeaderService
     dry_runs: DryRunService
     what_if: WhatIfService
 
@@ -51,6 +53,7 @@ class AppServices:
     def close(self) -> None:
         """Stop everything in order; what is unfinished goes on at the next start."""
         self.hardware.stop()
+        self.headers.close()
         self.dry_runs.close()
         self.discovery.close()
         self.what_if.close()

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from localai_app import errors
 from localai_app.errors import AppError
 from localai_app.gguf.header import GgufHeader
 from localai_app.gguf.reader import read_header, read_header_file
+from localai_app.hub.background_reader import BackgroundReader
+from localai_app.hub.client import HubClient
+from localai_app.hub.failures import TransferError
 from localai_app.hub.model import Repo, RepoFile, Variant
+from localai_app.progress import Cancelled, CancelToken
+from localai_app.services.header_cache import HeaderCache, HeaderKey
 from localai_app.services.hub_service import HubService
 from localai_app.services.library_service import missing_parts
 from localai_app.services.views import InstalledModel
 
+MAX_READERS = 4
+"""Headers that are read from the Hub at the same time, over all callers."""
+READ_LIMIT_S = 180.0
+"""For one header: at most 32 steps of 2 MB."""
+
 
 class HeaderService:
-    """Reads headers, all parts of a model in order. Those from the Hub are kept per commit and path."""
+    """Reads headers, all parts of a model in order. Those from the Hub are kept per repository, commit and path."""
 
-    def __init__(self, hub: HubService) -> None:
+    def __init__(self, hub: HubService, cache_dir: Path) -> None:
         self._hub = hub
-        self._lock = threading.Lock()
-        self._remote_headers: dict[tuple[str, str], GgufHeader] = {}
+        self._cache = HeaderCache(cache_dir / "headers")
+        self._readers = ThreadPoolExecutor(MAX_READERS, thread_name_prefix="header")
+        self._closing = CancelToken()
+
+    def close(self) -> None:
+        """Give up what is being read."""
+        self._closing.cancel()
+        self._readers.shutdown(wait=True, cancel_futures=True)
 
     def of_installed(self, model: InstalledModel) -> list[GgufHeader]:
         """The headers of a model on this disk; AppError if one is refused or a part is missing."""
@@ -33,22 +50,103 @@ class HeaderService:
 
     def of_remote(self, repo: Repo, variant: Variant) -> list[GgufHeader]:
         """The headers of a variant on the Hub; the second time without the network. AppError if one cannot be read."""
-        headers = []
-        for file in variant.files:
-            cache_key = (repo.commit, file.path)
-            with self._lock:
-                header = self._remote_headers.get(cache_key)
-            if header is None:
-                header = self._read_remote(repo, file)
-                with self._lock:
-                    self._remote_headers[cache_key] = header
-            headers.append(header)
-        return headers
+        return self._of_files(repo, variant.files)
 
-    def _read_remote(self, repo: Repo, file: RepoFile) -> GgufHeader:
-        client = self._hub.client()
+    def of_projector(self, repo: Repo, file: RepoFile) -> GgufHeader:
+        """The header of an image or audio part on the Hub, in the same way."""
+        return self._of_files(repo, (file,))[0]
 
+    def of_each(
+        self, repo: Repo, variants: tuple[Variant, ...], cancel: CancelToken,
+    ) -> Iterator[tuple[Variant, list[GgufHeader] | AppError]]:
+        """The headers of several variants, each as soon as it is there: one that cannot be read does not spoil the others.
+
+        Raises `Cancelled` soon after `cancel` was set; what was not begun is not asked for any more.
+        """
+        waiting = {variant.label: (variant, self._start(repo, variant.files, cancel)) for variant in variants}
+        try:
+            while waiting:
+                done = [label for label, (_variant, parts) in waiting.items() if all(part.done() for part in parts)]
+                for label in done:
+                    variant, parts = waiting.pop(label)
+                    yield variant, _headers_or_error(parts)
+                cancel.raise_if_cancelled()
+                if not done:
+                    left = [part for _variant, parts in waiting.values() for part in parts if not part.done()]
+                    wait(left, return_when=FIRST_COMPLETED)
+        finally:
+            for _variant, parts in waiting.values():
+                for part in parts:
+                    part.cancel()
+
+    def _of_files(self, repo: Repo, files: tuple[RepoFile, ...]) -> list[GgufHeader]:
+        try:
+            return _together(self._start(repo, files, self._closing))
+        except (Cancelled, CancelledError) as error:
+            host = self._hub.client().host
+            raise AppError(errors.HUB_UNREACHABLE, host=host, detail="the program is closing") from error
+
+    def _start(self, repo: Repo, files: tuple[RepoFile, ...], cancel: CancelToken) -> list[Future[GgufHeader]]:
+        return [self._start_file(repo, file, cancel) for file in files]
+
+    def _start_file(self, repo: Repo, file: RepoFile, cancel: CancelToken) -> Future[GgufHeader]:
+        key = HeaderKey(repo.repo_id, repo.commit, file.path, file.size_bytes)
+        kept = self._cache.find(key)
+        if kept is not None:
+            future: Future[GgufHeader] = Future()
+            future.set_result(kept)
+            return future
+        try:
+            return self._readers.submit(self._read_remote, self._hub.client(), key, cancel)
+        except RuntimeError as error:  # closed
+            raise Cancelled from error
+
+    def _read_remote(self, client: HubClient, key: HeaderKey, cancel: CancelToken) -> GgufHeader:
         def read_range(offset: int, length: int) -> bytes:
-            return client.read_range(repo.repo_id, repo.commit, file.path, offset, length)
+            self._raise_if_unwanted(cancel)
+            return client.read_range(key.repo_id, key.commit, key.path, offset, length)
 
-        return read_header(read_range, file.size_bytes, Path(file.path).name)
+        def produce() -> Iterator[GgufHeader]:
+            yield read_header(read_range, key.size_bytes, Path(key.path).name)
+
+        self._raise_if_unwanted(cancel)
+        with BackgroundReader(produce, "header-range") as reader:
+            try:
+                header = reader.next_item(_Either(cancel, self._closing), READ_LIMIT_S)
+            except TransferError as error:
+                raise AppError(errors.HUB_UNREACHABLE, host=client.host, detail=error.reason) from error
+        assert header is not None
+        self._cache.add(key, header)
+        return header
+
+    def _raise_if_unwanted(self, cancel: CancelToken) -> None:
+        cancel.raise_if_cancelled()
+        self._closing.raise_if_cancelled()
+
+
+class _Either(CancelToken):
+    """Set as soon as one of two tokens is."""
+
+    def __init__(self, one: CancelToken, other: CancelToken) -> None:
+        super().__init__()
+        self._tokens = (one, other)
+
+    def raise_if_cancelled(self) -> None:
+        for token in self._tokens:
+            token.raise_if_cancelled()
+
+
+def _together(parts: list[Future[GgufHeader]]) -> list[GgufHeader]:
+    """All headers, or the first failure; the rest is not asked for any more."""
+    try:
+        return [part.result() for part in parts]
+    finally:
+        for part in parts:
+            part.cancel()
+
+
+def _headers_or_error(parts: list[Future[GgufHeader]]) -> list[GgufHeader] | AppError:
+    try:
+        return _together(parts)
+    except AppError as error:
+        return error

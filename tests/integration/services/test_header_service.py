@@ -1,0 +1,160 @@
+"""Headers read from a Hub by ranges: how much is asked for, what is kept, and what a fault costs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localai_app.errors import AppError
+from localai_app.gguf.reader import read_header_file
+from localai_app.hub.model import Repo
+from localai_app.progress import Cancelled, CancelToken
+from localai_app.services.app_services import AppServices
+from localai_app.services.header_service import MAX_READERS
+from tests.helpers.gguf_files import Typed, encode_gguf, write_tiny_gguf
+from tests.helpers.hub_server import HubServer, RepoFixture
+from tests.helpers.services_fixture import open_services
+from tests.integration.services.test_estimate_service import PART_NAMES, split_model
+
+REPO = "tester/Large-Headers-GGUF"
+STEP = 2_000_000
+
+
+def with_long_header(folder: Path, header_bytes: int) -> bytes:
+    """A tiny model with a list of merges that makes its header about that long."""
+    merges = Typed("arr", [f"a{number:07d}" for number in range(header_bytes // 16)], "str")
+    return write_tiny_gguf(folder / "long.gguf", metadata={"tokenizer.ggml.merges": merges}).read_bytes()
+
+
+@pytest.fixture
+def long_model(tmp_path: Path) -> bytes:
+    return with_long_header(tmp_path, 5_000_000) + bytes(8_000_000)
+
+
+@pytest.fixture
+def hub(long_model: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    first, second = split_model()
+    repos = {
+        REPO: RepoFixture({"long-Q8_0.gguf": long_model, "long-Q4_0.gguf": long_model[:-1000]}),
+        "tester/Split-GGUF": RepoFixture(dict(zip(PART_NAMES, (first, second), strict=True))),
+    }
+    with HubServer(repos) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        yield server
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Iterator[AppServices]:
+    with open_services(tmp_path / "data") as opened:
+        yield opened
+
+
+def ranges(hub: HubServer) -> list[tuple[int, int]]:
+    """(first byte, number of bytes) of every request for the contents of a file, by place in the file."""
+    asked = []
+    for record in hub.body_requests():
+        assert record.range is not None
+        start, _, end = record.range.removeprefix("bytes=").partition("-")
+        asked.append((int(start), int(end) - int(start) + 1))
+    return sorted(asked)
+
+
+def test_a_header_is_read_in_steps_of_2_mb_no_further_than_it_goes(
+    hub: HubServer, services: AppServices, long_model: bytes, tmp_path: Path,
+) -> None:
+    repo = services.hub.repo(REPO)
+    large = next(variant for variant in repo.variants if variant.label == "Q8_0")
+    (header,) = services.headers.of_remote(repo, large)
+    assert ranges(hub) == [(0, STEP), (STEP, STEP), (2 * STEP, STEP)]
+    assert 2 * STEP < header.header_bytes <= 3 * STEP
+    whole = tmp_path / "long-Q8_0.gguf"
+    whole.write_bytes(long_model)
+    assert header == read_header_file(whole)
+
+
+def test_a_header_is_asked_for_once_and_is_there_after_a_restart(hub: HubServer, tmp_path: Path) -> None:
+    with open_services(tmp_path / "data") as services:
+        repo = services.hub.repo(REPO)
+        before = services.headers.of_remote(repo, repo.variants[0])
+        hub.forget_requests()
+        assert services.headers.of_remote(repo, repo.variants[0]) == before
+    hub.close()
+    with open_services(tmp_path / "data") as services:
+        assert services.headers.of_remote(repo, repo.variants[0]) == before
+        other_commit = Repo(repo_id=REPO, commit="0" * 40, variants=repo.variants)
+        with pytest.raises(AppError) as caught:
+            services.headers.of_remote(other_commit, repo.variants[0])
+    assert caught.value.code == "hub_unreachable"
+    assert hub.requests == []
+    (kept,) = (tmp_path / "data" / "cache" / "headers").iterdir()
+    assert kept.stat().st_size < 10_000
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-7], lambda data: data[:40] + b"\xff" + data[41:], lambda _data: b""])
+def test_a_damaged_file_in_the_cache_costs_a_second_request_and_nothing_else(hub: HubServer, tmp_path: Path, damage) -> None:
+    with open_services(tmp_path / "data") as services:
+        repo = services.hub.repo(REPO)
+        before = services.headers.of_remote(repo, repo.variants[0])
+    (kept,) = (tmp_path / "data" / "cache" / "headers").iterdir()
+    kept.write_bytes(damage(kept.read_bytes()))
+    hub.forget_requests()
+    with open_services(tmp_path / "data") as services:
+        assert services.headers.of_remote(repo, repo.variants[0]) == before
+    assert len(ranges(hub)) == 3
+
+
+def test_all_parts_of_a_split_file_are_read(hub: HubServer, services: AppServices) -> None:
+    repo = services.hub.repo("tester/Split-GGUF")
+    headers = services.headers.of_remote(repo, repo.variants[0])
+    assert [header.name for header in headers] == list(PART_NAMES)
+    assert all(header.tensors for header in headers)
+    assert len(hub.body_requests()) == 2
+
+
+def test_several_headers_are_read_at_the_same_time_but_not_all_at_once(
+    hub: HubServer, services: AppServices, tmp_path: Path,
+) -> None:
+    model = write_tiny_gguf(tmp_path / "tiny.gguf").read_bytes()
+    hub.publish("tester/Many-GGUF", RepoFixture({f"many-{n}.gguf": model + bytes(32 * n) for n in range(10)}))
+    repo = services.hub.repo("tester/Many-GGUF")
+    hub.fail("*many-*", "stall", times=None)
+    cancel = CancelToken()
+    ended = threading.Event()
+
+    def read_all() -> None:
+        with pytest.raises(Cancelled):
+            list(services.headers.of_each(repo, repo.variants, cancel))
+        ended.set()
+
+    thread = threading.Thread(target=read_all)
+    thread.start()
+    deadline_s = time.monotonic() + 5
+    while len(hub.body_requests()) < MAX_READERS and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    assert len(hub.body_requests()) == MAX_READERS
+    started_s = time.monotonic()
+    cancel.cancel()
+    assert ended.wait(2)
+    assert time.monotonic() - started_s < 1
+    thread.join()
+    hub.close()
+
+
+def test_a_variant_that_cannot_be_read_does_not_spoil_the_others(hub: HubServer, services: AppServices, tmp_path: Path) -> None:
+    model = write_tiny_gguf(tmp_path / "tiny.gguf").read_bytes()
+    files = {
+        "some-Q8_0.gguf": model, "some-Q6_K.gguf": b"<html>sorry</html>" * 100, "some-Q5_0.gguf": model[: len(model) // 2],
+        "some-Q4_0.gguf": encode_gguf([("general.architecture", Typed("str", "llama"))], n_tensors=2**40),
+    }
+    hub.publish("tester/Damaged-GGUF", RepoFixture(files))
+    repo = services.hub.repo("tester/Damaged-GGUF")
+    answers = {
+        variant.label: answer.code if isinstance(answer, AppError) else "read"
+        for variant, answer in services.headers.of_each(repo, repo.variants, CancelToken())}
+    assert answers == {"Q8_0": "read", "Q6_K": "not_a_gguf", "Q5_0": "gguf_truncated", "Q4_0": "gguf_refused"}
+    assert len(list((tmp_path / "data" / "cache" / "headers").iterdir())) == 1
