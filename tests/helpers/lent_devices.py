@@ -1,7 +1,7 @@
 """Devices that are not main memory, on a computer without a GPU: llama.cpp's RPC servers on loopback.
 
-`python -m tests.helpers.lent_devices serve PORT` lends the processor; `... compare PORT FILE...` plans and then loads
-each model with its layers there, and prints one JSON line per case.
+`python -m tests.helpers.lent_devices serve PORT` lends the processor; `... compare PORT...` reads load options from stdin, one
+JSON document a line, plans and then loads each of them, and prints what lies where.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib.util
-import json
 import socket
 import subprocess
 import sys
@@ -19,9 +18,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from localai_app.engine.protocol import LoadOptions, PlannedBuffer
+
 ROOT = Path(__file__).resolve().parents[2]
-CASES = ((99, 4096, "f16"), (99, 8192, "q8_0"), (3, 4096, "f16"))
-"""(layers on the lent device, context, KV type)"""
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """One load: its buffers as a dry run plans them and as the real load has them, by the device's name."""
+
+    planned: dict[str, PlannedBuffer]
+    loaded: dict[str, PlannedBuffer]
 
 
 def library_folder() -> Path | None:
@@ -34,8 +42,14 @@ def library_folder() -> Path | None:
 
 
 @contextlib.contextmanager
-def lent_device() -> Iterator[int]:
-    """A server on loopback; its port."""
+def lent_devices(count: int = 1) -> Iterator[list[int]]:
+    """Servers on loopback, one device each: RPC0, RPC1 and so on; their ports."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(_server()) for _number in range(count)]
+
+
+@contextlib.contextmanager
+def _server() -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -50,17 +64,17 @@ def lent_device() -> Iterator[int]:
             process.wait()
 
 
-def compare(port: int, models: Sequence[Path]) -> list[dict[str, Any]]:
-    """For each model and case: the planned and the loaded buffers by device."""
+def compare(ports: Sequence[int], loads: Sequence[LoadOptions]) -> list[Comparison]:
+    """Plans and real loads of the same options, with the devices of these servers."""
     result = subprocess.run(
-        [sys.executable, "-m", "tests.helpers.lent_devices", "compare", str(port), *map(str, models)], cwd=ROOT,
-        capture_output=True, text=True, timeout=120, check=False)
-    assert result.returncode == 0, result.stderr[-2000:]
-    return [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+        [sys.executable, "-m", "tests.helpers.lent_devices", "compare", *map(str, ports)], cwd=ROOT,
+        input=b"\n".join(msgspec.json.encode(options) for options in loads), capture_output=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stderr[-2000:].decode(errors="replace")
+    return [msgspec.json.decode(line, type=Comparison) for line in result.stdout.splitlines() if line.startswith(b"{")]
 
 
 def _wait_for(port: int) -> None:
-    end_s = time.monotonic() + 20
+    end_s = time.monotonic() + 30
     while time.monotonic() < end_s:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
@@ -80,46 +94,41 @@ def _serve(port: int) -> None:
     start(f"127.0.0.1:{port}".encode(), None, 1, 1, devices)
 
 
-def _compare(port: int, models: Sequence[str]) -> None:
-    import msgspec
-
-    from localai_app.engine.protocol import KvType, LoadOptions, PlannedBuffer
+def _compare(ports: Sequence[str]) -> None:
     from localai_app.engine.worker.llama import LlamaBackend
-    from localai_app.engine.worker.plan import buffers_in_log
     from localai_app.engine.worker.stop_flag import StopFlags
+
+    backend = LlamaBackend(StopFlags(), [f"127.0.0.1:{port}" for port in ports])
+    for line in sys.stdin:
+        options = msgspec.json.decode(line, type=LoadOptions)
+        comparison = Comparison(planned=_planned(backend, options), loaded=_loaded(backend, options))
+        print(msgspec.json.encode(comparison).decode(), flush=True)
+
+
+def _planned(backend: Any, options: LoadOptions) -> dict[str, PlannedBuffer]:
     from localai_app.gguf.plan_header import plan_header, write_plan_file
     from localai_app.gguf.reader import read_header_file
 
-    folder = library_folder()
-    assert folder is not None
-    backend = LlamaBackend(StopFlags())
-    rpc, ggml = ctypes.CDLL(str(folder / "libggml-rpc.so.0")), ctypes.CDLL(str(folder / "libggml.so.0"))
-    rpc.ggml_backend_rpc_add_server.restype = ctypes.c_void_p
-    ggml.ggml_backend_register.argtypes = [ctypes.c_void_p]
-    ggml.ggml_backend_register(rpc.ggml_backend_rpc_add_server(f"127.0.0.1:{port}".encode()))
-    kinds = {device.name: device.kind for device in backend.devices()}
-    (lent,) = (name for name, kind in kinds.items() if kind == "gpu")
+    with tempfile.TemporaryDirectory() as temporary:
+        header = Path(temporary) / "plan.gguf"
+        write_plan_file(header, plan_header([read_header_file(Path(options.model_path))]))
+        return {buffer.device: buffer for buffer in backend.plan(1, str(header), options).buffers}
 
-    def by_device(buffers: Sequence[PlannedBuffer]) -> dict[str, Any]:
-        return {buffer.device: msgspec.to_builtins(buffer) for buffer in buffers}
 
-    for model in models:
-        with tempfile.TemporaryDirectory() as temporary:
-            header = Path(temporary) / "plan.gguf"
-            write_plan_file(header, plan_header([read_header_file(Path(model))]))
-            for layers, ctx, kv_type in CASES:
-                options = LoadOptions(model_path=model, ctx=ctx, gpu_layers=layers, kv_type=KvType(kv_type), devices=(lent,))
-                planned = backend.plan(1, str(header), options).buffers
-                backend._log.start_capture()
-                backend.load(1, options, lambda _fraction: None)
-                loaded = buffers_in_log(backend._log.end_capture(), kinds)
-                print(json.dumps({
-                    "model": Path(model).name, "case": [layers, ctx, kv_type], "lent": lent, "planned": by_device(planned),
-                    "loaded": by_device(loaded)}), flush=True)
+def _loaded(backend: Any, options: LoadOptions) -> dict[str, PlannedBuffer]:
+    """From llama.cpp's own table; without mmap, so that every tensor lies in a buffer of its own size."""
+    from localai_app.engine.worker.plan import buffers_in_log, with_table
+
+    kinds, owners = {device.name: device.kind for device in backend.devices()}, backend._devices.owners()
+    backend._log.start_capture()
+    backend.load(1, msgspec.structs.replace(options, use_mmap=False), lambda _fraction: None)
+    logged = buffers_in_log(backend._log.end_capture(), kinds, owners)
+    table = backend._planner._breakdown.of(backend._model.context)
+    return {buffer.device: buffer for buffer in with_table(logged, table, kinds, owners)}
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
         _serve(int(sys.argv[2]))
     else:
-        _compare(int(sys.argv[2]), sys.argv[3:])
+        _compare(sys.argv[2:])

@@ -40,6 +40,9 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     devices: tuple[str, ...] = ()
     """llama.cpp device names to use; empty: all."""
     tensor_split: tuple[float, ...] = ()
+    """Layers of each device in their order; empty: llama.cpp divides them by free memory."""
+    cpu_expert_blocks: int = 0
+    """Experts of so many blocks, from the first one, stay in main memory while the rest of those blocks is on a GPU."""
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):

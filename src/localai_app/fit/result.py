@@ -73,6 +73,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     ubatch: int = 512
     credit_bytes: int = 0
     """Main memory that a model about to be unloaded gives back."""
+    device_credits: tuple[tuple[str, int], ...] = ()
+    """(name of a GPU or llama.cpp's name for it, bytes) that it gives back there."""
+    excluded_devices: tuple[str, ...] = ()
+    """GPUs not to use, by their names or by llama.cpp's names for them."""
+    experts_on_cpu: int | None = None
+    """Experts of so many blocks, from the first one, stay in main memory; None: as few as it takes."""
 
 
 class DeviceNeed(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +95,12 @@ class DeviceNeed(msgspec.Struct, frozen=True, kw_only=True):
     reserve_bytes: int
     total_bytes: int
     """Sum of the three needs."""
+    engine_name: str = ""
+    """llama.cpp's name for it (CUDA0); empty for main memory, and where llama.cpp was not asked."""
+    expert_blocks: int = 0
+    """Main memory: blocks on GPUs whose experts lie here."""
+    repacked_bytes: int = 0
+    """Part of the weights that the processor holds rearranged; their originals in the file are not counted."""
 
 
 class SpeedRange(msgspec.Struct, frozen=True, kw_only=True):

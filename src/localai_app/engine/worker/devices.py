@@ -30,6 +30,9 @@ class DeviceRegistry:
         self._name = _function(handle, "ggml_backend_dev_name", ctypes.c_char_p, ctypes.c_void_p)
         self._description = _function(handle, "ggml_backend_dev_description", ctypes.c_char_p, ctypes.c_void_p)
         self._type = _function(handle, "ggml_backend_dev_type", ctypes.c_int, ctypes.c_void_p)
+        self._buffer_type = _function(handle, "ggml_backend_dev_buffer_type", ctypes.c_void_p, ctypes.c_void_p)
+        self._buffer_name = _function(handle, "ggml_backend_buft_name", ctypes.c_char_p, ctypes.c_void_p)
+        self._cpu_buffer_type = _function(handle, "ggml_backend_cpu_buffer_type", ctypes.c_void_p)
         size_pointer = ctypes.POINTER(ctypes.c_size_t)
         self._memory = _function(handle, "ggml_backend_dev_memory", None, ctypes.c_void_p, size_pointer, size_pointer)
 
@@ -45,6 +48,17 @@ class DeviceRegistry:
     def pointer_to(self, name: str) -> int | None:
         """The `ggml_backend_dev_t` of a device by its name; None if there is no such device."""
         pointer: int | None = self._by_name(name.encode())
+        return pointer
+
+    def owners(self) -> dict[str, str]:
+        """The device's name for each name of a buffer: those of lent devices name the server, and repeat a number."""
+        pointers = [self._get(index) for index in range(self._count())]
+        names = {self._buffer_name(self._buffer_type(pointer)): self._name(pointer) for pointer in pointers}
+        return {buffer.decode("utf-8", "replace"): device.decode("utf-8", "replace") for buffer, device in names.items()}
+
+    def main_memory_buffer_type(self) -> int:
+        """The `ggml_backend_buffer_type_t` of plain main memory."""
+        pointer: int = self._cpu_buffer_type()
         return pointer
 
     def has_accelerator(self) -> bool:
@@ -71,6 +85,25 @@ def load_backends(handle: Any, library_dir: str) -> None:
     count = _function(handle, "ggml_backend_reg_count", ctypes.c_size_t)
     if count() == 0:
         _function(handle, "ggml_backend_load_all_from_path", None, ctypes.c_char_p)(library_dir.encode())
+
+
+def add_lent_devices(handle: Any, endpoint: str) -> bool:
+    """Register the devices that an RPC server at `endpoint` (host:port) lends; false where this build cannot or it lends none.
+
+    ggml ends the process where the server does not answer as one.
+    """
+    registry = _function(handle, "ggml_backend_reg_by_name", ctypes.c_void_p, ctypes.c_char_p)(b"RPC")
+    if not registry:
+        return False
+    find = _function(handle, "ggml_backend_reg_get_proc_address", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)
+    address = find(registry, b"ggml_backend_rpc_add_server")
+    if not address:
+        return False
+    lent = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_char_p)(address)(endpoint.encode())
+    if not lent:
+        return False
+    _function(handle, "ggml_backend_register", None, ctypes.c_void_p)(lent)
+    return True
 
 
 def _function(handle: Any, name: str, result: Any, *arguments: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.outcome import EXIT_ENGINE_MISSING, EXIT_ENGINE_UNUSABLE
 from localai_app.engine.protocol import ChatMessage, Device, Loaded, LoadOptions, Planned, Sampling
-from localai_app.engine.worker.devices import DeviceRegistry, load_backends
+from localai_app.engine.worker.devices import DeviceRegistry, add_lent_devices, load_backends
 from localai_app.engine.worker.llama_answer import LlamaAnswer
 from localai_app.engine.worker.llama_load import ModelLoader
 from localai_app.engine.worker.llama_log import LlamaLog
@@ -37,12 +37,16 @@ class LlamaBackend:
 
     name = "llama"
 
-    def __init__(self, stop_flags: StopFlags) -> None:
+    def __init__(self, stop_flags: StopFlags, lent: Sequence[str] = ()) -> None:
+        """`lent`: host:port of RPC servers whose devices are used as well."""
         self._library = _import_library()
         self._stop_flags = stop_flags
         self._log = LlamaLog(self._library)
         load_backends(self._library._lib, str(Path(self._library._lib._name).parent))
         self._library.llama_backend_init()
+        for endpoint in lent:
+            if not add_lent_devices(self._library._lib, endpoint):
+                raise EngineAbsentError(EXIT_ENGINE_UNUSABLE, f"this llama.cpp cannot use devices lent at {endpoint}")
         self._devices = DeviceRegistry(self._library._lib)
         self._planner = Planner(self._library, self._devices, self._log, stop_flags)
         self._model: LlamaModel | None = None

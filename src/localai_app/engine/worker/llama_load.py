@@ -14,6 +14,7 @@ from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.outcome import says_out_of_memory, unknown_architecture_in
 from localai_app.engine.protocol import KvType, Loaded, LoadOptions
 from localai_app.engine.worker.devices import DeviceRegistry
+from localai_app.engine.worker.expert_blocks import expert_overrides
 from localai_app.engine.worker.llama_log import LlamaLog
 from localai_app.engine.worker.llama_model import LlamaModel
 from localai_app.engine.worker.stop_flag import StopFlags
@@ -87,6 +88,10 @@ class ModelLoader:
             split = (ctypes.c_float * library.llama_max_devices())(*options.tensor_split[: library.llama_max_devices()])
             self._kept.append(split)
             parameters.tensor_split = split
+        if options.cpu_expert_blocks > 0 and options.gpu_layers > 0:
+            overrides = expert_overrides(options.cpu_expert_blocks, self._devices.main_memory_buffer_type())
+            self._kept.append(overrides)
+            parameters.tensor_buft_overrides = ctypes.cast(overrides, ctypes.c_void_p)
 
         def receive(fraction: float, _user_data: object) -> bool:
             on_progress(fraction)

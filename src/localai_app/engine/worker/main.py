@@ -74,6 +74,9 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="localai-app --engine-worker", description="Internal: run by the window.")
     parser.add_argument("--backend", choices=("llama", "echo"), default="llama")
     parser.add_argument("--memory-cap-bytes", type=int, default=0, help="memory of its own that it may use, 0: any (Linux)")
+    parser.add_argument(
+        "--rpc", action="append", default=[], type=_loopback_endpoint, metavar="HOST:PORT",
+        help="llama: devices that an RPC server on this computer lends; may be given several times")
     parser.add_argument("--tokens", type=int, default=0, help="echo: tokens in an answer, 0: one pass over the text")
     parser.add_argument("--tokens-per-s", type=float, default=0.0, help="echo: 0 is as fast as possible")
     parser.add_argument("--prompt-tokens-per-s", type=float, default=0.0, help="echo: 0 is as fast as possible")
@@ -81,6 +84,14 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--text", choices=("sample", "prompt"), default="sample", help="echo: what to answer")
     parser.add_argument("--fault", default="", help="echo: what to do wrong, and where")
     return parser.parse_args(list(argv))
+
+
+def _loopback_endpoint(text: str) -> str:
+    """An address on this computer: llama.cpp's RPC is neither encrypted nor authenticated."""
+    host, _colon, port = text.rpartition(":")
+    if host not in ("127.0.0.1", "localhost") or not port.isdigit():
+        raise argparse.ArgumentTypeError("give 127.0.0.1:PORT")
+    return text
 
 
 def _make_backend(options: argparse.Namespace, stop_flags: StopFlags, sender: EventSender) -> Backend:
@@ -98,7 +109,7 @@ def _make_backend(options: argparse.Namespace, stop_flags: StopFlags, sender: Ev
         return EchoBackend(pace, FaultPlan.parse(options.fault, sender), stop_flags)
     from localai_app.engine.worker.llama import LlamaBackend
 
-    return LlamaBackend(stop_flags)
+    return LlamaBackend(stop_flags, options.rpc)
 
 
 def _take_over_protocol() -> tuple[int, int]:

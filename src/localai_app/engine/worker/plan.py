@@ -25,6 +25,7 @@ from localai_app.engine.worker.llama_log import LlamaLog
 from localai_app.engine.worker.stop_flag import StopFlags
 
 _MIB = 1024 * 1024
+_NO_OWNERS: Mapping[str, str] = {}
 _HOST = "CPU"
 _REPACKED = "_REPACK"
 _LOG_ROUNDING_BYTES = 32 * 1024
@@ -77,10 +78,10 @@ class Planner:
         table = self._breakdown.of(context)
         self._library.llama_free(context)
         n_layer = self._library.llama_model_n_layer(model.pointer) + 1
-        kinds = {device.name: device.kind for device in self._devices.devices()}
+        kinds, owners = {device.name: device.kind for device in self._devices.devices()}, self._devices.owners()
         return Planned(
             id=request_id,
-            buffers=with_table(buffers_in_log(lines, kinds), table, kinds),
+            buffers=with_table(buffers_in_log(lines, kinds, owners), table, kinds, owners),
             n_layer=n_layer,
             gpu_layers=min(max(0, options.gpu_layers), n_layer) if self._devices.has_accelerator() else 0,
             plan_s=time.perf_counter() - started_s,
@@ -90,7 +91,9 @@ class Planner:
     def _model_for(self, path: Path, options: LoadOptions) -> _Model:
         require_model_file(path)
         status = path.stat()
-        key = (path, status.st_mtime_ns, status.st_size, options.gpu_layers, options.devices, options.tensor_split)
+        key = (
+            path, status.st_mtime_ns, status.st_size, options.gpu_layers, options.devices, options.tensor_split,
+            options.cpu_expert_blocks)
         if self._model is not None and self._model.key == key:
             return self._model
         self._forget_model()
@@ -114,17 +117,19 @@ class Planner:
             self._model = None
 
 
-def buffers_in_log(lines: Sequence[str], kinds: Mapping[str, str]) -> tuple[PlannedBuffer, ...]:
-    """The buffers that llama.cpp's log of a load tells of, main memory last. `kinds`: each device's kind by its name.
+def buffers_in_log(
+    lines: Sequence[str], kinds: Mapping[str, str], owners: Mapping[str, str] = _NO_OWNERS,
+) -> tuple[PlannedBuffer, ...]:
+    """The buffers that llama.cpp's log of a load tells of, main memory last.
 
-    A cache that is spread over devices is logged as one sum and a device per layer: it is divided by layers.
+    `kinds`: each device's kind by its name; `owners`: the devices of buffers that are not named like their device. A cache that is spread over devices is logged as one sum and a device per layer: it is divided by layers.
     """
     devices: dict[str, _Device] = {}
     compute: dict[str, float] = {}
     layers: list[str] = []
     for line in lines:
         if found := _CACHE_LAYER.match(line):
-            layers.append(_device_of(found[1], kinds))
+            layers.append(_device_of(found[1], kinds, owners))
         elif found := _CACHE.match(line):
             for name in layers or [_HOST]:
                 devices.setdefault(name, _Device()).kv += float(found[1]) * _MIB / (len(layers) or 1)
@@ -133,9 +138,9 @@ def buffers_in_log(lines: Sequence[str], kinds: Mapping[str, str]) -> tuple[Plan
             # Logged again where the context was built a second time: the last one counts.
             compute[found[1]] = float(found[2]) * _MIB
         elif found := _OUTPUT.match(line):
-            devices.setdefault(_device_of(found[1], kinds), _Device()).output += float(found[2]) * _MIB
+            devices.setdefault(_device_of(found[1], kinds, owners), _Device()).output += float(found[2]) * _MIB
     for buffer_name, size in compute.items():
-        devices.setdefault(_device_of(buffer_name, kinds), _Device()).compute += size
+        devices.setdefault(_device_of(buffer_name, kinds, owners), _Device()).compute += size
     return tuple(
         PlannedBuffer(
             device=name, kind=kinds.get(name, "cpu") if name != _HOST else "cpu", kv_bytes=round(found.kv),
@@ -146,11 +151,12 @@ def buffers_in_log(lines: Sequence[str], kinds: Mapping[str, str]) -> tuple[Plan
 
 def with_table(
     logged: tuple[PlannedBuffer, ...], table: Sequence[BufferTypeUse], kinds: Mapping[str, str],
+    owners: Mapping[str, str] = _NO_OWNERS,
 ) -> tuple[PlannedBuffer, ...]:
     """The buffers with the exact bytes of llama.cpp's table, and the weights; as logged if the two do not agree."""
     sums: dict[str, list[int]] = {}
     for use in table:
-        entry = sums.setdefault(_device_of(use.buffer_type, kinds), [0, 0, 0, 0])
+        entry = sums.setdefault(_device_of(use.buffer_type, kinds, owners), [0, 0, 0, 0])
         entry[0] += use.weights_bytes
         entry[1] += use.weights_bytes if use.buffer_type.endswith(_REPACKED) else 0
         entry[2] += use.context_bytes
@@ -170,7 +176,8 @@ def with_table(
         for buffer in logged)
 
 
-def _device_of(buffer_name: str, kinds: Mapping[str, str]) -> str:
+def _device_of(buffer_name: str, kinds: Mapping[str, str], owners: Mapping[str, str]) -> str:
     """The device of a buffer by its name: CUDA0 is one, CUDA_Host and CPU_REPACK are main memory."""
+    buffer_name = owners.get(buffer_name, buffer_name)
     own = [name for name, kind in kinds.items() if kind in ("gpu", "integrated_gpu") and buffer_name.startswith(name)]
     return max(own, key=len, default=_HOST)
