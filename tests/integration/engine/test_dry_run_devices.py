@@ -52,7 +52,8 @@ def test_caches_and_buffers_are_planned_on_the_device_that_will_hold_them(tmp_pa
 
 
 def test_layers_are_split_over_two_devices_as_asked(tmp_path: Path) -> None:
-    split = LoadOptions(model_path=str(smollm2_path()), ctx=4096, gpu_layers=31, devices=("RPC0", "RPC1"), tensor_split=(20, 11))
+    split = LoadOptions(
+        model_path=str(smollm2_path()), ctx=4096, gpu_layers=31, devices=("RPC0", "RPC1"), tensor_split=(20, 11))
     moe = write_architecture(tmp_path / "moe.gguf", "llama-moe")
     experts = LoadOptions(
         model_path=str(moe), ctx=4096, gpu_layers=N_LAYER + 1, devices=("RPC0", "RPC1"), tensor_split=(5, 2),

@@ -122,7 +122,8 @@ def buffers_in_log(
 ) -> tuple[PlannedBuffer, ...]:
     """The buffers that llama.cpp's log of a load tells of, main memory last.
 
-    `kinds`: each device's kind by its name; `owners`: the devices of buffers that are not named like their device. A cache that is spread over devices is logged as one sum and a device per layer: it is divided by layers.
+    `kinds`: each device's kind by its name; `owners`: the devices of buffers that are not named like their device. A cache
+    that is spread over devices is logged as one sum and a device per layer: it is divided by layers.
     """
     devices: dict[str, _Device] = {}
     compute: dict[str, float] = {}
@@ -162,11 +163,10 @@ def with_table(
         entry[2] += use.context_bytes
         entry[3] += use.compute_bytes
     by_device = {buffer.device: buffer for buffer in logged}
-    agrees = all(
-        abs(by_device[name].kv_bytes - kv) <= _LOG_ROUNDING_BYTES
-        and abs(by_device[name].compute_bytes - compute) <= _LOG_ROUNDING_BYTES
-        for name, (_weights, _repacked, kv, compute) in sums.items() if name in by_device
-    )
+    agrees = abs(sum(buffer.kv_bytes for buffer in logged) - sum(kv for _w, _r, kv, _c in sums.values())) <= _LOG_ROUNDING_BYTES
+    agrees = agrees and all(
+        abs(by_device[name].compute_bytes - compute) <= _LOG_ROUNDING_BYTES
+        for name, (_weights, _repacked, _kv, compute) in sums.items() if name in by_device)
     if set(sums) != set(by_device) or not agrees:
         return logged
     return tuple(
