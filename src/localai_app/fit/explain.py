@@ -141,7 +141,7 @@ def _about_figures(told: Explanation) -> list[str]:
         reasons.append("The figures come from the model's dimensions, not from its file, and may be off by a few percent.")
     if told.verdict is not Verdict.NO and told.speed.basis is SpeedBasis.UNKNOWN:
         device = told.placement.gpus[0].budget.name if told.placement.gpus else "main memory"
-        reasons.append(f"The speed is not known: there is no figure for the bandwidth of {device}.")
+        reasons.append(f"The speed is unknown until the first run: there is no figure for the bandwidth of {device}.")
     return reasons
 
 

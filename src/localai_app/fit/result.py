@@ -104,13 +104,20 @@ class DeviceNeed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpeedRange(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens per second; None where the basis is `unknown`."""
+    """Tokens per second early in a conversation; None where the basis is `unknown`, or nothing tells it."""
 
     low: float | None
     high: float | None
     basis: SpeedBasis
     prompt_low: float | None = None
     prompt_high: float | None = None
+    """A prompt of 512 tokens."""
+    full_low: float | None = None
+    full_high: float | None = None
+    """An answer that ends with the whole context in use."""
+    full_prompt_low: float | None = None
+    full_prompt_high: float | None = None
+    """A prompt as long as the whole context, on average."""
 
 
 class FitResult(msgspec.Struct, frozen=True, kw_only=True):

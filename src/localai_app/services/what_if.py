@@ -13,8 +13,8 @@ import msgspec
 from localai_app import errors
 from localai_app.catalog.model import Catalog, CatalogModel
 from localai_app.errors import AppError
+from localai_app.fit.cpu_speed import READS_PER_COPY
 from localai_app.fit.result import FitResult, Request, Verdict
-from localai_app.fit.speed import READS_PER_COPY
 from localai_app.hardware.report import Cpu, Gpu, HardwareReport, Memory, Vendor
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.machine_parts import KnownGpu, find_gpu, load_known_gpus

@@ -16,6 +16,8 @@ from tests.helpers import fit_subjects as models
 from tests.helpers.fit_subjects import computer, integrated, nvidia, subject
 
 GPUS = models.gpu_table()
+BENCH_DEPTH = 64
+"""Mean depth of the 128 tokens that llama-bench generates."""
 LLAMA2_7B = Geometry(
     architecture="llama", n_layer=32, n_embd=4096, n_vocab=32_000, n_ff=11_008, n_head=32, head_dim=128, ctx_train=4096,
     cache_layers=models.full(4096, 32), params_total=6_738_415_616, params_active=6_738_415_616)
@@ -43,7 +45,7 @@ def test_scoreboards_lie_within_the_range(name: str, vendor: str, gib: float, me
     gpu = Gpu(
         index=0, name=name, vendor=Vendor(vendor), total_bytes=total, free_bytes=total,
         unified=vendor == "apple" or "GB10" in name)
-    speed = ask(computer(256, 250, (gpu,)), LLAMA2_7B_Q4_0, ctx=512).speed
+    speed = ask(computer(256, 250, (gpu,)), LLAMA2_7B_Q4_0, ctx=BENCH_DEPTH).speed
     assert speed.low is not None
     assert speed.high is not None
     assert speed.low <= measured <= speed.high
@@ -66,7 +68,7 @@ def one_billion(bits_per_weight: float, label: str) -> Subject:
     (one_billion(4.5, "Q4_K_M"), 69.2), (one_billion(8.5, "Q8_0"), 38.4), (one_billion(6.5625, "Q6_K"), 48.1),
     (one_billion(3.4375, "Q3_K_M"), 45.1), (one_billion(3.4375, "IQ3_S"), 17.2), (one_billion(2.3125, "IQ2_XS"), 26.0)])
 def test_two_cores_reach_what_was_measured(model: Subject, measured: float) -> None:
-    speed = ask(two_cores(), model).speed
+    speed = ask(two_cores(), model, ctx=BENCH_DEPTH).speed
     assert speed.low is not None
     assert speed.high is not None
     assert speed.low <= measured <= speed.high
@@ -91,7 +93,7 @@ def test_old_processors_are_slower() -> None:
 def test_without_a_bandwidth_nothing_is_promised() -> None:
     result = ask(computer(32, bandwidth_gb_s=None), subject(models.QWEN3_8B))
     assert (result.speed.low, result.speed.high, result.speed.basis) == (None, None, SpeedBasis.UNKNOWN)
-    assert any(reason.startswith("The speed is not known") for reason in result.reasons)
+    assert any(reason.startswith("The speed is unknown until the first run") for reason in result.reasons)
 
 
 def test_an_unknown_card_promises_nothing() -> None:
@@ -140,4 +142,14 @@ def test_prompts_are_read_faster_than_answers_are_written() -> None:
 
 def test_a_full_speed_range_is_in_json() -> None:
     result = ask(two_cores(), subject(models.SMOLLM2_135M))
-    assert set(msgspec.json.decode(msgspec.json.encode(result.speed))) >= {"low", "high", "basis"}
+    assert set(msgspec.json.decode(msgspec.json.encode(result.speed))) >= {
+        "low", "high", "basis", "full_low", "full_high", "full_prompt_low", "full_prompt_high"}
+
+
+def test_answers_are_slower_where_the_context_is_full() -> None:
+    short, long = (ask(two_cores(), subject(models.SMOLLM2_135M), ctx=ctx).speed for ctx in (1024, 8192))
+    assert short.low == long.low
+    assert short.full_high is not None
+    assert long.full_high is not None
+    assert long.high is not None
+    assert 2 * long.full_high < short.full_high < long.high

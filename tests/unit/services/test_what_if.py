@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localai_app.errors import AppError
+from localai_app.fit.cpu_speed import READS_PER_COPY
 from localai_app.fit.gpu_table import load_gpu_table
-from localai_app.fit.speed import READS_PER_COPY
 from localai_app.hardware.report import HardwareReport, Vendor
 from localai_app.paths import resources_dir
 from localai_app.services.machine_parts import find_gpu, load_known_gpus
