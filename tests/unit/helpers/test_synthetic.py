@@ -15,7 +15,9 @@ from tests.helpers.synthetic import BUILDERS, synthesise, write_sparse
 
 ROWS = json.loads(
     (Path(__file__).resolve().parents[3] / "resources" / "catalog" / "sources" / "models.json").read_text(encoding="utf-8"))
-KNOWN = [row for row in ROWS if row["gguf_arch"] in BUILDERS and row["n_layer"] and row["n_vocab"] and row["n_head"]]
+KNOWN = [
+    row for row in ROWS if row["gguf_arch"] in BUILDERS and row["n_layer"] and row["n_vocab"] and row["n_head"]
+    and (row["recurrent"] is None or row["recurrent"]["d_state"] or row["recurrent"]["l_cache"])]
 GB = 10**9
 
 
@@ -28,7 +30,7 @@ def test_a_header_holds_as_many_weights_as_the_model(row: dict[str, Any]) -> Non
     last_block = f"blk.{row['n_layer']}."
     model = synthesise(row)
     count = sum(prod(tensor.dimensions) for tensor in model.tensors if not tensor.name.startswith(last_block))
-    assert count == pytest.approx(row["params_total"], rel=0.002)
+    assert count == pytest.approx(row["params_total"], rel=0.03 if row["params_basis"] == "given" else 0.002)
 
 
 def test_every_catalog_architecture_of_these_families_has_a_row() -> None:
@@ -38,7 +40,7 @@ def test_every_catalog_architecture_of_these_families_has_a_row() -> None:
 @pytest.mark.parametrize(("model_id", "label", "published_gb"), [
     ("llama-3.1-8b-instruct", "Q4_K_M", 4.92), ("llama-3.3-70b-instruct", "Q4_K_M", 42.52), ("gemma-3-27b-it", "Q4_K_M", 16.55),
     ("qwen3-30b-a3b", "Q4_K_M", 18.56), ("gpt-oss-20b", "MXFP4", 12.11), ("smollm2-135m-instruct", "Q8_0", 0.145),
-    ("phi-4", "F16", 29.3),
+    ("phi-4", "F16", 29.3), ("deepseek-r1-0528", "Q4_K_M", 404.9),
 ])
 def test_a_label_gives_files_of_the_published_size(tmp_path: Path, model_id: str, label: str, published_gb: float) -> None:
     path = write_sparse(tmp_path / "model.gguf", synthesise(row_of(model_id), label))
