@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from localai_app.gguf.geometry import CacheLayer, Geometry
+from localai_app.gguf.side_inputs import side_elements
 
 Facts = dict[str, Any]
 ATTENTION, STATE = "*", "M"
@@ -23,8 +24,11 @@ CONTEXT_NOT_READ = 32768
 PER_LAYER_EMBEDDING = {"gemma-3n-e2b-it": 256, "gemma-3n-e4b-it": 256, "gemma-4-e2b-it": 256, "gemma-4-e4b-it": 256}
 """Elements per token and layer (`embedding_length_per_layer_input`)."""
 INDEXER_ARCHITECTURES = ("deepseek32", "glm-dsa")
-FEED_FORWARD = {"lfm2.5-1.2b-instruct": 8192}
-"""Not in the sources; llama.cpp's src/models/lfm2.cpp tells the 1.2B model by it."""
+FEED_FORWARD = {"lfm2.5-1.2b-instruct": 8192, "gemma-4-e2b-it": 12288}
+"""Not in the sources: llama.cpp's src/models/lfm2.cpp tells the 1.2B model by it; Gemma 4 E2B is twice as wide in the blocks
+that share caches."""
+DEEPSTACK_ARCHITECTURES, DEEPSTACK_BLOCKS = ("qwen3vl", "qwen3vlmoe"), 3
+"""Image features enter the first blocks of these (`deepstack_visual_indexes` in their config.json: three)."""
 TWO_MATRIX_EXPERTS = ("nemotron_h_moe",)
 """Experts without a gate: two matrices instead of three."""
 
@@ -49,7 +53,7 @@ def geometry_of_facts(facts: Facts) -> Geometry | None:
         n_layer=facts["n_layer"],
         n_embd=facts["n_embd"],
         n_vocab=facts["n_vocab"],
-        n_ff=max(_dense_width(facts), n_used * (facts["n_ff_exp"] or 0) + (facts["n_ff_shared_exp"] or 0)),
+        n_ff=max(_dense_width(facts), n_used * (facts["n_ff_exp"] or 0), facts["n_ff_shared_exp"] or 0),
         n_head=facts["n_head"],
         head_dim=max(facts["head_dim_k"], (facts["swa"] or {}).get("full_head_dim", 0)),
         ctx_train=facts["ctx_train"] or CONTEXT_NOT_READ,
@@ -59,6 +63,10 @@ def geometry_of_facts(facts: Facts) -> Geometry | None:
         recurrent_blocks=_recurrent_blocks(facts) if recurrent else (),
         n_expert=n_expert,
         n_expert_used=n_used,
+        n_ff_experts=n_used * (facts["n_ff_exp"] or 0),
+        n_embd_side=side_elements(
+            facts["gguf_arch"], facts["n_layer"], facts["n_embd"], per_layer=PER_LAYER_EMBEDDING.get(facts["id"], 0),
+            deepstack=DEEPSTACK_BLOCKS if facts["gguf_arch"] in DEEPSTACK_ARCHITECTURES else 0),
         params_total=total,
         params_active=total - idle,
         unknown_parts=tuple(unknown),
@@ -85,7 +93,10 @@ def per_layer_embedding_params(facts: Facts) -> int:
 
 
 def _dense_width(facts: Facts) -> int:
-    return facts["n_ff"] or FEED_FORWARD.get(facts["id"], 0)
+    """Widest feed-forward without experts; 0 where every block has experts."""
+    if facts["n_expert"] and facts["moe_every"] == 1:
+        return 0
+    return FEED_FORWARD.get(facts["id"]) or facts["n_ff"] or 0
 
 
 def _cache_layers(facts: Facts) -> tuple[CacheLayer, ...]:

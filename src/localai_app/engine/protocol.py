@@ -37,6 +37,8 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     ubatch: int = 512
     swa_full: bool = False
     use_mmap: bool = True
+    use_repack: bool = True
+    """Weights may be rearranged for the processor, in a copy of their own."""
     devices: tuple[str, ...] = ()
     """llama.cpp device names to use; empty: all."""
     tensor_split: tuple[float, ...] = ()

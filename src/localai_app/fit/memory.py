@@ -88,22 +88,37 @@ class ComputeShape:
 def compute_shape(geometry: Geometry, ubatch: int, logit_rows: int | None = LOGIT_ROWS) -> ComputeShape:
     """The compute buffer of a model with flash attention, as a function of the context.
 
-    The larger of two moments: the logits with two rows of embeddings beside them, or one layer's masks and activations
-    (three feed-forward rows, three of embeddings, one of heads; for experts one of embeddings each). Fitted to dry runs of
-    llama-cpp-python 0.3.36 on the processor for eight dense and mixture models from 135 M to 70 B weights: within 8 %.
+    The larger of two moments: the logits with two rows of embeddings beside them, or one layer's masks and activations.
+    The table of what this misses is in docs/fit-errors.md.
     """
-    mla_rows = (layer.k_elements for layer in geometry.cache_layers if layer.v_elements == 0)
-    widest_key = max(geometry.head_dim, *mla_rows, 0)
     embedding = geometry.n_embd * ubatch * F32_BYTES
-    heads = geometry.n_head * widest_key * ubatch * F32_BYTES
-    activations = 3 * geometry.n_ff * ubatch * F32_BYTES + 3 * embedding + max(heads, embedding)
-    if geometry.n_expert:
-        activations += embedding * geometry.n_expert_used
+    activations = (_feed_forward_row(geometry) + _attention_row(geometry) + geometry.n_embd_side) * ubatch * F32_BYTES
     rows = ubatch if logit_rows is None else min(logit_rows, ubatch)
     return ComputeShape(
         ubatch=ubatch, slides=any(layer.sliding for layer in geometry.cache_layers), window=geometry.sliding_window,
         embedding_bytes=embedding, activation_bytes=activations,
         logits_bytes=rows * geometry.n_vocab * F32_BYTES + 2 * embedding)
+
+
+def _feed_forward_row(geometry: Geometry) -> int:
+    """Elements per token at the widest moment of a feed-forward: gate, up and their product.
+
+    What comes out of the experts, one row of embeddings each, lies in the place of gate and up if it fits there (ggml-alloc
+    takes the smallest free block that is large enough), else behind them.
+    """
+    out = geometry.n_expert_used * geometry.n_embd
+    experts = 3 * geometry.n_ff_experts + (out if out > 2 * geometry.n_ff_experts else 0)
+    return max(3 * geometry.n_ff, experts if geometry.n_expert else 0)
+
+
+def _attention_row(geometry: Geometry) -> int:
+    """Elements per token that lie beside a feed-forward: the input, the residual, its norm, and the place of the queries.
+
+    Where the queries took more than two rows of embeddings, one of the others lies in their place.
+    """
+    mla_rows = (layer.k_elements for layer in geometry.cache_layers if layer.v_elements == 0)
+    heads = geometry.n_head * max(geometry.head_dim, *mla_rows, 0)
+    return max(heads, geometry.n_embd) + (2 if heads > 2 * geometry.n_embd else 3) * geometry.n_embd
 
 
 class ModelMemory:

@@ -14,6 +14,7 @@ from localai_app.gguf.attention import (
 )
 from localai_app.gguf.geometry import CacheLayer, Geometry
 from localai_app.gguf.header import GgufHeader, SkippedArray
+from localai_app.gguf.side_inputs import side_elements
 from localai_app.gguf.tensors import PROJECTOR_ARCHITECTURES, holds_experts, layer_count, model_tensors
 
 _LARGEST_DIMENSION = 2**40
@@ -43,7 +44,9 @@ def geometry_of(header: GgufHeader, other_parts: Sequence[GgufHeader] = ()) -> G
         n_layer=n_layers,
         n_embd=n_embd,
         n_vocab=vocabulary_size(header),
-        n_ff=max(*feed_forward, _active_expert_width(header, n_layers, n_used), 0),
+        n_ff=max(
+            max(feed_forward) if _has_dense_blocks(header, other_parts) else 0, n_used * _expert_width(header, n_layers),
+            _shared_width(header, n_layers)),
         n_head=max(heads),
         head_dim=max(key_length, header.integer("attention.key_length_mla")),
         ctx_train=_dimension(header, "context_length"),
@@ -53,6 +56,10 @@ def geometry_of(header: GgufHeader, other_parts: Sequence[GgufHeader] = ()) -> G
         recurrent_blocks=tuple(block for block, keeps_state in enumerate(recurrent) if keeps_state),
         n_expert=n_expert,
         n_expert_used=n_used,
+        n_ff_experts=n_used * _expert_width(header, n_layers) if n_expert else 0,
+        n_embd_side=side_elements(
+            header.architecture, n_layers, n_embd, per_layer=header.integer("embedding_length_per_layer_input"),
+            deepstack=header.integer("n_deepstack_layers")),
         params_total=total,
         params_active=active,
         unknown_parts=unknown_parts(header, recurrent, state_bytes),
@@ -111,11 +118,20 @@ def vocabulary_size(header: GgufHeader) -> int:
     return _dimension(header, "vocab_size")
 
 
-def _active_expert_width(header: GgufHeader, n_layers: int, n_used: int) -> int:
-    """Feed-forward width that routed and shared experts add up to for one token."""
-    width = max(header.integers("expert_feed_forward_length", n_layers))
-    shared = header.integer("expert_shared_feed_forward_length") or header.integer("expert_shared_count") * width
-    return n_used * width + shared
+def _has_dense_blocks(header: GgufHeader, other_parts: Sequence[GgufHeader]) -> bool:
+    """Whether any block has a feed-forward without experts: a mixture may name a width that none of its blocks has."""
+    widths = [tensor.name for part in (header, *other_parts) for tensor in part.tensors if ".ffn_down" in tensor.name]
+    return not widths or any(name.endswith(".ffn_down.weight") for name in widths)
+
+
+def _expert_width(header: GgufHeader, n_layers: int) -> int:
+    return max(header.integers("expert_feed_forward_length", n_layers))
+
+
+def _shared_width(header: GgufHeader, n_layers: int) -> int:
+    """Feed-forward width of the shared experts together."""
+    given = header.integer("expert_shared_feed_forward_length")
+    return given or header.integer("expert_shared_count") * _expert_width(header, n_layers)
 
 
 def _parameters(header: GgufHeader, other_parts: Sequence[GgufHeader], n_expert: int, n_used: int) -> tuple[int, int]:
@@ -136,9 +152,8 @@ def _parameters_from_dimensions(header: GgufHeader) -> tuple[int, int]:
     n_layers, n_embd = layer_count(header), header.integer("embedding_length")
     heads = header.integers("attention.head_count", n_layers)
     key, value = _head_lengths(header, n_embd, heads)
-    width = max(header.integers("expert_feed_forward_length", n_layers))
+    width, shared = _expert_width(header, n_layers), _shared_width(header, n_layers)
     used = max(header.integers("expert_used_count", n_layers))
-    shared = header.integer("expert_shared_feed_forward_length") or header.integer("expert_shared_count") * width
     dense = header.integers("feed_forward_length", n_layers)
     n_dense_lead = header.integer("leading_dense_block_count")
     total = active = 2 * vocabulary_size(header) * n_embd

@@ -29,7 +29,7 @@ class Geometry(msgspec.Struct, frozen=True, kw_only=True):
     n_embd: int
     n_vocab: int
     n_ff: int
-    """Widest feed-forward that is active for one token."""
+    """Widest feed-forward of one block: a dense one, a shared expert, or the routed experts of one token side by side."""
     n_head: int
     head_dim: int
     """Widest key head."""
@@ -43,6 +43,10 @@ class Geometry(msgspec.Struct, frozen=True, kw_only=True):
     """The blocks that hold that state, in order; each holds the same part of it."""
     n_expert: int = 0
     n_expert_used: int = 0
+    n_ff_experts: int = 0
+    """Width of the routed experts that one token uses, side by side."""
+    n_embd_side: int = 0
+    """Elements per token that are kept beside the activations of every block (`gguf.side_inputs`)."""
     params_total: int = 0
     params_active: int = 0
     """Weights that take part in one token (all of them where there are no experts)."""

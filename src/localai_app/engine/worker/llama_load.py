@@ -80,6 +80,7 @@ class ModelLoader:
         library = self._library
         parameters = library.llama_model_default_params()
         parameters.n_gpu_layers = max(0, options.gpu_layers)
+        parameters.use_extra_bufts = options.use_repack
         parameters.load_mode = library.LLAMA_LOAD_MODE_MMAP if options.use_mmap else library.LLAMA_LOAD_MODE_NONE
         pointers = self._device_pointers(options, name)
         if pointers is not None:

@@ -1,0 +1,19 @@
+"""What some architectures keep beside the activations while the blocks run: it takes its place in the compute buffer."""
+
+from __future__ import annotations
+
+GEMMA3N_PER_LAYER = 256
+"""`llama_hparams::n_embd_altup`; llama.cpp does not read it from the file."""
+_GEMMA3N_STREAMS = 7
+"""Rows of embeddings beyond those of other models: AltUp runs four copies of the residual and predicts all four."""
+
+
+def side_elements(architecture: str, n_layer: int, n_embd: int, *, per_layer: int = 0, deepstack: int = 0) -> int:
+    """Elements per token, F32. `per_layer`: per-layer embedding of one layer; `deepstack`: blocks that image features enter.
+
+    Per-layer inputs of all layers are made before the first block (`build_inp_per_layer` in src/models/gemma3n.cpp and
+    gemma4.cpp). Image features are part of the input row and of its copy for text (`build_inp_embd` in src/llama-graph.cpp).
+    """
+    if architecture == "gemma3n":
+        return GEMMA3N_PER_LAYER * n_layer + _GEMMA3N_STREAMS * n_embd
+    return per_layer * n_layer + 2 * deepstack * n_embd
