@@ -24,6 +24,8 @@ from localai_app.services.header_service import HeaderService
 from localai_app.services.hub_service import HubService
 from localai_app.services.library_service import LibraryService
 from localai_app.services.load_planner import LoadPlanner
+from localai_app.services.load_previews import LoadPreviews
+from localai_app.services.load_settings import LoadSettingsService
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.what_if import WhatIfService
 from localai_app.settings.file import SettingsFile
@@ -59,14 +61,16 @@ def build_services(options: LaunchOptions) -> AppServices:
     dry_runs = DryRunService(planner_command() if options.worker is None else None, paths.worker_dir, paths.cache)
     headers = HeaderService(hub, paths.cache)
     estimate = EstimateService(settings, hardware, library, hub, headers, gpu_table, dry_runs)
-    load_planner = LoadPlanner(settings, library, estimate)
+    load_settings = LoadSettingsService(store, events)
+    load_planner = LoadPlanner(settings, library, estimate, load_settings)
     engine = EngineService(events, load_planner.plan, worker, paths.worker_dir)
     return AppServices(
         paths=paths, events=events, pool=pool, store=store, settings=settings, hardware=hardware,
         discovery=DiscoveryService(events, pool, catalog, estimate, lambda: hardware.report),
         library=library,
         downloads=DownloadsService(events, store, settings, hub, library),
-        estimate=estimate, load_planner=load_planner, engine=engine,
+        estimate=estimate, load_settings=load_settings, load_planner=load_planner, engine=engine,
+        load_previews=LoadPreviews(library, estimate, hardware, load_settings, engine),
         chat=ChatService(events, store, settings, library, engine),
         hub=hub,
         headers=headers,

@@ -8,9 +8,11 @@ from typing import Annotated
 import msgspec
 import typer
 
+from localai_app.cli.load_commands import CtxOption, ExpertsOption, KvOption, LayersOption, LoadChoices, WithoutOption
 from localai_app.cli.session import Session
 from localai_app.engine.protocol import ChatMessage, FinishReason, GenerationStats, Sampling
 from localai_app.errors import AppError
+from localai_app.fit.result import Request
 from localai_app.services.app_services import AppServices
 from localai_app.services.events import EngineFailed, Event, ModelLoaded
 from localai_app.units import format_duration, format_speed
@@ -57,17 +59,24 @@ def chat(
         float | None, typer.Option("--temp", min=0.0, max=5.0, help="Temperature; 0 is the most predictable.")] = None,
     max_tokens: Annotated[
         int | None, typer.Option("--max-tokens", min=1, help="End the answer after this many tokens.")] = None,
-    ctx: Annotated[int | None, typer.Option("--ctx", min=256, help="Context in tokens.")] = None,
+    ctx: CtxOption = None,
+    kv_type: KvOption = None,
+    gpu_layers: LayersOption = None,
+    experts_on_cpu: ExpertsOption = None,
+    without_device: WithoutOption = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Load even a model that is too large or damaged.")] = False,
 ) -> None:
     """Ask a model once and print its answer with its speed."""
     session: Session = context.obj
+    choices = LoadChoices(ctx, kv_type, gpu_layers, experts_on_cpu, without_device)
     with session.services() as services:
         key = services.library.get(model).key
-        services.hardware.detect_now(with_engine=False)
+        choices.require_devices(services.hardware.detect_now(with_engine=bool(choices.without)))
+        request = choices.applied_to(services.load_planner.request_for(key))
         default = Sampling(temperature=services.settings.number("temperature"))
         sampling = msgspec.structs.replace(
             default, seed=seed, max_tokens=max_tokens, temperature=default.temperature if temp is None else temp)
-        has_template = _load(session, services, key, ctx)
+        has_template = _load(session, services, key, request, anyway=anyway)
         sink = _PrintingSink(session)
         if has_template:
             turns = [ChatMessage(role="system", content=system)] if system else []
@@ -83,7 +92,7 @@ def chat(
     _report(session, key, sink)
 
 
-def _load(session: Session, services: AppServices, key: str, ctx: int | None) -> bool:
+def _load(session: Session, services: AppServices, key: str, request: Request, *, anyway: bool) -> bool:
     """Load a model and wait; whether it has a chat template. Raises what the engine says if it fails."""
     outcome: list[ModelLoaded | EngineFailed] = []
     over = threading.Event()
@@ -96,13 +105,14 @@ def _load(session: Session, services: AppServices, key: str, ctx: int | None) ->
     unsubscribe = services.events.subscribe(on_event)
     try:
         session.output.say(f"Loading {key} ...")
-        request = msgspec.structs.replace(services.estimate.default_request(), ctx=ctx)
-        services.engine.load(key, request)
+        services.engine.load(key, request, anyway=anyway)
         while not over.wait(0.2):
             pass
     finally:
         unsubscribe()
     if isinstance(outcome[0], EngineFailed):
+        if services.engine.state.may_be_tried:
+            session.output.say("With --anyway it is loaded in spite of that.")
         raise outcome[0].error
     return outcome[0].info.has_chat_template
 

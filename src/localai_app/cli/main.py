@@ -17,7 +17,7 @@ import typer
 
 from localai_app import __version__, errors
 from localai_app.bootstrap import LaunchOptions
-from localai_app.cli import chat_commands, machine_commands, model_commands, what_if_command
+from localai_app.cli import chat_commands, load_commands, machine_commands, model_commands, what_if_command
 from localai_app.cli.output import Output, prepare_streams
 from localai_app.cli.session import Session, StoppedError
 from localai_app.errors import AppError
@@ -45,6 +45,7 @@ machine_commands.register(app)
 what_if_command.register(app)
 model_commands.register(app)
 chat_commands.register(app)
+load_commands.register(app)
 
 
 def run_command(arguments: Sequence[str]) -> int:

@@ -10,10 +10,10 @@ import msgspec
 import typer
 
 from localai_app import errors
+from localai_app.cli.load_commands import CtxOption, ExpertsOption, KvOption, LayersOption, LoadChoices, WithoutOption
 from localai_app.cli.session import Session, StoppedError
-from localai_app.engine.protocol import KvType
 from localai_app.errors import AppError
-from localai_app.fit.result import VERDICT_WORDS, FitResult, Request, SpeedRange
+from localai_app.fit.result import VERDICT_WORDS, FitResult, SpeedRange
 from localai_app.hardware.report import HardwareReport
 from localai_app.hub.reference import parse_model_reference
 from localai_app.progress import Progress
@@ -31,11 +31,7 @@ from localai_app.units import (
     format_speed_range,
 )
 
-MAX_CTX = 100_000_000
-CtxOption = Annotated[int | None, typer.Option("--ctx", min=256, max=MAX_CTX, help="Context in tokens.")]
-KvOption = Annotated[KvType | None, typer.Option("--kv-type", help="How the context is stored.")]
 HardwareOption = Annotated[Path | None, typer.Option("--hardware", help="A file with what `hardware --json` prints.")]
-MAX_LAYER_DIGITS = 6
 MAX_HARDWARE_FILE_BYTES = 1_000_000
 HEADER_ERRORS = ("not_a_gguf", "gguf_truncated", "gguf_refused", "model_parts_missing")
 
@@ -72,7 +68,8 @@ def show(
     with session.services() as services:
         services.hardware.detect_now(with_engine=False)
         repo, rows = services.estimate.fit_repo_variants(
-            parse_model_reference(repository).repo_id, _request(services, ctx, kv_type, None))
+            parse_model_reference(repository).repo_id,
+            LoadChoices(ctx, kv_type).applied_to(services.estimate.default_request()))
     session.output.document({
         "repo_id": repo.repo_id, "commit": repo.commit, "license": repo.license, "gated": repo.gated,
         "downloads": repo.downloads, "likes": repo.likes, "last_modified": repo.last_modified,
@@ -94,19 +91,22 @@ def fit(
     model: Annotated[str, typer.Argument(help="A .gguf file, an installed model, or OWNER/REPO[:VARIANT].")],
     ctx: CtxOption = None,
     kv_type: KvOption = None,
-    gpu_layers: Annotated[str, typer.Option("--gpu-layers", help="auto, or a number of layers.")] = "auto",
+    gpu_layers: LayersOption = None,
+    experts_on_cpu: ExpertsOption = None,
+    without_device: WithoutOption = None,
     hardware: HardwareOption = None,
 ) -> None:
     """Say whether a model fits, on which device, with which context and how fast."""
     session: Session = context.obj
-    layers = _layers(gpu_layers)
+    choices = LoadChoices(ctx, kv_type, gpu_layers, experts_on_cpu, without_device)
     report = read_hardware(hardware) if hardware is not None else None
     with session.services() as services:
         if report is None:
             services.hardware.detect_now()
-        request = _request(services, ctx, kv_type, layers)
+        choices.require_devices(report or services.hardware.report_now())
+        request = choices.applied_to(services.estimate.default_request())
         try:
-            result = _fit_any(services, model, request, report)
+            result = _fit_any(services, model, choices, report)
         except AppError as error:
             if error.code not in HEADER_ERRORS:
                 raise
@@ -214,8 +214,8 @@ def _pause(session: Session, services: AppServices, download_id: int) -> None:
             "the same command goes on from there.")
 
 
-def _fit_any(services: AppServices, model: str, request: Request, report: HardwareReport | None) -> FitResult:
-    """From the file if the model is on this disk, else from its header on the Hub."""
+def _fit_any(services: AppServices, model: str, choices: LoadChoices, report: HardwareReport | None) -> FitResult:
+    """From the file if the model is on this disk, as it would be loaded, else from its header on the Hub."""
     is_address = model.lower().startswith(("http:", "https:", "hf:"))
     try:
         key = model if is_address else services.library.get(model).key
@@ -224,23 +224,10 @@ def _fit_any(services: AppServices, model: str, request: Request, report: Hardwa
             raise
         is_address = True
     if not is_address:
-        return services.estimate.fit_installed(key, request, report)
+        return services.estimate.fit_installed(key, choices.applied_to(services.load_planner.request_for(key)), report)
     reference = parse_model_reference(model)
+    request = choices.applied_to(services.estimate.default_request())
     return services.estimate.fit_repo_variant(reference.repo_id, reference.variant, request, report)
-
-
-def _request(services: AppServices, ctx: int | None, kv_type: KvType | None, layers: int | None) -> Request:
-    default = services.estimate.default_request()
-    return msgspec.structs.replace(
-        default, ctx=ctx, kv_type=kv_type or default.kv_type, gpu_layers=layers if layers is not None else default.gpu_layers)
-
-
-def _layers(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= MAX_LAYER_DIGITS):
-        raise typer.BadParameter("enter auto or a number", param_hint="--gpu-layers")
-    return int(text)
 
 
 def read_hardware(path: Path) -> HardwareReport:

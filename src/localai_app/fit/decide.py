@@ -198,7 +198,7 @@ def _need(share: Share) -> DeviceNeed:
     return DeviceNeed(
         name=budget.name, kind=budget.kind, layers=share.layers, weights_bytes=share.weights_bytes, kv_bytes=share.kv_bytes,
         compute_bytes=share.compute_bytes, free_bytes=budget.free_bytes, reserve_bytes=budget.reserve_bytes,
-        total_bytes=share.total_bytes)
+        total_bytes=share.total_bytes, capacity_bytes=budget.total_bytes)
 
 
 def _load_options(placement: Placement, budgets: Budgets, subject: Subject, request: Request) -> LoadOptions:

@@ -101,6 +101,8 @@ class DeviceNeed(msgspec.Struct, frozen=True, kw_only=True):
     """Main memory: blocks on GPUs whose experts lie here."""
     repacked_bytes: int = 0
     """Part of the weights that the processor holds rearranged; their originals in the file are not counted."""
+    capacity_bytes: int = 0
+    """All the memory that the device has; 0 where it is not known."""
 
 
 class SpeedRange(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ Text (QLabel)
 ``body``            running text
 ``strong``          running text that matters more
 ``muted``           running text that matters less
-``caption``         small text (12 px, muted); ``caption-strong``: full contrast; ``caption-warn``: amber
+``caption``         small text (12 px, muted); ``caption-strong``: full contrast; ``caption-warn``, ``caption-bad``: amber, red
 ``overline``        small label above a title, accent colour
 ``stat``            a large figure
 ``code``            fixed-width text

@@ -18,6 +18,8 @@ from localai_app.services.header_service import HeaderService
 from localai_app.services.hub_service import HubService
 from localai_app.services.library_service import LibraryService
 from localai_app.services.load_planner import LoadPlanner
+from localai_app.services.load_previews import LoadPreviews
+from localai_app.services.load_settings import LoadSettingsService
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.what_if import WhatIfService
 from localai_app.store.database import Store
@@ -37,7 +39,9 @@ class AppServices:
     library: LibraryService
     downloads: DownloadsService
     estimate: EstimateService
+    load_settings: LoadSettingsService
     load_planner: LoadPlanner
+    load_previews: LoadPreviews
     engine: EngineService
     chat: ChatService
     hub: HubService

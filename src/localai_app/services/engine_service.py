@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from localai_app import errors
 from localai_app.engine import protocol
@@ -16,7 +17,7 @@ from localai_app.engine.client import EngineClient
 from localai_app.engine.framing import ProtocolError
 from localai_app.engine.outcome import WorkerOutcome
 from localai_app.errors import AppError
-from localai_app.fit.result import Request
+from localai_app.fit.result import FitResult, Request
 from localai_app.services.engine_tracker import AnswerSink, EngineTracker
 from localai_app.services.events import EventBus, ModelLoaded
 from localai_app.services.views import EngineState, EngineStatus, InstalledModel
@@ -24,6 +25,9 @@ from localai_app.units import format_count
 
 log = logging.getLogger(__name__)
 
+MAY_BE_TRIED = frozenset({
+    errors.MODEL_TOO_LARGE, errors.MODEL_LOAD_FAILED, errors.GGUF_TRUNCATED, errors.GGUF_REFUSED, errors.ARCHITECTURE_UNKNOWN})
+"""What a plan may say against a load that the engine could still try."""
 SPECS_BY_CODE = {spec.code: spec for spec in errors.all_specs()}
 
 
@@ -33,14 +37,22 @@ class LoadPlan:
 
     model: InstalledModel
     options: protocol.LoadOptions
+    fit: FitResult | None = None
+    """The advice that it follows; None where it goes against it."""
+
+
+class MakePlan(Protocol):
+    """Decides how a model is loaded; AppError where it should not be, unless `anyway`."""
+
+    def __call__(self, model_key: str, request: Request | None = None, *, anyway: bool = False) -> LoadPlan:
+        """The plan of a load."""
 
 
 class EngineService:
     """Owns the worker. Public methods return at once; what happens next arrives as events."""
 
     def __init__(
-        self, events: EventBus, plan: Callable[[str, Request | None], LoadPlan], worker_command: Sequence[str],
-        worker_dir: Path,
+        self, events: EventBus, plan: MakePlan, worker_command: Sequence[str], worker_dir: Path,
     ) -> None:
         self._events = events
         self._plan = plan
@@ -63,13 +75,14 @@ class EngineService:
         client = self._client
         return client.pid if client is not None and client.is_running else None
 
-    def load(self, model_key: str, request: Request | None = None) -> None:
-        """Replace whatever is loaded by this model, as the settings or `request` say.
+    def load(self, model_key: str, request: Request | None = None, *, anyway: bool = False) -> None:
+        """Replace whatever is loaded by this model, as is remembered for it or as `request` says.
 
-        What goes wrong arrives as EngineFailed.
+        `anyway`: even where it is too large or its header is damaged. What goes wrong arrives as EngineFailed.
         """
         generation = self._tracker.supersede(EngineState(EngineStatus.LOADING, model_key, Path(model_key).name))
-        self._submit(lambda: self._load_now(generation, model_key, request))
+        self._submit(
+            lambda: self._load_now(generation, model_key, lambda: self._plan(model_key, request, anyway=anyway)))
 
     def unload(self) -> None:
         """End the worker; its memory returns for certain."""
@@ -133,16 +146,17 @@ class EngineService:
         with contextlib.suppress(RuntimeError):
             self._control.submit(step)
 
-    def _load_now(self, generation: int, model_key: str, request: Request | None) -> None:
+    def _load_now(self, generation: int, model_key: str, make_plan: Callable[[], LoadPlan]) -> None:
+        plan: LoadPlan | None = None
         try:
             self._stop_client()
             if not self._tracker.is_current(generation):
                 return
-            plan = self._plan(model_key, request)
+            plan = make_plan()
             self._worker_dir.mkdir(parents=True, exist_ok=True)
             self._start_client(generation, plan)
         except AppError as error:
-            self._tracker.fail(generation, error)
+            self._tracker.fail(generation, error, may_be_tried=plan is None and error.spec in MAY_BE_TRIED)
         except OSError as error:
             self._tracker.fail(generation, AppError(errors.ENGINE_UNUSABLE, detail=str(error)))
         except Exception as error:
@@ -152,7 +166,8 @@ class EngineService:
                 generation, AppError(errors.MODEL_LOAD_FAILED, name=model_key, reason=reason, detail=repr(error)))
 
     def _start_client(self, generation: int, plan: LoadPlan) -> None:
-        loading = EngineState(EngineStatus.LOADING, plan.model.key, plan.model.name)
+        loading = EngineState(
+            EngineStatus.LOADING, plan.model.key, plan.model.name, options=plan.options, fit=plan.fit)
         if self._tracker.change(generation, lambda _state: loading) is None:
             return
         self._load_id = load_id = next(self._ids)

@@ -69,13 +69,17 @@ class EngineTracker:
         self._events.publish(EngineChanged())
         return state
 
-    def fail(self, generation: int, error: AppError) -> bool:
-        """Say that the engine failed, then to every answer; false, and nothing happens, where the generation is over."""
+    def fail(self, generation: int, error: AppError, *, may_be_tried: bool = False) -> bool:
+        """Say that the engine failed, then to every answer; false, and nothing happens, where the generation is over.
+
+        `may_be_tried`: the load was held back before the engine was asked.
+        """
         with self._lock:
             if generation != self._generation:
                 return False
             self._state = state = replace(
-                self._state, status=EngineStatus.FAILED, loaded=None, error=error, tps=None, context_used=0)
+                self._state, status=EngineStatus.FAILED, loaded=None, error=error, tps=None, context_used=0,
+                may_be_tried=may_be_tried)
             sinks, self._sinks = self._sinks, {}
         self._events.publish(EngineChanged())
         self._events.publish(EngineFailed(state.model_key, error))

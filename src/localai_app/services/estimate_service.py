@@ -71,7 +71,28 @@ class EstimateService:
         model = self._library.get(key)
         headers = self._headers.of_installed(model)
         result = self._fit_planned(installed_subject(model, headers), headers, request, hardware)
-        if hardware is not None or model.tps is None or not self._is_as_set(request) or result.load_options is None:
+        return result if hardware is not None else self._as_measured(result, model, request)
+
+    def headers_of(self, model: InstalledModel) -> list[GgufHeader]:
+        """The headers of an installed model for `fit_headers`; AppError if one is refused or a part is missing."""
+        return self._headers.of_installed(model)
+
+    def fit_headers(
+        self, model: InstalledModel, headers: Sequence[GgufHeader], request: Request, *, asks_engine: bool,
+    ) -> FitResult:
+        """Fit of an installed model whose headers were read: at once from what is known, or after asking llama.cpp.
+
+        AppError if the header does not describe a model.
+        """
+        subject = installed_subject(model, headers)
+        if asks_engine:
+            return self._as_measured(self._fit_planned(subject, headers, request, None), model, request)
+        known = self._dry_runs.known(headers, ubatch=max(1, request.ubatch), gpu=_gpu_to_plan(self._report(None)))
+        return self._as_measured(self.fit_subject(msgspec.structs.replace(subject, planned=known), request), model, request)
+
+    def _as_measured(self, result: FitResult, model: InstalledModel, request: Request | None) -> FitResult:
+        """With the speed of the model's last use on this machine, where it would run in the same way."""
+        if model.tps is None or not self._is_as_set(request) or result.load_options is None:
             return result
         speed = msgspec.structs.replace(
             result.speed, low=model.tps * (1 - MEASURED_SPREAD), high=model.tps * (1 + MEASURED_SPREAD),

@@ -116,6 +116,13 @@ class SettingChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadSettingsChanged:
+    """One model is to be loaded in another way from now on; read it from LoadSettingsService."""
+
+    model_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorHappened:
     """Something failed that no page asked for just now (in the background)."""
 
@@ -125,7 +132,7 @@ class ErrorHappened:
 Event = (
     HardwareReported | MemoryMeasured | SuggestionsChanged | LibraryChanged | DownloadChanged | DownloadFinished
     | EngineChanged | ModelLoaded | EngineFailed | MessageAdded | AnswerProgressed | AnswerEnded
-    | ConversationsChanged | SettingChanged | ErrorHappened
+    | ConversationsChanged | SettingChanged | LoadSettingsChanged | ErrorHappened
 )
 Subscriber = Callable[[Event], None]
 

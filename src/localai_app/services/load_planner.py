@@ -5,34 +5,70 @@ from __future__ import annotations
 import msgspec
 
 from localai_app import errors
+from localai_app.engine.protocol import LoadOptions
 from localai_app.errors import AppError
-from localai_app.fit.result import Request, Verdict
-from localai_app.services.engine_service import LoadPlan
+from localai_app.fit.result import FitResult, Request, Verdict
+from localai_app.services.engine_service import MAY_BE_TRIED, LoadPlan
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.library_service import LibraryService
+from localai_app.services.load_settings import LoadSettingsService
 from localai_app.services.settings_service import SettingsService
+from localai_app.services.views import InstalledModel
 from localai_app.units import format_gib
 
 
 class LoadPlanner:
     """Makes the plan of a load; what it says is used as it is."""
 
-    def __init__(self, settings: SettingsService, library: LibraryService, estimate: EstimateService) -> None:
+    def __init__(
+        self, settings: SettingsService, library: LibraryService, estimate: EstimateService, load_settings: LoadSettingsService,
+    ) -> None:
         self._settings = settings
         self._library = library
         self._estimate = estimate
+        self._load_settings = load_settings
 
-    def plan(self, model_key: str, request: Request | None = None) -> LoadPlan:
-        """How to load an installed model now; AppError if it is missing, damaged or too large for this machine."""
+    def request_for(self, model_key: str) -> Request:
+        """How an installed model is asked to be loaded: as remembered for it, and else as the program's settings say."""
+        return self._load_settings.get(model_key).applied_to(self._estimate.default_request())
+
+    def plan(self, model_key: str, request: Request | None = None, *, anyway: bool = False) -> LoadPlan:
+        """How to load an installed model now; AppError if it is missing, damaged or too large for this machine.
+
+        `request` None: as remembered for it. `anyway`: a model that is too large or whose header cannot be read is given to
+        the engine as the request says, without layers on a GPU unless it names a number.
+        """
         model = self._library.get(model_key)
-        result = self._estimate.fit_for_load(model, request)
+        wanted = request or self.request_for(model.key)
+        try:
+            result = self._estimate.fit_for_load(model, wanted)
+        except AppError as error:
+            if not anyway or error.spec not in MAY_BE_TRIED:
+                raise
+            return self._blind_plan(model, wanted)
         if result.load_options is None:
-            if result.verdict is Verdict.NO:
-                available = max((device.free_bytes for device in result.devices), default=0)
-                raise AppError(
-                    errors.MODEL_TOO_LARGE, name=model.name, needed=format_gib(result.total_bytes),
-                    available=format_gib(available), detail="\n".join(result.reasons))
-            raise AppError(errors.MODEL_LOAD_FAILED, name=model.name, reason="; ".join(result.reasons))
-        options = msgspec.structs.replace(
-            result.load_options, model_path=str(model.paths[0]), threads=self._settings.integer("threads"))
-        return LoadPlan(model, options)
+            if not anyway:
+                raise refusal(model, result)
+            return self._blind_plan(model, wanted)
+        return LoadPlan(model, self._here(result.load_options, model), result)
+
+    def _blind_plan(self, model: InstalledModel, request: Request) -> LoadPlan:
+        """Without any fact of the model: what was asked for, and else what every computer can do."""
+        options = LoadOptions(
+            model_path="", ctx=request.ctx or request.default_ctx, gpu_layers=max(0, request.gpu_layers or 0),
+            kv_type=request.kv_type, ubatch=max(1, request.ubatch))
+        return LoadPlan(model, self._here(options, model))
+
+    def _here(self, options: LoadOptions, model: InstalledModel) -> LoadOptions:
+        return msgspec.structs.replace(
+            options, model_path=str(model.paths[0]), threads=self._settings.integer("threads"))
+
+
+def refusal(model: InstalledModel, result: FitResult) -> AppError:
+    """Why a model is not loaded, for a fit without load options."""
+    if result.verdict is Verdict.NO:
+        available = max((device.free_bytes for device in result.devices), default=0)
+        return AppError(
+            errors.MODEL_TOO_LARGE, name=model.name, needed=format_gib(result.total_bytes), available=format_gib(available),
+            detail="\n".join(result.reasons))
+    return AppError(errors.MODEL_LOAD_FAILED, name=model.name, reason="; ".join(result.reasons))

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from localai_app.catalog.model import CatalogFile, CatalogModel
-from localai_app.engine.protocol import Loaded
+from localai_app.engine.protocol import Loaded, LoadOptions
 from localai_app.errors import AppError
 from localai_app.fit.result import FitResult
 
@@ -131,3 +131,9 @@ class EngineState:
     context_used: int = 0
     tps: float | None = None
     """Of the running or the last answer."""
+    options: LoadOptions | None = None
+    """How the model is, or is being, loaded."""
+    fit: FitResult | None = None
+    """The advice behind the options; None where it was loaded in spite of it."""
+    may_be_tried: bool = False
+    """The load was held back by what is known of the model before the engine was asked: it can be tried anyway."""

@@ -66,7 +66,14 @@ def _create_schema(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (Migration("schema", _create_schema),)
+def _add_load_settings(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE load_settings (model_key TEXT PRIMARY KEY NOT NULL, json TEXT NOT NULL)")
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration("schema", _create_schema),
+    Migration("load_settings", _add_load_settings),
+)
 
 
 def applied_names(connection: sqlite3.Connection) -> tuple[str, ...]:

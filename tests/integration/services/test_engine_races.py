@@ -52,7 +52,7 @@ class Bench:
         self._folder = folder
         self.engine = EngineService(self.bus, self.plan, worker_command("echo", options), folder)
 
-    def plan(self, key: str, _request: Request | None) -> LoadPlan:
+    def plan(self, key: str, _request: Request | None = None, *, anyway: bool = False) -> LoadPlan:
         self.planning.set()
         time.sleep(self.plan_s.get(key, 0.0))
         if key in self.plan_errors:

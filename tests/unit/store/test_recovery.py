@@ -30,6 +30,7 @@ def _fill(path: Path) -> None:
                 store.conversations.add_message(conversation.id, Role.USER, _text(chat, number))
     store.library.set_fact("memory_bandwidth", "123")
     store.library.link("/models/a.gguf")
+    store.load_settings.set("/models/a.gguf", '{"ctx":4096}')
     store.close()
 
 
@@ -78,6 +79,7 @@ def test_a_damaged_header_costs_nothing(store_path: Path, expect_log: Callable[[
     assert _texts(store) == ALL_TEXTS
     assert store.library.get_fact("memory_bandwidth") == "123"
     assert [linked.path for linked in store.library.linked()] == ["/models/a.gguf"]
+    assert store.load_settings.get("/models/a.gguf") == '{"ctx":4096}'
     _assert_usable(store, store_path)
 
 

@@ -1,0 +1,137 @@
+"""How a model is loaded, from the command line: the options of chat and fit, and the command that remembers them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from localai_app.cli.session import Session
+from localai_app.engine.protocol import KvType
+from localai_app.fit.result import Request
+from localai_app.hardware.report import HardwareReport
+from localai_app.services.load_settings import LoadSettings
+from localai_app.units import format_count
+
+MAX_CTX = 100_000_000
+MAX_LAYER_DIGITS = 6
+CtxOption = Annotated[int | None, typer.Option("--ctx", min=256, max=MAX_CTX, help="Context in tokens.")]
+KvOption = Annotated[KvType | None, typer.Option("--kv-type", help="How the context is stored.")]
+LayersOption = Annotated[str | None, typer.Option("--gpu-layers", help="auto, or a number of layers.")]
+ExpertsOption = Annotated[
+    str | None,
+    typer.Option("--experts-on-cpu", help="auto, or the number of blocks whose experts stay in main memory (MoE models).")]
+WithoutOption = Annotated[
+    list[str] | None, typer.Option("--without-device", help="A GPU that is left alone; may be given several times.")]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadChoices:
+    """What was given on the command line; None where nothing was."""
+
+    ctx: int | None = None
+    kv_type: KvType | None = None
+    gpu_layers: str | None = None
+    experts_on_cpu: str | None = None
+    without: Sequence[str] | None = None
+
+    def applied_to(self, request: Request) -> Request:
+        """A request with these in place of what it says; `auto` lets the program choose."""
+        changes = self._changes()
+        if "without_devices" in changes:
+            changes["excluded_devices"] = changes.pop("without_devices")
+        return msgspec.structs.replace(request, **changes)
+
+    def remembered_in(self, settings: LoadSettings) -> LoadSettings:
+        """Load settings with these in place of what they say; `auto` forgets one."""
+        return msgspec.structs.replace(settings, **self._changes())
+
+    def _changes(self) -> dict[str, Any]:
+        changes: dict[str, Any] = {}
+        if self.ctx is not None:
+            changes["ctx"] = self.ctx
+        if self.kv_type is not None:
+            changes["kv_type"] = self.kv_type
+        if self.gpu_layers is not None:
+            changes["gpu_layers"] = number_or_auto(self.gpu_layers, "--gpu-layers")
+        if self.experts_on_cpu is not None:
+            changes["experts_on_cpu"] = number_or_auto(self.experts_on_cpu, "--experts-on-cpu")
+        if self.without:
+            changes["without_devices"] = tuple(dict.fromkeys(self.without))
+        return changes
+
+    def require_devices(self, report: HardwareReport) -> None:
+        """Wrong usage where a device to leave alone is not there."""
+        known = [gpu.name for gpu in report.gpus]
+        named = [*known, *(device.name for device in report.engine_devices or ())]
+        for name in self.without or ():
+            if name not in named:
+                there_is = f"there is {', '.join(dict.fromkeys(named))}" if named else "this computer has none"
+                raise typer.BadParameter(f"no GPU is called {name}; {there_is}", param_hint="--without-device")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the program."""
+    app.command("load-settings")(load_settings)
+
+
+def load_settings(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="An installed model, as `models` lists it, or a .gguf file.")],
+    ctx: CtxOption = None,
+    kv_type: KvOption = None,
+    gpu_layers: LayersOption = None,
+    experts_on_cpu: ExpertsOption = None,
+    without_device: WithoutOption = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Forget what is remembered first.")] = False,
+) -> None:
+    """Show or change how a model is loaded, here and in the window."""
+    session: Session = context.obj
+    choices = LoadChoices(ctx, kv_type, gpu_layers, experts_on_cpu, without_device)
+    with session.services() as services:
+        key = services.library.get(model).key
+        before = services.load_settings.get(key)
+        after = choices.remembered_in(LoadSettings() if reset else before)
+        services.load_settings.set(key, after)
+        in_force = services.load_planner.request_for(key)
+    session.output.document({"model": key, "load_settings": after, "in_force": request_document(in_force)})
+    session.output.words(f"{key} is loaded with:")
+    for name, words, is_set in settings_lines(in_force, after):
+        session.output.words(f"  {name}: {words}" + ("" if is_set else " (as for all models)"))
+
+
+def request_document(request: Request) -> dict[str, object]:
+    """A request for JSON; null: chosen to fit."""
+    return {
+        "ctx": request.ctx, "default_ctx": request.default_ctx, "kv_type": request.kv_type, "gpu_layers": request.gpu_layers,
+        "experts_on_cpu": request.experts_on_cpu, "without_devices": request.excluded_devices,
+    }
+
+
+def settings_lines(request: Request, settings: LoadSettings) -> list[tuple[str, str, bool]]:
+    """(name, value in words, whether it is remembered for this model)."""
+    ctx = format_count(request.ctx) if request.ctx is not None else f"up to {format_count(request.default_ctx)}"
+    without = ", ".join(request.excluded_devices) or "none"
+    return [
+        ("context", f"{ctx} tokens", settings.ctx is not None),
+        ("context precision", request.kv_type.value, settings.kv_type is not None),
+        ("layers on the GPU", _or_auto(request.gpu_layers), settings.gpu_layers is not None),
+        ("blocks with experts in main memory", _or_auto(request.experts_on_cpu), settings.experts_on_cpu is not None),
+        ("GPUs left alone", without, bool(settings.without_devices)),
+    ]
+
+
+def number_or_auto(text: str, option: str) -> int | None:
+    """A number, or None for `auto`; wrong usage for anything else."""
+    if text == "auto":
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_LAYER_DIGITS):
+        raise typer.BadParameter("enter auto or a number", param_hint=option)
+    return int(text)
+
+
+def _or_auto(number: int | None) -> str:
+    return "automatic" if number is None else str(number)

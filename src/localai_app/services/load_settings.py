@@ -1,0 +1,70 @@
+"""How a model is loaded where it differs from all others: remembered per model, in the store."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from localai_app.engine.protocol import KvType
+from localai_app.fit.result import Request
+from localai_app.services.events import EventBus, LoadSettingsChanged
+from localai_app.store.database import Store
+
+log = logging.getLogger(__name__)
+
+
+class LoadSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is set for one model; what is None is as the program's settings say, or chosen to fit."""
+
+    ctx: int | None = None
+    kv_type: KvType | None = None
+    gpu_layers: int | None = None
+    experts_on_cpu: int | None = None
+    """Blocks whose experts stay in main memory."""
+    without_devices: tuple[str, ...] = ()
+    """GPUs that are left alone, by llama.cpp's name or, where that is not known, by their own."""
+
+    @property
+    def is_default(self) -> bool:
+        """Whether nothing is set."""
+        return self == LoadSettings()
+
+    def applied_to(self, request: Request) -> Request:
+        """A request with what is set here in place of what it says."""
+        return msgspec.structs.replace(
+            request,
+            ctx=self.ctx if self.ctx is not None else request.ctx,
+            kv_type=self.kv_type or request.kv_type,
+            gpu_layers=self.gpu_layers if self.gpu_layers is not None else request.gpu_layers,
+            experts_on_cpu=self.experts_on_cpu if self.experts_on_cpu is not None else request.experts_on_cpu,
+            excluded_devices=self.without_devices or request.excluded_devices)
+
+
+class LoadSettingsService:
+    """Reads and changes what is remembered; every change is published as LoadSettingsChanged."""
+
+    def __init__(self, store: Store, events: EventBus) -> None:
+        self._store = store
+        self._events = events
+
+    def get(self, model_key: str) -> LoadSettings:
+        """What is remembered for a model; nothing set where nothing is remembered or where it cannot be read."""
+        text = self._store.load_settings.get(model_key)
+        if text is None:
+            return LoadSettings()
+        try:
+            return msgspec.json.decode(text, type=LoadSettings)
+        except msgspec.MsgspecError as error:
+            log.info("the load settings of %s cannot be read and are left out: %s", model_key, error)
+            return LoadSettings()
+
+    def set(self, model_key: str, settings: LoadSettings) -> None:
+        """Remember these; nothing set is the same as forgetting them."""
+        if settings == self.get(model_key):
+            return
+        if settings.is_default:
+            self._store.load_settings.remove(model_key)
+        else:
+            self._store.load_settings.set(model_key, msgspec.json.encode(settings).decode())
+        self._events.publish(LoadSettingsChanged(model_key))

@@ -1,0 +1,111 @@
+"""How a model is loaded, from the command line: options of fit and chat, what is remembered, and loading anyway."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.helpers.fit_subjects import computer, nvidia
+from tests.helpers.gguf_files import write_tiny_gguf
+from tests.helpers.program import run_program
+from tests.helpers.real_models import smollm2_path
+from tests.helpers.services_fixture import TINY_KEY, install_tiny_model
+
+GPU = "NVIDIA GeForce RTX 4070"
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    install_tiny_model(folder)
+    return folder
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    file = tmp_path / "machine.json"
+    file.write_bytes(msgspec.json.encode(computer(32, gpus=(nvidia("RTX 4070", 12),))))
+    return file
+
+
+def test_what_is_remembered_is_shown_changed_used_and_forgotten(data_dir: Path) -> None:
+    def run(*arguments: str) -> dict[str, object]:
+        outcome = run_program("load-settings", TINY_KEY, *arguments, "--json", "--data-dir", data_dir)
+        assert outcome.code == 0, outcome.stderr
+        return outcome.document
+
+    assert run()["load_settings"] == {}
+    changed = run("--ctx", "512", "--kv-type", "q8_0", "--gpu-layers", "1", "--experts-on-cpu", "2", "--without-device", "CUDA1")
+    assert changed == {
+        "model": TINY_KEY,
+        "load_settings": {"ctx": 512, "kv_type": "q8_0", "gpu_layers": 1, "experts_on_cpu": 2, "without_devices": ["CUDA1"]},
+        "in_force": {"ctx": 512, "default_ctx": 8192, "kv_type": "q8_0", "gpu_layers": 1, "experts_on_cpu": 2,
+                     "without_devices": ["CUDA1"]}}
+    assert run("--gpu-layers", "auto")["load_settings"] == {
+        "ctx": 512, "kv_type": "q8_0", "experts_on_cpu": 2, "without_devices": ["CUDA1"]}
+    fit = run_program("fit", TINY_KEY, "--json", "--data-dir", data_dir).document
+    assert (fit["ctx"], fit["kv_type"]) == (512, "q8_0")
+    explicit = run_program("fit", TINY_KEY, "--ctx", "1024", "--json", "--data-dir", data_dir).document
+    assert (explicit["ctx"], explicit["kv_type"]) == (1024, "q8_0")
+    assert run("--reset", "--ctx", "256")["load_settings"] == {"ctx": 256}
+    words = run_program("load-settings", TINY_KEY, "--data-dir", data_dir).stdout
+    assert "context: 256 tokens\n" in words
+    assert "context precision: f16 (as for all models)" in words
+    assert run("--reset")["load_settings"] == {}
+
+
+def test_fit_takes_every_option(data_dir: Path, machine: Path) -> None:
+    def fit(*arguments: str) -> dict[str, object]:
+        return run_program("fit", TINY_KEY, "--hardware", machine, *arguments, "--json", "--data-dir", data_dir).document
+
+    assert fit()["verdict"] == "gpu"
+    assert fit("--gpu-layers", "0")["verdict"] == "cpu"
+    assert fit("--without-device", GPU)["verdict"] == "cpu"
+
+
+@pytest.mark.parametrize("arguments", [
+    ("fit", TINY_KEY, "--experts-on-cpu", "many"), ("chat", TINY_KEY, "-p", "x", "--gpu-layers", "-1"),
+    ("load-settings", TINY_KEY, "--gpu-layers", "all"), ("load-settings", TINY_KEY, "--ctx", "1"), ("load-settings",),
+    ("fit", TINY_KEY, "--without-device", "Voodoo 2"),
+])
+def test_wrong_usage_is_said_in_words(data_dir: Path, arguments: tuple[str, ...]) -> None:
+    outcome = run_program(*arguments, "--json", "--data-dir", data_dir)
+    assert outcome.code == 2
+    assert json.loads(outcome.stdout)["error"]["code"] == "usage"
+
+
+def test_a_model_that_is_not_there_has_no_settings(data_dir: Path) -> None:
+    outcome = run_program("load-settings", "nobody/nothing:Q4_K_M", "--ctx", "512", "--json", "--data-dir", data_dir)
+    assert outcome.code == 1
+    assert outcome.document["error"]["code"] == "model_not_installed"
+
+
+def test_chat_is_loaded_as_remembered(data_dir: Path) -> None:
+    pytest.importorskip("llama_cpp")
+    path = smollm2_path()
+    run_program("load-settings", path, "--ctx", "512", "--data-dir", data_dir)
+    long_question = "word " * 600
+    outcome = run_program("chat", path, "-p", long_question, "--json", "--data-dir", data_dir)
+    assert outcome.document["error"]["code"] == "prompt_too_long"
+    assert "holds 512" in outcome.document["error"]["message"]
+    outcome = run_program(
+        "chat", path, "-p", long_question, "--ctx", "2048", "--kv-type", "q8_0", "--gpu-layers", "0", "--max-tokens", "4", "--json",
+        "--data-dir", data_dir)
+    assert outcome.code == 0, outcome.stderr
+    assert outcome.document["completion_tokens"] <= 4
+
+
+def test_a_damaged_model_is_offered_and_tried_anyway(data_dir: Path, tmp_path: Path) -> None:
+    pytest.importorskip("llama_cpp")
+    path = write_tiny_gguf(tmp_path / "cut.gguf")
+    path.write_bytes(path.read_bytes()[:4000])
+    held_back = run_program("chat", path, "-p", "x", "--data-dir", data_dir)
+    assert held_back.code == 1
+    assert "With --anyway it is loaded in spite of that." in held_back.stderr
+    tried = run_program("chat", path, "-p", "x", "--anyway", "--json", "--data-dir", data_dir)
+    assert tried.code == 1
+    assert tried.document["error"]["code"] == "gguf_truncated"
+    assert "--anyway" not in tried.stderr
