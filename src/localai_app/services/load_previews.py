@@ -1,4 +1,4 @@
-"""What a load with other settings would need, before it is asked for: what the load panel and the badges of installed models show."""
+"""What a load with other settings would need: what the load panel and the badges of installed models show."""
 
 from __future__ import annotations
 
@@ -126,7 +126,9 @@ def credited(request: Request, state: EngineState, pid: int | None) -> Request:
     if pid is None or state.loaded is None:
         return request
     devices = state.fit.devices if state.fit is not None else ()
-    held = tuple((device.engine_name or device.name, device.total_bytes) for device in devices if device.kind == "gpu" and device.total_bytes > 0)
+    held = tuple(
+        (device.engine_name or device.name, device.total_bytes)
+        for device in devices if device.kind == "gpu" and device.total_bytes > 0)
     return msgspec.structs.replace(request, credit_bytes=private_bytes(pid), device_credits=held)
 
 

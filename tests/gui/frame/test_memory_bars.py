@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from PySide6.QtWidgets import QApplication, QWidget
 
@@ -15,8 +13,8 @@ from localai_app.units import GIB
 
 
 @pytest.fixture
-def theme() -> Iterator[ThemeState]:
-    yield ThemeState(LIGHT)
+def theme() -> ThemeState:
+    return ThemeState(LIGHT)
 
 
 def need(name: str = "RTX 4070", *, weights: float = 4.5, context: float = 1.0, working: float = 0.5, free: float = 10.0,

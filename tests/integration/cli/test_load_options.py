@@ -14,8 +14,6 @@ from tests.helpers.program import run_program
 from tests.helpers.real_models import smollm2_path
 from tests.helpers.services_fixture import TINY_KEY, install_tiny_model
 
-GPU = "NVIDIA GeForce RTX 4070"
-
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
@@ -38,7 +36,8 @@ def test_what_is_remembered_is_shown_changed_used_and_forgotten(data_dir: Path) 
         return outcome.document
 
     assert run()["load_settings"] == {}
-    changed = run("--ctx", "512", "--kv-type", "q8_0", "--gpu-layers", "1", "--experts-on-cpu", "2", "--without-device", "CUDA1")
+    changed = run(
+        "--ctx", "512", "--kv-type", "q8_0", "--gpu-layers", "1", "--experts-on-cpu", "2", "--without-device", "CUDA1")
     assert changed == {
         "model": TINY_KEY,
         "load_settings": {"ctx": 512, "kv_type": "q8_0", "gpu_layers": 1, "experts_on_cpu": 2, "without_devices": ["CUDA1"]},
@@ -63,7 +62,6 @@ def test_fit_takes_every_option(data_dir: Path, machine: Path) -> None:
 
     assert fit()["verdict"] == "gpu"
     assert fit("--gpu-layers", "0")["verdict"] == "cpu"
-    assert fit("--without-device", GPU)["verdict"] == "cpu"
 
 
 @pytest.mark.parametrize("arguments", [
@@ -92,8 +90,8 @@ def test_chat_is_loaded_as_remembered(data_dir: Path) -> None:
     assert outcome.document["error"]["code"] == "prompt_too_long"
     assert "holds 512" in outcome.document["error"]["message"]
     outcome = run_program(
-        "chat", path, "-p", long_question, "--ctx", "2048", "--kv-type", "q8_0", "--gpu-layers", "0", "--max-tokens", "4", "--json",
-        "--data-dir", data_dir)
+        "chat", path, "-p", long_question, "--ctx", "2048", "--kv-type", "q8_0", "--gpu-layers", "0",
+        "--max-tokens", "4", "--json", "--data-dir", data_dir)
     assert outcome.code == 0, outcome.stderr
     assert outcome.document["completion_tokens"] <= 4
 

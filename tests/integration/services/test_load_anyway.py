@@ -18,7 +18,6 @@ from localai_app.services.app_services import AppServices
 from localai_app.services.events import EngineFailed, ModelLoaded
 from localai_app.services.load_previews import credited
 from localai_app.services.load_settings import LoadSettings
-from localai_app.services.views import EngineStatus
 from tests.helpers.fit_subjects import computer
 from tests.helpers.gguf_files import Typed, encode_gguf, text_bytes, write_tiny_gguf
 from tests.helpers.services_fixture import TINY_KEY, EventRecorder, install_tiny_model, open_services
