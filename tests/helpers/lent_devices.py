@@ -117,7 +117,7 @@ def _planned(backend: Any, options: LoadOptions) -> dict[str, PlannedBuffer]:
 
 def _loaded(backend: Any, options: LoadOptions) -> dict[str, PlannedBuffer]:
     """From llama.cpp's own table; without mmap, so that every tensor lies in a buffer of its own size."""
-    from localai_app.engine.worker.plan import buffers_in_log, with_table
+    from localai_app.engine.worker.buffers import buffers_in_log, with_table
 
     kinds, owners = {device.name: device.kind for device in backend.devices()}, backend._devices.owners()
     backend._log.start_capture()

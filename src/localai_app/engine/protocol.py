@@ -200,6 +200,11 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded", kw_only=True):
     load_s: float
     has_chat_template: bool
     """False: a base model; only plain completion makes sense."""
+    buffers: tuple[PlannedBuffer, ...] = ()
+    """What llama.cpp allocated on each device. With mmap the weights are the mapped part of the file, and beside it the
+    copies that were rearranged for the processor (`repacked_bytes`)."""
+    rss_before_bytes: int = 0
+    """Main memory that the worker held before the load; 0 where it was not measured."""
 
 
 class PromptProgressed(msgspec.Struct, frozen=True, tag="prompt_progressed", kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from localai_app.engine.worker.breakdown import BufferTypeUse
-from localai_app.engine.worker.plan import buffers_in_log, with_table
+from localai_app.engine.worker.buffers import buffers_in_log, with_table
 
 MIB = 1024 * 1024
 ONE_DEVICE = """\
@@ -42,6 +42,19 @@ def test_one_device_holds_every_cache() -> None:
     assert cpu.kv_bytes == round((24 + 15 + 0.22) * MIB)
     assert cpu.compute_bytes == round(26.77 * MIB)
     assert cpu.output_bytes == MIB
+
+
+def test_weights_of_a_real_load_are_the_mapped_file_and_the_rearranged_copies() -> None:
+    lines = [
+        "load_tensors:   CPU_Mapped model buffer size =   200.00 MiB",
+        "load_tensors:   CPU_Mapped model buffer size =    35.16 MiB",
+        "load_tensors:   CPU_REPACK model buffer size =    12.66 MiB",
+        "load_tensors:        CUDA0 model buffer size =     7.00 MiB", *ONE_DEVICE]
+    gpu, cpu = buffers_in_log(lines, {"CPU": "cpu", "CUDA0": "gpu"})
+    assert (gpu.weights_bytes, gpu.repacked_bytes) == (7 * MIB, 0)
+    assert cpu.weights_bytes == round((200 + 35.16 + 12.66) * MIB)
+    assert cpu.repacked_bytes == round(12.66 * MIB)
+    assert cpu.kv_bytes == round((24 + 15 + 0.22) * MIB)
 
 
 def test_a_cache_over_devices_is_divided_by_layers() -> None:

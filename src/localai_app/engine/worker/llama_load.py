@@ -6,13 +6,15 @@ import ctypes
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.outcome import says_out_of_memory, unknown_architecture_in
-from localai_app.engine.protocol import KvType, Loaded, LoadOptions
+from localai_app.engine.protocol import KvType, Loaded, LoadOptions, PlannedBuffer
+from localai_app.engine.worker.breakdown import MemoryBreakdown
+from localai_app.engine.worker.buffers import buffers_in_log, with_table
 from localai_app.engine.worker.devices import DeviceRegistry
 from localai_app.engine.worker.expert_blocks import expert_overrides
 from localai_app.engine.worker.llama_log import LlamaLog
@@ -50,17 +52,14 @@ class ModelLoader:
         started_s = time.perf_counter()
         name = Path(options.model_path).name
         require_model_file(Path(options.model_path))
-        self._log.clear()
-        model = library.llama_model_load_from_file(
-            os.fsencode(options.model_path), self.model_parameters(options, on_progress, name)
-        )
-        if not model:
-            raise self._refusal(name)
         threads = options.threads or physical_core_count()
-        context = library.llama_init_from_model(model, self.context_parameters(options, threads))
-        if not context:
-            library.llama_model_free(model)
-            raise self._refusal(name)
+        rss_before_bytes = _rss_bytes()
+        self._log.clear()
+        self._log.start_capture(is_quiet=False)
+        try:
+            model, context = self._model_and_context(options, on_progress, threads)
+        finally:
+            lines = self._log.end_capture()
         loaded_model = LlamaModel(library, model, context)
         return loaded_model, Loaded(
             id=request_id,
@@ -73,7 +72,30 @@ class ModelLoader:
             model_bytes=library.llama_model_size(model),
             load_s=time.perf_counter() - started_s,
             has_chat_template=bool(loaded_model.template_source()),
+            buffers=self._buffers(lines, context),
+            rss_before_bytes=rss_before_bytes,
         )
+
+    def _model_and_context(
+        self, options: LoadOptions, on_progress: Callable[[float], None], threads: int,
+    ) -> tuple[Any, Any]:
+        library, name = self._library, Path(options.model_path).name
+        model = library.llama_model_load_from_file(
+            os.fsencode(options.model_path), self.model_parameters(options, on_progress, name)
+        )
+        if not model:
+            raise self._refusal(name)
+        context = library.llama_init_from_model(model, self.context_parameters(options, threads))
+        if not context:
+            library.llama_model_free(model)
+            raise self._refusal(name)
+        return model, context
+
+    def _buffers(self, lines: Sequence[str], context: Any) -> tuple[PlannedBuffer, ...]:
+        """What was allocated where: as logged, and to the byte where llama.cpp's table can be read."""
+        kinds, owners = {device.name: device.kind for device in self._devices.devices()}, self._devices.owners()
+        table = MemoryBreakdown(self._library._lib).of(context)
+        return with_table(buffers_in_log(lines, kinds, owners), table, kinds, owners)
 
     def model_parameters(self, options: LoadOptions, on_progress: Callable[[float], None], name: str) -> Any:
         """`llama_model_params` of a load; valid as long as this loader lives."""
@@ -202,6 +224,13 @@ def physical_core_count() -> int:
     physical = psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
     allowed = len(os.sched_getaffinity(0)) if sys.platform == "linux" else physical
     return max(1, min(physical, allowed))
+
+
+def _rss_bytes() -> int:
+    """Main memory that this process holds now."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
 
 
 def _strlen_as(callback_type: Any) -> Any:

@@ -20,7 +20,8 @@ class LlamaLog:
     def __init__(self, library: Any) -> None:
         self._errors: collections.deque[str] = collections.deque(maxlen=_KEPT_ERRORS)
         self._last_level = 0
-        self._captured: list[str] | None = None
+        self._captures: list[collections.deque[str]] = []
+        self._n_quiet = 0
         self._written = 0
         self._callback = library.llama_log_callback(self._receive)
         library.llama_log_set(self._callback, None)
@@ -34,35 +35,32 @@ class LlamaLog:
         """The last errors, oldest first."""
         return tuple(self._errors)
 
-    def start_capture(self) -> None:
-        """Keep every line from now on, information included, and write none to stderr, until `end_capture`."""
-        self._captured = []
+    def start_capture(self, *, is_quiet: bool = True) -> None:
+        """Keep every line from now on, information included, until `end_capture`; captures may lie inside one another.
+
+        `is_quiet`: while this one lasts and inside it, nothing is written to stderr.
+        """
+        self._captures.append(collections.deque(maxlen=_MAX_CAPTURED_LINES))
+        self._n_quiet += is_quiet or self._n_quiet > 0
 
     def end_capture(self) -> list[str]:
-        """The lines since `start_capture`, at most 20,000."""
-        lines, self._captured = self._captured or [], None
-        return lines
+        """The lines since the last `start_capture` that has no end yet; the last 20,000 at most."""
+        self._n_quiet = max(0, self._n_quiet - 1)
+        return list(self._captures.pop()) if self._captures else []
 
     def _receive(self, level: int, text: bytes, _user_data: object) -> None:
         level = self._last_level if level == _LEVEL_CONTINUE else level
         self._last_level = level
-        if self._captured is not None:
-            self._capture(level, text)
-            return
-        if level not in (_LEVEL_WARN, _LEVEL_ERROR):
+        is_trouble = level in (_LEVEL_WARN, _LEVEL_ERROR)
+        if not self._captures and not is_trouble:
             return
         line = text.decode("utf-8", "replace").strip()[:_MAX_LINE_CHARS]
-        if not line:
+        for capture in self._captures:
+            capture.append(line)
+        if not line or not is_trouble:
             return
         if level == _LEVEL_ERROR:
             self._errors.append(line)
-        if self._written < _MAX_LINES:
+        if not self._n_quiet and self._written < _MAX_LINES:
             self._written += 1
             print(line, file=sys.stderr, flush=True)
-
-    def _capture(self, level: int, text: bytes) -> None:
-        line = text.decode("utf-8", "replace").strip()[:_MAX_LINE_CHARS]
-        if level == _LEVEL_ERROR and line:
-            self._errors.append(line)
-        if self._captured is not None and len(self._captured) < _MAX_CAPTURED_LINES:
-            self._captured.append(line)
