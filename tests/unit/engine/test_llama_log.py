@@ -16,7 +16,8 @@ Say = Callable[[int, str], None]
 @pytest.fixture
 def log_and_say() -> tuple[LlamaLog, Say]:
     told: list[Callable[[int, bytes, object], None]] = []
-    log = LlamaLog(SimpleNamespace(llama_log_callback=lambda receive: receive, llama_log_set=lambda receive, _: told.append(receive)))
+    log = LlamaLog(SimpleNamespace(
+        llama_log_callback=lambda receive: receive, llama_log_set=lambda receive, _data: told.append(receive)))
     return log, lambda level, text: told[0](level, text.encode(), None)
 
 

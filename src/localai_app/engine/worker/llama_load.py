@@ -50,7 +50,6 @@ class ModelLoader:
         """The model, ready, and the message about it; RequestRefusedError with the reason otherwise."""
         library = self._library
         started_s = time.perf_counter()
-        name = Path(options.model_path).name
         require_model_file(Path(options.model_path))
         threads = options.threads or physical_core_count()
         rss_before_bytes = _rss_bytes()
