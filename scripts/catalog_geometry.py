@@ -31,6 +31,8 @@ DEEPSTACK_ARCHITECTURES, DEEPSTACK_BLOCKS = ("qwen3vl", "qwen3vlmoe"), 3
 """Image features enter the first blocks of these (`deepstack_visual_indexes` in their config.json: three)."""
 TWO_MATRIX_EXPERTS = ("nemotron_h_moe",)
 """Experts without a gate: two matrices instead of three."""
+LATENT_EXPERTS = {"nemotron-3-super-120b-a12b": 1024}
+"""Rows that the experts read where they are narrower than the embedding (`moe_latent_size` in the model's config.json)."""
 
 
 def geometry_of_facts(facts: Facts) -> Geometry | None:
@@ -83,7 +85,8 @@ def expert_params(facts: Facts) -> int:
     elif facts["moe_every"]:
         layers = facts["n_layer"] // facts["moe_every"]
     matrices = 2 if facts["gguf_arch"] in TWO_MATRIX_EXPERTS else 3
-    return int(layers * facts["n_expert"] * matrices * facts["n_embd"] * facts["n_ff_exp"])
+    width = LATENT_EXPERTS.get(facts["id"], facts["n_embd"])
+    return int(layers * facts["n_expert"] * matrices * width * facts["n_ff_exp"])
 
 
 def per_layer_embedding_params(facts: Facts) -> int:

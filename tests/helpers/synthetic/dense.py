@@ -1,4 +1,4 @@
-"""Dense models with the usual attention: Llama, Mistral 3, Phi, Qwen 3, SmolLM 3."""
+"""Dense models with the usual attention: Llama, Mistral 3, Phi, Qwen 2 and 3, SmolLM 3."""
 
 from __future__ import annotations
 
@@ -21,6 +21,15 @@ def _mistral3(facts: Facts) -> Blueprint:
         "attention.temperature_scale": f32(0.1), "rope.scaling.original_context_length": u32(_YARN_CTX),
         "rope.scaling.yarn_beta_fast": f32(32.0), "rope.scaling.yarn_beta_slow": f32(1.0)}
     return Blueprint(dimensions(facts) | yarn, tables(facts) | _plain_blocks(facts))
+
+
+def _qwen2(facts: Facts) -> Blueprint:
+    """Biases beside query, key and value."""
+    shapes = tables(facts) | _plain_blocks(facts)
+    biases: Shapes = {
+        name.replace(".weight", ".bias"): (shape[1],) for name, shape in shapes.items()
+        if name.endswith(("attn_q.weight", "attn_k.weight", "attn_v.weight"))}
+    return Blueprint(dimensions(facts), shapes | biases)
 
 
 def _qwen3(facts: Facts) -> Blueprint:
@@ -61,5 +70,6 @@ def _plain_blocks(facts: Facts, *, has_head_norms: bool = False) -> Shapes:
 
 
 BUILDERS: dict[str, Builder] = {
-    "llama": _llama, "mistral3": _mistral3, "phi3": _phi3, "qwen3": _qwen3, "qwen3vl": _qwen3vl, "smollm3": _smollm3,
+    "llama": _llama, "mistral3": _mistral3, "phi3": _phi3, "qwen2": _qwen2, "qwen3": _qwen3, "qwen3vl": _qwen3vl,
+    "smollm3": _smollm3,
 }

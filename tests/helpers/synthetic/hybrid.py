@@ -27,12 +27,11 @@ _PATTERNS = {
     "nemotron-3-super-120b-a12b": (
         "MEMEMEM*EMEMEMEM*EMEMEMEM*EMEMEMEMEM*EMEMEMEMEM*EMEMEMEMEM*EMEMEMEMEM*EMEMEMEM*EMEMEMEME"),
     "lfm2.5-1.2b-instruct": "MM*MM*MM*M*M*M*M",
-    "granite-4.0-h-tiny": "MMMMM*MMMMMMMMM*MMMMMMMMM*MMMMMMMMM*MMMM",
+    "granite-4.0-h-tiny": "MMMMMMMMM*" * 4,
+    "granite-4.0-h-small": "MMMMMMMMM*" * 4,
 }
-"""By model, a letter per block: attention (*), state (M), experts alone (E)."""
+"""By model, a letter per block: attention (*), state (M), experts alone (E). Those of Granite are taken as evenly spread."""
 _MOE_LATENT = {"nemotron-3-super-120b-a12b": 1024}
-_GRANITE_USED = 6
-"""`num_experts_per_tok` of Granite 4.0 H Tiny."""
 _LFM2_FF = 8192
 """What llama.cpp tells the 1.2B model by."""
 
@@ -156,8 +155,7 @@ def _granitehybrid(facts: Facts) -> Blueprint:
         "embedding_scale": f32(12.0), "residual_scale": f32(0.22), "logit_scale": f32(6.0),
         "rope.scaling.finetuned": flag(False)}
     heads = facts["recurrent"]["d_inner"] // _MAMBA_HEAD
-    known = {**facts, "n_expert_used": _GRANITE_USED}
-    return Blueprint(dimensions(known) | own | _state_keys(facts["recurrent"], heads), shapes)
+    return Blueprint(dimensions(facts) | own | _state_keys(facts["recurrent"], heads), shapes)
 
 
 def _mamba2(block: str, facts: Facts) -> Shapes:
