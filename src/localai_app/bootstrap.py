@@ -27,6 +27,7 @@ from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.load_previews import LoadPreviews
 from localai_app.services.load_settings import LoadSettingsService
 from localai_app.services.settings_service import SettingsService
+from localai_app.services.variant_estimates import VariantEstimates
 from localai_app.services.what_if import WhatIfService
 from localai_app.settings.file import SettingsFile
 from localai_app.store.database import open_store
@@ -74,6 +75,7 @@ def build_services(options: LaunchOptions) -> AppServices:
         chat=ChatService(events, store, settings, library, engine),
         hub=hub,
         headers=headers,
+        variants=VariantEstimates(events, pool, hub, estimate, headers),
         dry_runs=dry_runs,
         what_if=WhatIfService(catalog, estimate, gpu_table_file),
     )

@@ -13,7 +13,7 @@ from localai_app import errors
 from localai_app.cli.load_commands import CtxOption, ExpertsOption, KvOption, LayersOption, LoadChoices, WithoutOption
 from localai_app.cli.session import Session, StoppedError
 from localai_app.errors import AppError
-from localai_app.fit.result import VERDICT_WORDS, FitResult, SpeedRange
+from localai_app.fit.result import VERDICT_WORDS, FitResult, SpeedRange, Verdict
 from localai_app.hardware.report import HardwareReport
 from localai_app.hub.reference import parse_model_reference
 from localai_app.progress import Progress
@@ -62,14 +62,15 @@ def search(
 def show(
     context: typer.Context, repository: Annotated[str, typer.Argument(help="OWNER/REPO, or its address.")],
     ctx: CtxOption = None, kv_type: KvOption = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Read one header only; the others follow from their sizes.")] = False,
 ) -> None:
-    """Show a repository's variants with their sizes and whether they fit."""
+    """Show a repository's variants with their sizes and whether they fit, each from its own header."""
     session: Session = context.obj
     with session.services() as services:
         services.hardware.detect_now(with_engine=False)
-        repo, rows = services.estimate.fit_repo_variants(
-            parse_model_reference(repository).repo_id,
-            LoadChoices(ctx, kv_type).applied_to(services.estimate.default_request()))
+        repo = services.variants.find(parse_model_reference(repository).repo_id)
+        request = LoadChoices(ctx, kv_type).applied_to(services.estimate.default_request())
+        rows = services.variants.read(repo, request, quick=quick)
     session.output.document({
         "repo_id": repo.repo_id, "commit": repo.commit, "license": repo.license, "gated": repo.gated,
         "downloads": repo.downloads, "likes": repo.likes, "last_modified": repo.last_modified,
@@ -81,9 +82,12 @@ def show(
     })
     session.output.words(f"{repo.repo_id}  {repo.license}  {format_count(repo.downloads)} downloads")
     session.output.table(
-        ("Variant", "Size", "Loss", "Needs", "Here", "Speed", "Longest context"),
+        ("Variant", "Size", "Loss", "Needs", "Here", "Speed", "Longest context", "Figures"),
         [(row.label, format_file_size(row.size_bytes), row.loss_words or "unknown",
-          *(_fit_cells(row.fit) if row.fit else ("", "", "", ""))) for row in rows])
+          *(_fit_cells(row.fit) if row.fit else ("", "", "", "", ""))) for row in rows])
+    for row in rows:
+        if row.fit is not None and row.fit.verdict is Verdict.UNKNOWN:
+            session.output.words(f"{row.label}: {' '.join(row.fit.reasons)}")
 
 
 def fit(
@@ -276,10 +280,12 @@ def speed_words(speed: SpeedRange) -> str:
     return format_speed_range(speed.low, speed.high)
 
 
-def _fit_cells(result: FitResult) -> tuple[str, str, str, str]:
+def _fit_cells(result: FitResult) -> tuple[str, str, str, str, str]:
+    if result.verdict is Verdict.UNKNOWN:
+        return "not known", VERDICT_WORDS[result.verdict], "", "", ""
     return (
         format_gib(result.total_bytes), VERDICT_WORDS[result.verdict], speed_words(result.speed),
-        format_context(result.max_ctx.get(result.kv_type, 0)))
+        format_context(result.max_ctx.get(result.kv_type, 0)), result.basis.replace("_", " "))
 
 
 def model_document(model: InstalledModel) -> dict[str, object]:

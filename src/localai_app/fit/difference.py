@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from localai_app.fit.memory import ModelMemory
 from localai_app.fit.placement import Placement
+from localai_app.fit.result import FitResult
 from localai_app.units import MIB, format_gib
 
 WORTH_TELLING = 0.02
@@ -24,6 +27,20 @@ def difference_reason(placement: Placement, memory: ModelMemory) -> str:
     return (
         f"Context and buffers take {format_gib(planned_bytes)} by llama.cpp's own plan; the formula alone says "
         f"{format_gib(formula_bytes)}, {percent} % {'more' if formula_bytes > planned_bytes else 'less'}.")
+
+
+def basis_reason(fit: FitResult, rough: FitResult) -> FitResult:
+    """The fit, and in its reasons how far from it the estimate from the file's size alone was; unchanged where they agree."""
+    planned_bytes, rough_bytes = fit.total_bytes, rough.total_bytes
+    is_same_question = (fit.ctx, fit.kv_type, fit.verdict) == (rough.ctx, rough.kv_type, rough.verdict)
+    apart = abs(planned_bytes - rough_bytes)
+    if not rough_bytes or not is_same_question or apart <= max(WORTH_TELLING * planned_bytes, WORTH_TELLING_BYTES):
+        return fit
+    percent = round(apart / max(1, planned_bytes) * 100)
+    reason = (
+        f"From the size of the file alone the estimate was {format_gib(rough_bytes)}, {percent} % "
+        f"{'more' if rough_bytes > planned_bytes else 'less'}.")
+    return msgspec.structs.replace(fit, reasons=(*fit.reasons, reason))
 
 
 def repacked_reason(placement: Placement, memory: ModelMemory) -> str:

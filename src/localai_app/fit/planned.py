@@ -48,6 +48,11 @@ class PlannedMemory(msgspec.Struct, frozen=True, kw_only=True):
         """Weights that are copied when all layers run on the processor."""
         return max((point.repacked_bytes for point in self.on_cpu), default=0)
 
+    def without_repacked(self) -> PlannedMemory:
+        """The same for a sister of the model with other types of weights, of which it is not known what is rearranged."""
+        points = tuple(msgspec.structs.replace(point, repacked_bytes=0) for point in self.on_cpu)
+        return msgspec.structs.replace(self, on_cpu=points)
+
     def covers(self, kv_type: KvType, *, on_gpu: bool) -> bool:
         """Whether a load with this KV type was planned there."""
         return any(point.kv_type is kv_type for point in (self.on_gpu if on_gpu else self.on_cpu))

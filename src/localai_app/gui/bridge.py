@@ -8,12 +8,20 @@ from collections.abc import Iterable
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 
-from localai_app.services.events import AnswerProgressed, DownloadChanged, EngineChanged, Event, EventBus, MemoryMeasured
+from localai_app.services.events import (
+    AnswerProgressed,
+    DownloadChanged,
+    EngineChanged,
+    Event,
+    EventBus,
+    MemoryMeasured,
+    VariantsRefined,
+)
 
 FLUSH_MS = 33
 """Bursts are shown thirty times a second, which is as fast as anyone reads."""
 
-BURST_EVENTS = (AnswerProgressed, DownloadChanged, MemoryMeasured, EngineChanged)
+BURST_EVENTS = (AnswerProgressed, DownloadChanged, MemoryMeasured, EngineChanged, VariantsRefined)
 
 
 class Bridge(QObject):
@@ -106,6 +114,8 @@ def _burst_key(event: Event) -> object:
             return (conversation_id, message_id)
         case DownloadChanged(download_id=download_id):
             return download_id
+        case VariantsRefined(repo_id=repo_id):
+            return repo_id
         case MemoryMeasured() | EngineChanged():
             return type(event)
         case _:

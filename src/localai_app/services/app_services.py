@@ -21,6 +21,7 @@ from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.load_previews import LoadPreviews
 from localai_app.services.load_settings import LoadSettingsService
 from localai_app.services.settings_service import SettingsService
+from localai_app.services.variant_estimates import VariantEstimates
 from localai_app.services.what_if import WhatIfService
 from localai_app.store.database import Store
 
@@ -46,6 +47,7 @@ class AppServices:
     chat: ChatService
     hub: HubService
     headers: HeaderService
+    variants: VariantEstimates
     dry_runs: DryRunService
     what_if: WhatIfService
 
@@ -57,6 +59,7 @@ class AppServices:
     def close(self) -> None:
         """Stop everything in order; what is unfinished goes on at the next start."""
         self.hardware.stop()
+        self.variants.close()
         self.headers.close()
         self.dry_runs.close()
         self.discovery.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -13,7 +14,6 @@ from localai_app.engine.protocol import KvType
 from localai_app.errors import AppError
 from localai_app.fit.decide import decide, unknown_result
 from localai_app.fit.gpu_table import GpuTable
-from localai_app.fit.quality import loss_words
 from localai_app.fit.result import FitResult, Request, SpeedBasis, Subject
 from localai_app.gguf.header import GgufHeader
 from localai_app.hardware.report import HardwareReport
@@ -24,13 +24,22 @@ from localai_app.services.header_service import HeaderService
 from localai_app.services.hub_service import HubService
 from localai_app.services.library_service import LibraryService
 from localai_app.services.settings_service import SettingsService
-from localai_app.services.subjects import catalog_subject, installed_subject, remote_subject, scaled_subject
-from localai_app.services.views import InstalledModel, VariantRow
+from localai_app.services.subjects import catalog_subject, installed_subject, remote_subject
+from localai_app.services.views import InstalledModel
 
 log = logging.getLogger(__name__)
 
 MEASURED_SPREAD = 0.05
 """How far the next answer may be from the last one's speed."""
+
+
+class PlanKey(NamedTuple):
+    """What a dry run of a model on this machine depends on."""
+
+    ctx: int
+    kv_type: KvType
+    ubatch: int
+    gpu: str
 
 
 class EstimateService:
@@ -108,31 +117,6 @@ class EstimateService:
         """Fit of a catalog entry from its dimensions."""
         return self.fit_subject(catalog_subject(model, file), request)
 
-    def fit_repo_variants(self, repo_id: str, request: Request | None = None) -> tuple[Repo, tuple[VariantRow, ...]]:
-        """All variants of a repository. One header is read; the others' weights follow from their sizes. Takes seconds."""
-        repo = self._hub.repo(repo_id)
-        headers = self._headers.of_remote(repo, _model_variant(repo))
-        wanted = request or self.default_request()
-        self._dry_run(headers, wanted, self._report(None), is_here=True)
-        return repo, self.fit_variants(repo, wanted)
-
-    def fit_variants(self, repo: Repo, request: Request | None = None) -> tuple[VariantRow, ...]:
-        """The same for a repository that was already asked for: the second time without the network and within milliseconds.
-
-        Caches and buffers are those that llama.cpp planned for one of the variants, as far as it was asked.
-        """
-        model_variant = _model_variant(repo)
-        headers = self._headers.of_remote(repo, model_variant)
-        known = self._dry_runs.known(headers, gpu=_gpu_to_plan(self._report(None)))
-        base = msgspec.structs.replace(remote_subject(repo, model_variant, headers), planned=known)
-        rows = [
-            VariantRow(
-                label=variant.label, size_bytes=variant.size_bytes, size_is_exact=True, loss_words=loss_words(variant.label),
-                fit=self.fit_subject(base if variant == model_variant else scaled_subject(base, variant), request))
-            for variant in repo.variants
-        ]
-        return tuple(rows)
-
     def fit_repo_variant(
         self, repo_id: str, label: str | None, request: Request | None = None, hardware: HardwareReport | None = None,
     ) -> FitResult:
@@ -160,9 +144,31 @@ class EstimateService:
         """Fit from llama.cpp's own figures; from the header's where it cannot be asked, with the reason."""
         wanted, report = request or self.default_request(), self._report(hardware)
         run = self._dry_run(headers, wanted, report, is_here=hardware is None or hardware is self._hardware.report)
+        return self.fit_planned(subject, run, wanted, report)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether this machine is known, so that a fit need not look at it first."""
+        return self._hardware.report is not None
+
+    def plan_key(self, request: Request) -> PlanKey:
+        """Names the dry run that a request needs here."""
+        report = self._hardware.report
+        gpu = _gpu_to_plan(report) if report is not None else ""
+        return PlanKey(request.ctx or request.default_ctx, request.kv_type, max(1, request.ubatch), gpu)
+
+    def dry_run(self, headers: Sequence[GgufHeader], request: Request) -> DryRun:
+        """llama.cpp's own plan of a header on this machine; at once where it was asked before, else in up to a second."""
+        return self._dry_run(headers, request, self._report(None), is_here=True)
+
+    def fit_planned(
+        self, subject: Subject, run: DryRun, request: Request, hardware: HardwareReport | None = None,
+    ) -> FitResult:
+        """Fit from llama.cpp's figures; from the header's, with the reason, where it refused to plan. Within a millisecond."""
         if run.refusal is not None and run.is_final:
-            return unknown_result(run.refusal.message, wanted)
-        result = decide(report, msgspec.structs.replace(subject, planned=run.planned), wanted, self._gpu_table)
+            return unknown_result(run.refusal.message, request)
+        planned = msgspec.structs.replace(subject, planned=run.planned)
+        result = decide(self._report(hardware), planned, request, self._gpu_table)
         if run.refusal is None:
             return result
         reason = f"The figures come from the file's header, because llama.cpp did not plan it: {run.refusal.message}"
@@ -192,13 +198,6 @@ def choose_variant(repo: Repo, label: str | None) -> Variant:
         if variant.label.lower() == label.lower():
             return variant
     raise AppError(errors.VARIANT_UNKNOWN, repo=repo.repo_id, variant=label, choices=choices)
-
-
-def _model_variant(repo: Repo) -> Variant:
-    """The variant whose header stands for all: the smallest."""
-    if not repo.variants:
-        raise AppError(errors.REPO_HAS_NO_GGUF, repo=repo.repo_id)
-    return min(repo.variants, key=lambda variant: variant.size_bytes)
 
 
 def _gpu_to_plan(report: HardwareReport) -> str:

@@ -37,6 +37,13 @@ class SuggestionsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class VariantsRefined:
+    """More is known of the variants of a repository; read them from VariantEstimates."""
+
+    repo_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class LibraryChanged:
     """A model was added, removed or used; read the list from LibraryService."""
 
@@ -130,8 +137,8 @@ class ErrorHappened:
 
 
 Event = (
-    HardwareReported | MemoryMeasured | SuggestionsChanged | LibraryChanged | DownloadChanged | DownloadFinished
-    | EngineChanged | ModelLoaded | EngineFailed | MessageAdded | AnswerProgressed | AnswerEnded
+    HardwareReported | MemoryMeasured | SuggestionsChanged | VariantsRefined | LibraryChanged | DownloadChanged
+    | DownloadFinished | EngineChanged | ModelLoaded | EngineFailed | MessageAdded | AnswerProgressed | AnswerEnded
     | ConversationsChanged | SettingChanged | LoadSettingsChanged | ErrorHappened
 )
 Subscriber = Callable[[Event], None]

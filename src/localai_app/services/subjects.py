@@ -42,7 +42,7 @@ def remote_subject(repo: Repo, variant: Variant, headers: Sequence[GgufHeader]) 
 
 def _subject(name: str, headers: Sequence[GgufHeader], label: str, path: Path | None) -> Subject:
     return Subject(
-        name=name, geometry=geometry_of(headers[0]), weights=weights_of(headers), basis=Basis.HEADER,
+        name=name, geometry=geometry_of(headers[0], headers[1:]), weights=weights_of(headers), basis=Basis.HEADER,
         label=label or label_of_name(path.name if path else name), model_path=str(path) if path else "")
 
 

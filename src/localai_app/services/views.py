@@ -60,6 +60,8 @@ class VariantRow:
     loss_words: str
     """practically the original, good, noticeable, ...; empty where unknown."""
     fit: FitResult | None
+    is_refining: bool = False
+    """Better figures, or any at all, are on their way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,10 +57,11 @@ def test_a_variant_on_the_hub_is_planned_before_it_is_downloaded(
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
         fit = services.estimate.fit_repo_variant(REPO, "F16")
         assert fit.basis is Basis.DRY_RUN
-        found, rows = services.estimate.fit_repo_variants(REPO)
+        found = services.variants.find(REPO)
+        rows = services.variants.read(found)
         assert [row.fit.basis for row in rows if row.fit is not None] == [Basis.DRY_RUN, Basis.DRY_RUN]
         asked = len(hub.requests)
-        again = services.estimate.fit_variants(found, msgspec.structs.replace(services.estimate.default_request(), ctx=2048))
+        again = services.variants.rows(found, msgspec.structs.replace(services.estimate.default_request(), ctx=2048))
         assert [row.fit.basis for row in again if row.fit is not None] == [Basis.DRY_RUN, Basis.DRY_RUN]
         assert len(hub.requests) == asked
 

@@ -114,7 +114,7 @@ def test_a_split_model_on_the_hub_is_one_variant_of_its_whole_size(
     whole = write_tiny_gguf(tmp_path / "whole-Q4_K_M.gguf")
     with HubServer({REPO: RepoFixture(files)}) as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
-        _repo, rows = services.estimate.fit_repo_variants(REPO)
+        rows = services.variants.read(services.variants.find(REPO))
         one = services.estimate.fit_repo_variant(REPO, None)
     assert [(row.label, row.size_bytes) for row in rows] == [("Q4_K_M", sum(map(len, parts)))]
     assert rows[0].fit is not None

@@ -7,23 +7,23 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from localai_app.errors import AppError
 from localai_app.gui.tasks import BackgroundTask, run_in_background
 from localai_app.hub.model import Repo
-from localai_app.services.estimate_service import EstimateService
+from localai_app.services.variant_estimates import VariantEstimates
 
 DELAY_MS = 400
 """A choice that stands this long is asked for, so that walking through a list asks nothing."""
 
 
 class HubQuestion(QObject):
-    """With an answer the header that all variants are fitted from is read as well, so fitting needs no network after it."""
+    """The answer holds the sizes of all variants; what they need follows from VariantEstimates."""
 
     answered = Signal(object)
     """The Repo."""
     failed = Signal(object)
     """The AppError."""
 
-    def __init__(self, estimate: EstimateService, parent: QObject) -> None:
+    def __init__(self, variants: VariantEstimates, parent: QObject) -> None:
         super().__init__(parent)
-        self._estimate = estimate
+        self._variants = variants
         self._repo_id = ""
         self._repos: dict[str, Repo] = {}
         self._task: BackgroundTask | None = None
@@ -46,8 +46,7 @@ class HubQuestion(QObject):
         """Ask now; one of the two signals follows."""
         self.drop()
         self._repo_id = repo_id
-        self._task = run_in_background(
-            self, lambda: self._estimate.fit_repo_variants(repo_id)[0], self._on_answered, self._on_failed)
+        self._task = run_in_background(self, lambda: self._variants.find(repo_id), self._on_answered, self._on_failed)
 
     def drop(self) -> None:
         """Wait for no answer any more."""

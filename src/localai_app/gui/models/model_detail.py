@@ -19,14 +19,14 @@ from localai_app.gui.models.scores_card import ScoresCard
 from localai_app.gui.models.variant_choice import label_of_list, recommended_label
 from localai_app.gui.models.variants_table import VariantsTable
 from localai_app.gui.models.why_card import WhyCard
-from localai_app.gui.models.wording import facts_of_model, facts_of_repo, no_file_words
+from localai_app.gui.models.wording import facts_of_model, facts_of_repo, no_file_words, note_of_rows
 from localai_app.gui.styling import button, label, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.empty_state import EmptyState
 from localai_app.gui.widgets.error_banner import ErrorBanner
 from localai_app.hub.model import Repo
 from localai_app.services.app_services import AppServices
-from localai_app.services.events import DownloadChanged, Event, SuggestionsChanged
+from localai_app.services.events import DownloadChanged, Event, SuggestionsChanged, VariantsRefined
 from localai_app.services.views import VariantRow
 from localai_app.units import format_gib
 
@@ -53,7 +53,7 @@ class ModelDetail(QStackedWidget):
         self._installed = installed
         self._entry: DiscoverEntry | None = None
         self._rows: tuple[VariantRow, ...] = ()
-        self._hub = HubQuestion(services.estimate, self)
+        self._hub = HubQuestion(services.variants, self)
         self._hub.answered.connect(self._on_repo_arrived)
         self._hub.failed.connect(self._on_hub_failed)
         self._make_parts(theme)
@@ -124,6 +124,7 @@ class ModelDetail(QStackedWidget):
             self._compute()
             return
         self._hub.drop()
+        self._services.variants.leave()
         self._error.clear()
         self._name.setText(entry.title)
         self._card_button.setVisible(bool(entry.repo_id))
@@ -154,20 +155,23 @@ class ModelDetail(QStackedWidget):
         self.context.show_limits(self._services.estimate.default_request(), ctx_train)
 
     def _compute(self) -> None:
-        """Fit every variant for the chosen context; takes milliseconds, so it follows the slider."""
+        """Fit every variant for the chosen context from what is known; takes milliseconds, so it follows the slider."""
         entry = self._entry
         if entry is None:
             return
         repo, request = self._hub.answer(entry.repo_id), self.context.request
         try:
             if repo is not None:
-                rows = self._services.estimate.fit_variants(repo, request)
+                self._services.variants.follow(request)
+                rows = self._services.variants.rows(repo, request, entry.model)
             else:
                 rows = self._services.discovery.variants(entry.model, request) if entry.model is not None else ()
         except AppError as error:
             self._error.show_error(error)
             return
         self._show_rows(rows)
+        if repo is not None and entry.model is None:
+            self._show_limits()
 
     def _show_rows(self, rows: tuple[VariantRow, ...]) -> None:
         before = self.table.chosen if self._rows else ""
@@ -189,8 +193,8 @@ class ModelDetail(QStackedWidget):
             return
         if words:
             self.table.show_note(words)
-        elif self._hub.answer(entry.repo_id) is not None:
-            self.table.show_note(HUB_NOTE)
+        elif (repo := self._hub.answer(entry.repo_id)) is not None:
+            self.table.show_note(note_of_rows(HUB_NOTE, self._rows, self._services.variants.problem(repo)))
         elif not self._rows and entry.model is not None:
             self._facts.setText(f"{facts_of_model(entry.model)} {no_file_words(entry.model)}".strip())
         elif self.table.note not in (OFFLINE_NOTE,):
@@ -200,7 +204,10 @@ class ModelDetail(QStackedWidget):
         """Show the sum behind one variant's verdict."""
         row = next((row for row in self._rows if row.label == name), None)
         fit = row.fit if row is not None else None
+        repo = self._hub.answer(self._entry.repo_id) if self._entry is not None else None
         self.why.setVisible(fit is not None)
+        if fit is not None and repo is not None and self._entry is not None:
+            fit = self._services.variants.explained(repo, name, fit, self.context.request, self._entry.model)
         if fit is not None:
             self.why.show_fit(name, fit)
             self.context.show_taken(format_gib(fit.kv_bytes), fit.ctx)
@@ -226,10 +233,10 @@ class ModelDetail(QStackedWidget):
             self._hub.ask_soon(entry.repo_id)
 
     def _on_repo_arrived(self, repo: Repo) -> None:
+        self._services.variants.open(repo, self.context.request, self.table.chosen)
         self._compute()
         if self._entry is not None and self._entry.model is None:
             self._facts.setText(facts_of_repo(repo))
-            self._show_limits()
 
     def _on_hub_failed(self, error: AppError) -> None:
         """A repository that only the Hub knows needs an error; the catalog's figures stay, with a word where they are from."""
@@ -259,7 +266,7 @@ class ModelDetail(QStackedWidget):
         match event:
             case DownloadChanged() if self.isVisible():
                 self._show_states()
-            case SuggestionsChanged():
+            case SuggestionsChanged() | VariantsRefined():
                 self._compute()
             case _:
                 pass

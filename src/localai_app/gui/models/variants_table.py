@@ -18,13 +18,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from localai_app.fit.result import Verdict
 from localai_app.gui.metrics import RADIUS_SMALL, SPACE_1, SPACE_2, SPACE_3, SPACE_4
-from localai_app.gui.models.wording import BASIS_WORDS, size_words, speed_figures
+from localai_app.gui.models.wording import BASIS_WORDS, need_details, need_words, size_words, speed_figures
 from localai_app.gui.styling import button, divider, label, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.badge import Badge, verdict_words
 from localai_app.services.views import DownloadView, VariantRow
-from localai_app.units import format_context, format_gib
+from localai_app.units import format_context
 
 HEADER = ("Variant", "Size", "Quality loss", "Needs", "Here", "tok/s", "Max context", "")
 BUTTON_WIDTH = 88
@@ -99,14 +100,16 @@ class VariantLine(QAbstractButton):
         if fit is None:
             for cell in (self._need, self._speed, self._context):
                 cell.setText("")
-            self._need.setText("unknown")
+            self._need.setText("…" if row.is_refining else "unknown")
+            self._need.setToolTip("What the file says of itself is being read" if row.is_refining else "")
             return
-        self._need.setText(format_gib(fit.total_bytes))
+        self._need.setText(need_words(fit))
+        self._need.setToolTip(need_details(fit))
         self._badge.show_verdict(fit.verdict, short=True)
         self._speed.setText(speed_figures(fit))
         self._speed.setToolTip(BASIS_WORDS[fit.speed.basis])
         longest = fit.max_ctx.get(fit.kv_type, 0)
-        self._context.setText(format_context(longest) if longest else "none")
+        self._context.setText(format_context(longest) if longest else "" if fit.verdict is Verdict.UNKNOWN else "none")
         set_role(self._context, "body" if longest else "muted")
         self._context.setToolTip("\n".join(
             f"{ctx:,} tokens with a context memory of {kv}" for kv, ctx in fit.max_ctx.items()))

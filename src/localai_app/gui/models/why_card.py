@@ -5,7 +5,8 @@ from __future__ import annotations
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from localai_app.fit.result import FitResult, Verdict
-from localai_app.gui.metrics import SPACE_3, SPACE_4, SPACE_5
+from localai_app.gui.metrics import SPACE_1, SPACE_3, SPACE_4, SPACE_5
+from localai_app.gui.models.wording import FIGURE_WORDS
 from localai_app.gui.styling import label, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.memory_bars import MemoryBars
@@ -27,12 +28,18 @@ class WhyCard(QFrame):
         super().__init__(parent)
         set_role(self, "card")
         self._title = label("", "strong", wrap=True)
+        self._basis = label("", "caption")
         self._reasons = label("", "muted", wrap=True, selectable=True)
         self._remedies = label("", "body", wrap=True, selectable=True)
         self.bars = MemoryBars(theme)
         layout = QVBoxLayout(self)
         set_spacing(layout, SPACE_3, (SPACE_5, SPACE_4, SPACE_5, SPACE_4))
-        for part in (self._title, self._reasons, self.bars, self._remedies):
+        head = QVBoxLayout()
+        set_spacing(head, SPACE_1)
+        head.addWidget(self._title)
+        head.addWidget(self._basis)
+        layout.addLayout(head)
+        for part in (self._reasons, self.bars, self._remedies):
             layout.addWidget(part)
 
     @property
@@ -43,6 +50,8 @@ class WhyCard(QFrame):
     def show_fit(self, label_words: str, fit: FitResult) -> None:
         """Show the fit of the variant called `label_words`."""
         self._title.setText(f"{TITLES[fit.verdict]}: {label_words} at {format_count(fit.ctx)} tokens")
+        self._basis.setText(f"Figures: {FIGURE_WORDS[fit.basis]}")
+        self._basis.setVisible(fit.verdict is not Verdict.UNKNOWN)
         self._reasons.setText(" ".join(fit.reasons))
         self.bars.setVisible(any(device.total_bytes > 0 for device in fit.devices))
         self.bars.show_devices(fit.devices)

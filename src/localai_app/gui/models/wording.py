@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from localai_app.catalog.model import CatalogModel
-from localai_app.fit.result import DeviceNeed, FitResult, SpeedBasis, SpeedRange, Verdict
+from localai_app.errors import AppError
+from localai_app.fit.result import Basis, DeviceNeed, FitResult, SpeedBasis, SpeedRange, Verdict
 from localai_app.hub.model import Repo
-from localai_app.services.views import DownloadStatus, DownloadView, SuggestionKind
+from localai_app.services.views import DownloadStatus, DownloadView, SuggestionKind, VariantRow
 from localai_app.units import (
     GIB,
     format_bytes_per_s,
@@ -27,6 +30,39 @@ BASIS_WORDS = {
     SpeedBasis.FORMULA: "Calculated from the bytes that each token reads and the memory's speed.",
     SpeedBasis.UNKNOWN: "Not known before the first run: nothing tells how fast this device is.",
 }
+
+FIGURE_WORDS = {
+    Basis.DRY_RUN: "llama.cpp's own plan",
+    Basis.HEADER: "from the file's header",
+    Basis.CATALOG: "from its size",
+}
+"""Where the memory figures of a fit come from."""
+
+
+def need_words(fit: FitResult) -> str:
+    """What a variant needs; marked where that follows from its size alone."""
+    if fit.verdict is Verdict.UNKNOWN:
+        return "not known"
+    mark = "≈ " if fit.basis is Basis.CATALOG else ""
+    return f"{mark}{format_gib(fit.total_bytes)}"
+
+
+def need_details(fit: FitResult) -> str:
+    """Where that figure comes from, or why there is none."""
+    if fit.verdict is Verdict.UNKNOWN:
+        return " ".join(fit.reasons)
+    return f"Figures: {FIGURE_WORDS[fit.basis]}"
+
+
+def note_of_rows(note: str, rows: Sequence[VariantRow], problem: AppError | None) -> str:
+    """What to say below a table whose rows get better figures one after the other."""
+    left = sum(row.is_refining for row in rows)
+    if left:
+        return f"{note} Reading what each file says of itself: {len(rows) - left} of {len(rows)}."
+    is_rough = any(row.fit is not None and row.fit.basis is Basis.CATALOG for row in rows)
+    if is_rough and problem is not None:
+        return f"{note} Needs marked ≈ follow from the sizes: {problem.message}"
+    return note
 
 
 def speed_words(speed: SpeedRange) -> str:

@@ -1,0 +1,124 @@
+"""What is known of a repository's variants, and the rows that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from localai_app.catalog.model import CatalogFile, CatalogModel
+from localai_app.errors import AppError
+from localai_app.fit.decide import unknown_result
+from localai_app.fit.quality import loss_words
+from localai_app.fit.result import Basis, FitResult, Request, Subject
+from localai_app.gguf.header import GgufHeader
+from localai_app.hub.model import Repo, Variant
+from localai_app.services.dry_run import DryRun
+from localai_app.services.estimate_service import EstimateService, PlanKey
+from localai_app.services.subjects import remote_subject, scaled_subject
+from localai_app.services.views import VariantRow
+
+NOT_RUN = DryRun()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownVariant:
+    """One variant whose header was read: a subject, or why it has none; and what llama.cpp said of it."""
+
+    subject: Subject | None = None
+    problem: AppError | None = None
+    run: DryRun = NOT_RUN
+    planned_for: frozenset[PlanKey] = frozenset()
+
+
+@dataclass(slots=True)
+class RepoFacts:
+    """What was found out about one repository at one commit; its values are only ever replaced as a whole."""
+
+    repo: Repo
+    variants: dict[str, KnownVariant] = field(default_factory=dict)
+    problem: AppError | None = None
+    """Why the rest could not be read: the Hub, not a file."""
+
+    def missing(self, variants: Sequence[Variant]) -> tuple[Variant, ...]:
+        """Those whose header was not read yet."""
+        return tuple(variant for variant in variants if variant.label not in self.variants)
+
+    def unplanned(self, key: PlanKey, variants: Sequence[Variant]) -> list[Variant]:
+        """Those that were read and not yet planned for such a request."""
+        known = ((variant, self.variants.get(variant.label)) for variant in variants)
+        return [
+            variant for variant, one in known
+            if one is not None and one.subject is not None and key not in one.planned_for]
+
+    def note_header(self, variant: Variant, answer: list[GgufHeader] | AppError) -> None:
+        """A variant's own header, or why it cannot be used."""
+        try:
+            if isinstance(answer, AppError):
+                raise answer
+            known = KnownVariant(subject=remote_subject(self.repo, variant, answer))
+        except AppError as error:
+            known = KnownVariant(problem=error)
+        self.variants[variant.label] = known
+
+    def note_run(self, variant: Variant, key: PlanKey, run: DryRun) -> None:
+        """What llama.cpp said of a variant whose header is known."""
+        known = self.variants[variant.label]
+        self.variants[variant.label] = replace(known, run=run, planned_for=known.planned_for | {key})
+
+
+def rows_of(
+    facts: RepoFacts, estimate: EstimateService, request: Request, model: CatalogModel | None, *, is_refining: bool,
+) -> tuple[VariantRow, ...]:
+    """One row per variant, smallest first: from its own header, else from its size. Within milliseconds."""
+    key = estimate.plan_key(request)
+    rows = []
+    for variant in facts.repo.variants:
+        known = facts.variants.get(variant.label)
+        is_done = known is not None and (known.problem is not None or key in known.planned_for)
+        rows.append(VariantRow(
+            label=variant.label, size_bytes=variant.size_bytes, size_is_exact=True, loss_words=loss_words(variant.label),
+            fit=_fit(facts, variant, estimate, request, model) if estimate.is_ready else None,
+            is_refining=is_refining and not is_done))
+    return tuple(rows)
+
+
+def fit_from_size(
+    facts: RepoFacts, variant: Variant, estimate: EstimateService, request: Request, model: CatalogModel | None,
+) -> FitResult | None:
+    """As long as only a sister's header is known, or the catalog's dimensions; None where neither is."""
+    base = _nearest(facts, variant)
+    if base is not None and base.subject is not None:
+        # Caches and buffers are those of the sister, which has the same dimensions; rearranged weights are not.
+        run = replace(base.run, planned=base.run.planned and base.run.planned.without_repacked())
+        result = estimate.fit_planned(scaled_subject(base.subject, variant), run, request)
+        reason = f"The weights are estimated from the size of the file and from the header of {base.subject.label}."
+    elif model is not None and model.geometry is not None:
+        file = CatalogFile(label=variant.label, size_bytes=variant.size_bytes, source="the Hub", is_exact=True)
+        result = estimate.fit_catalog(model, file, request)
+        reason = ""
+    else:
+        return None
+    reasons = (*result.reasons, reason) if reason and result.total_bytes else result.reasons
+    return msgspec.structs.replace(result, basis=Basis.CATALOG, reasons=reasons)
+
+
+def _fit(
+    facts: RepoFacts, variant: Variant, estimate: EstimateService, request: Request, model: CatalogModel | None,
+) -> FitResult | None:
+    known = facts.variants.get(variant.label)
+    if known is None:
+        return fit_from_size(facts, variant, estimate, request, model)
+    if known.subject is None:
+        problem = known.problem
+        return unknown_result(problem.message if problem is not None else "", request)
+    return estimate.fit_planned(known.subject, known.run, request)
+
+
+def _nearest(facts: RepoFacts, variant: Variant) -> KnownVariant | None:
+    """The variant of a known header that is nearest in size, apart from the variant itself."""
+    known = [
+        (abs(other.size_bytes - variant.size_bytes), other.label) for other in facts.repo.variants
+        if other != variant and (one := facts.variants.get(other.label)) is not None and one.subject is not None]
+    return facts.variants[min(known)[1]] if known else None

@@ -1,0 +1,189 @@
+"""The table of variants: shown at once from what is known, refined row by row, never held up by one bad file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from localai_app.engine.protocol import KvType
+from localai_app.errors import AppError
+from localai_app.fit.result import Basis, Verdict
+from localai_app.services.app_services import AppServices
+from localai_app.services.events import VariantsRefined
+from localai_app.services.views import VariantRow
+from tests.helpers.gguf_files import Typed, encode_gguf, write_tiny_gguf
+from tests.helpers.hub_server import HubServer, RepoFixture
+from tests.helpers.services_fixture import EventRecorder, open_services, wait_until
+
+REPO, OTHER, DAMAGED = "tester/Several-GGUF", "tester/Other-GGUF", "tester/Damaged-GGUF"
+LABELS = ("Q2_K", "Q4_0", "Q8_0", "F16")
+
+
+def models(folder: Path) -> dict[str, bytes]:
+    """Four variants of different sizes; the largest has more of its weights outside of its blocks than the others."""
+    data = {}
+    for number, label in enumerate(LABELS):
+        path = write_tiny_gguf(folder / "source.gguf", n_ff=160 + 64 * number, tied_embeddings=label != "F16", n_layer=4)
+        data[f"several-{label}.gguf"] = path.read_bytes()
+    return data
+
+
+def damaged(good: bytes) -> dict[str, bytes]:
+    """A good variant among files that are none, in every way that a header can be wrong."""
+    arch = ("general.architecture", Typed("str", "llama"))
+    return {
+        "bad-Q8_0.gguf": good,
+        "bad-Q6_K.gguf": b"<html>a login page</html>" * 40,
+        "bad-Q5_0.gguf": good[: len(good) // 3],
+        "bad-Q4_0.gguf": encode_gguf([arch], n_tensors=2**62),
+        "bad-Q3_K_M.gguf": encode_gguf([arch], n_keys=1_000_000_000),
+        "bad-Q2_K.gguf": encode_gguf([arch, ("llama.block_count", Typed("u32", 4_000_000_000))]),
+        "bad-F16.gguf": encode_gguf([arch, ("llama.block_count", Typed("u32", 2))]) + bytes(9000),
+    }
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    files = models(tmp_path)
+    good = files["several-Q8_0.gguf"]
+    repos = {
+        REPO: RepoFixture(files), DAMAGED: RepoFixture(damaged(good)),
+        OTHER: RepoFixture({"other-Q4_0.gguf": good + bytes(64)}),
+        "tester/Gated-GGUF": RepoFixture({f"g-Q{n}_0.gguf": good + bytes(32 * n) for n in (4, 5, 8)}, gated=True)}
+    with HubServer(repos) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        yield server
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Iterator[AppServices]:
+    with open_services(tmp_path / "data") as opened:
+        opened.hardware.detect_now(with_engine=False)
+        yield opened
+
+
+def is_refined(rows: tuple[VariantRow, ...]) -> bool:
+    return not any(row.is_refining for row in rows)
+
+
+def test_rows_are_there_at_once_and_get_their_own_headers_in_the_background(hub: HubServer, services: AppServices) -> None:
+    recorder = EventRecorder(services)
+    repo = services.variants.find(REPO)
+    hub.fail("*several-Q2_K*", "slow=100000", times=None)
+    before = services.variants.rows(repo)
+    assert [(row.label, row.fit) for row in before] == [(label, None) for label in LABELS]
+    services.variants.open(repo, first="Q4_0")
+    recorder.wait_for(VariantsRefined)
+    rows = {row.label: row for row in services.variants.rows(repo)}
+    assert all(row.fit is not None for row in rows.values())
+    wait_until(lambda: is_refined(services.variants.rows(repo)))
+    after = services.variants.rows(repo)
+    assert [row.label for row in after] == list(LABELS)
+    assert [row.fit.basis for row in after if row.fit is not None] == [Basis.HEADER] * 4
+    assert {event.repo_id for event in recorder.of(VariantsRefined)} == {REPO}
+
+
+def test_the_first_header_stands_for_the_others_until_theirs_are_read(hub: HubServer, services: AppServices) -> None:
+    repo = services.variants.find(REPO)
+    rows = services.variants.read(repo, quick=True)
+    assert [row.fit.basis for row in rows if row.fit is not None] == [Basis.HEADER] + [Basis.CATALOG] * 3
+    assert len(hub.body_requests()) == 1
+    rough = rows[3].fit
+    assert rough is not None
+    assert "estimated from the size of the file" in rough.reasons[-1]
+    exact = services.variants.read(repo)[3].fit
+    assert exact is not None
+    assert exact.basis is Basis.HEADER
+    assert exact.weights_bytes != rough.weights_bytes
+    assert exact.weights_bytes == pytest.approx(rough.weights_bytes, rel=0.2)
+    assert services.variants.explained(repo, "F16", exact) == exact, "a difference of kilobytes is not worth a word"
+
+
+def test_another_request_is_answered_from_what_is_known_without_the_network(hub: HubServer, services: AppServices) -> None:
+    repo = services.variants.find(REPO)
+    services.variants.read(repo)
+    asked = len(hub.requests)
+    longer = msgspec.structs.replace(services.estimate.default_request(), ctx=2048, kv_type=KvType.Q8_0)
+    started_s = time.perf_counter()
+    rows = services.variants.rows(repo, longer)
+    assert time.perf_counter() - started_s < 0.2
+    assert [(row.fit.ctx, row.fit.kv_type) for row in rows if row.fit is not None] == [(2048, KvType.Q8_0)] * 4
+    assert len(hub.requests) == asked
+
+
+def test_opening_another_repository_stops_asking_for_the_first_one(hub: HubServer, services: AppServices) -> None:
+    repo, other = services.variants.find(REPO), services.variants.find(OTHER)
+    hub.fail("*several-*", "slow=50000", times=None)
+    services.variants.open(repo)
+    wait_until(lambda: len(hub.body_requests()) > 0)
+    services.variants.open(other)
+    wait_until(lambda: is_refined(services.variants.rows(other)))
+    asked = len(hub.body_requests())
+    time.sleep(0.5)
+    assert len(hub.body_requests()) == asked
+    assert services.variants.rows(other)[0].fit is not None
+    assert is_refined(services.variants.rows(repo))
+
+
+def test_damaged_and_hostile_headers_are_not_known_in_words_and_spoil_no_other_row(
+    hub: HubServer, services: AppServices,
+) -> None:
+    repo = services.variants.find(DAMAGED)
+    services.variants.open(repo)
+    wait_until(lambda: is_refined(services.variants.rows(repo)))
+    fits = {row.label: row.fit for row in services.variants.rows(repo)}
+    good = fits.pop("Q8_0")
+    assert good is not None
+    assert good.basis is Basis.HEADER
+    assert good.verdict is not Verdict.UNKNOWN
+    assert len(fits) == 6
+    for label, fit in fits.items():
+        assert fit is not None, label
+        assert fit.verdict is Verdict.UNKNOWN, label
+        assert f"bad-{label}.gguf" in fit.reasons[0]
+    assert services.variants.problem(repo) is None
+
+
+def test_a_repository_that_may_not_be_read_is_asked_no_more_than_needed(hub: HubServer, services: AppServices) -> None:
+    repo = services.variants.find("tester/Gated-GGUF")
+    services.variants.open(repo)
+    wait_until(lambda: is_refined(services.variants.rows(repo)))
+    problem = services.variants.problem(repo)
+    assert isinstance(problem, AppError)
+    assert problem.code == "repo_gated"
+    assert [row.fit for row in services.variants.rows(repo)] == [None, None, None]
+    with pytest.raises(AppError):
+        services.variants.read(repo)
+
+
+def test_a_repository_without_models_is_refused_in_words(hub: HubServer, services: AppServices) -> None:
+    hub.publish("tester/Empty", RepoFixture({"README.md": b"nothing"}))
+    with pytest.raises(AppError) as caught:
+        services.variants.find("tester/Empty")
+    assert caught.value.code == "repo_has_no_gguf"
+
+
+@pytest.mark.model
+def test_every_row_gets_llama_cpps_own_plan_and_a_new_context_too(hub: HubServer, tmp_path: Path) -> None:
+    with open_services(tmp_path / "data", echo=None) as services:
+        services.hardware.detect_now(with_engine=False)
+        repo = services.variants.find(REPO)
+        services.variants.open(repo)
+        wait_until(lambda: is_refined(services.variants.rows(repo)), 60)
+        rows = services.variants.rows(repo)
+        assert [row.fit.basis for row in rows if row.fit is not None] == [Basis.DRY_RUN] * 4
+        asked = len(hub.requests)
+        longer = msgspec.structs.replace(services.estimate.default_request(), ctx=1280)
+        assert any(services.variants.rows(repo, longer))
+        services.variants.follow(longer)
+        wait_until(lambda: is_refined(services.variants.rows(repo, longer)), 60)
+        assert len(hub.requests) == asked
+    with open_services(tmp_path / "data", echo=None) as services:
+        services.hardware.detect_now(with_engine=False)
+        services.variants.open(repo)
+        wait_until(lambda: is_refined(services.variants.rows(repo, longer)), 60)
+        assert services.dry_runs._planner.pid is None, "every plan was kept"
