@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import msgspec
 
 from localai_app import errors
 from localai_app.errors import AppError
+from localai_app.fit.gpu_names import alternatives, key_of, row_keys, size_in_name
 from localai_app.units import GIB
 
 ASSUMED_SHARE_OF_PEAK = 0.85
 """Share of the peak bandwidth that decoding reaches beside its fixed cost per layer (fitted to llama.cpp's scoreboards)."""
 _BENCH_BLOCKS = 32
 """Blocks of the models in those scoreboards (Llama-2-7B, Mistral-7B, Llama-3.1-8B)."""
-_BENCH_FAMILIES = ("llama-2-7b", "llama-3.1-8b", "mistral-7b")
+_BENCH_FAMILIES = ("llama-2-7b", "llama-3-8b", "llama-3.1-8b", "mistral-7b")
+_PROMPT_FAMILIES = (*_BENCH_FAMILIES, "qwen3.5-9b")
+"""Models whose prompt speed tells that of a device: all weights take part in every token."""
+_NVIDIA_PROMPT_FACTORS = {7.0: 1.4, 7.5: 1.4, 8.0: 1.2, 9.0: 0.54}
+"""Operations per second in prompts against the listed TFLOPS, by compute capability; 2.0 for Ampere's small chips, Ada and
+Blackwell. 8.0: an A100 with Llama 3 8B, 9.0: an H100 with Qwen3.5 9B (the sources stand in the table)."""
 _MEMORY_TOLERANCE = 0.12
 """Drivers report up to 8 % less than a card is sold with."""
-_LARGEST_ONLY_GIB = {"a100": 80}
-"""Sold under one name with different bandwidths; the table's figure is that of the size given here."""
-_NOISE = frozenset({
-    "nvidia", "geforce", "amd", "ati", "radeon", "intel", "corporation", "graphics", "tesla", "instinct", "gpu", "generation",
-    "blackwell", "workstation", "ws", "edition", "sxm", "sxm2", "sxm3", "sxm4", "sxm5", "hbm2", "hbm2e", "hbm3", "hbm3e", "tm",
-    "r", "inc", "advanced", "micro", "devices",
-})
 _PCIE_IS_SLOWER = frozenset({"a100", "h100", "h200"})
-_MEMORY_TOKEN = re.compile(r"\d+gb")
-_CORES = re.compile(r"\((\d+)-core gpu\)")
+"""Sold as modules and as cards, of which the cards have slower memory; V100 and older do not differ."""
 
 
 class GpuSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +71,7 @@ class GpuTable:
             if row.kind == "system_ram":
                 continue
             for name in (row.name, *row.aliases):
-                for key in _row_keys(name):
+                for key in row_keys(name):
                     self._rows.setdefault(key, []).append(row)
 
     def find(self, name: str, total_bytes: int | None = None) -> GpuSpec | None:
@@ -89,27 +86,27 @@ class GpuTable:
 
     def _look_up(self, name: str, total_bytes: int | None) -> GpuSpec | None:
         candidates: list[_Row] = []
-        for alternative in _alternatives(name):
-            rows = self._rows_called(alternative, total_bytes)
+        for alternative in alternatives(name):
+            rows = self._rows_called(alternative)
             if not rows:
+                # Something unknown may hide behind the name.
                 return None
-            candidates += rows
+            size_gib = total_bytes / GIB if total_bytes else size_in_name(alternative)
+            candidates += [row for row in rows if _has_memory(row, size_gib)]
         bandwidths = {row.bandwidth_gbs for row in candidates}
         if len(bandwidths) != 1 or None in bandwidths:
             return None
-        return _spec(candidates[0])
+        specs = [spec for row in candidates if (spec := _spec(row)) is not None]
+        alike = len({spec.prompt_flops for spec in specs}) == 1
+        return specs[0] if alike else msgspec.structs.replace(specs[0], prompt_flops=None)
 
-    def _rows_called(self, name: str, total_bytes: int | None) -> list[_Row]:
-        key, tokens = _key(name), _tokens(name)
-        if not key or ("pcie" in tokens and _PCIE_IS_SLOWER.intersection(tokens)):
-            return []
-        rows = self._rows.get(key) or self._rows.get(" ".join(t for t in key.split() if t != "pcie"), [])
-        sold_gib = [int(token[:-2]) for token in tokens if _MEMORY_TOKEN.fullmatch(token)]
-        size_gib = total_bytes / GIB if total_bytes else (sold_gib[0] if sold_gib else None)
-        smallest = next((gib for chip, gib in _LARGEST_ONLY_GIB.items() if chip in tokens), None)
-        if smallest is not None and (size_gib is None or size_gib < smallest * (1 - _MEMORY_TOLERANCE)):
-            return []
-        return [row for row in rows if _has_memory(row, size_gib)]
+    def _rows_called(self, name: str) -> list[_Row]:
+        key = key_of(name)
+        rows = self._rows.get(key)
+        words = key.split()
+        if rows is None and "pcie" in words and not _PCIE_IS_SLOWER.intersection(words):
+            rows = self._rows.get(" ".join(word for word in words if word != "pcie"))
+        return rows or []
 
 
 def load_gpu_table(path: Path) -> GpuTable:
@@ -122,43 +119,6 @@ def load_gpu_table(path: Path) -> GpuTable:
         return GpuTable(msgspec.json.decode(content, type=tuple[_Row, ...]))
     except msgspec.MsgspecError as error:
         raise AppError(errors.FILE_INVALID, name=path.name, kind="GPU table", reason=str(error)) from error
-
-
-def _tokens(name: str) -> list[str]:
-    return re.findall(r"[a-z0-9.+]+", name.lower())
-
-
-def _key(name: str) -> str:
-    """The words of a name that tell devices apart; notes in parentheses and memory sizes are left out."""
-    plain = re.sub(r"\((?:r|tm|c)\)", " ", name.lower())
-    plain = re.sub(r"\([^)]*\)", " ", plain)
-    return " ".join(t for t in _tokens(plain) if t not in _NOISE and not _MEMORY_TOKEN.fullmatch(t))
-
-
-def _row_keys(name: str) -> list[str]:
-    """Names under which a row is found.
-
-    Apple's Max chips come in bins with different bandwidths, so a row for one bin needs the number of GPU cores in the
-    name; the bins of its other chips share one bandwidth.
-    """
-    cores = _CORES.search(name.lower())
-    key = _key(name)
-    if cores is None:
-        return [key]
-    with_cores = f"{key} {cores[1]} core"
-    return [with_cores] if key.endswith("max") else [key, with_cores]
-
-
-def _alternatives(name: str) -> list[str]:
-    """One name, or the several that a PCI database lists for one chip: `Navi 21 [Radeon RX 6800/6800 XT / 6900 XT]`."""
-    bracketed = re.search(r"\[([^\]]+)\]", name)
-    text = bracketed[1] if bracketed else name
-    cores = _CORES.search(text.lower())
-    if cores:
-        text = f"{text[: cores.start()]} {cores[1]} core"
-    parts = [part.strip() for part in text.split("/") if part.strip()]
-    series = " rx " if re.search(r"\brx\b", text.lower()) else " "
-    return [part if index == 0 or re.search(r"\brx\b", part.lower()) else series + part for index, part in enumerate(parts)]
 
 
 def _has_memory(row: _Row, size_gib: float | None) -> bool:
@@ -185,15 +145,15 @@ def _spec(row: _Row) -> GpuSpec | None:
 def _default_overhead_s(row: _Row) -> float:
     """Fixed cost per block where no benchmark of the device itself was read: that of its measured relatives.
 
-    Fitted to llama.cpp's scoreboards (32 blocks): CUDA Ada and Blackwell 0.6-1.0 ms, Ampere 0.7-1.8 (also taken for Hopper, of
-    which no row was read), V100 2.8; ROCm RDNA3/4 1.3-3.6, older and CDNA 3.5-5.7; Arc 4.4; Metal base and Pro 0-1.5, Max 4,
-    Ultra 5.
+    Fitted to llama.cpp's scoreboards (32 blocks): CUDA Ada and Blackwell 0.6-1.0 ms (also taken for Hopper: 1.8 with the
+    recurrent states of Qwen3.5 9B on an H100), Ampere 0.7-1.8, V100 2.8; ROCm RDNA3/4 1.3-3.6, older and CDNA 3.5-5.7; Arc
+    4.4; Metal base and Pro 0-1.5, Max 4, Ultra 5.
     """
     capability = float(row.compute_capability or 0)
     if row.vendor == "nvidia":
         if capability == 7.0:
             return 88e-6
-        if capability in (8.0, 9.0):
+        if capability == 8.0:
             return 40e-6
         return 25e-6 if capability >= 8.9 else 40e-6 if capability >= 8.6 else 60e-6
     if row.vendor == "amd":
@@ -207,7 +167,7 @@ def _prompt_flops(row: _Row) -> float | None:
     """Listed TFLOPS times the share that prompts reach: the device's own benchmark, else that of its relatives."""
     own = [
         2 * bench.params * bench.pp512 for bench in row.bench
-        if bench.pp512 and bench.params and bench.model.lower().startswith(_BENCH_FAMILIES)
+        if bench.pp512 and bench.params and bench.model.lower().startswith(_PROMPT_FAMILIES)
     ]
     if own:
         return sum(own) / len(own)
@@ -215,8 +175,9 @@ def _prompt_flops(row: _Row) -> float | None:
         return None
     capability = float(row.compute_capability or 0)
     if row.vendor == "nvidia":
-        factor = 2.0 if capability >= 8.6 and capability != 9.0 else 1.4 if capability in (7.0, 7.5) else None
-        factor = None if row.kind == "datacenter" and capability < 8.6 else factor
+        factor = _NVIDIA_PROMPT_FACTORS.get(capability, 2.0 if capability >= 8.6 else None)
+        # The figure listed for a T4 is that of its tensor cores, which the others of its kind do not count.
+        factor = None if row.kind == "datacenter" and capability == 7.5 else factor
     elif row.vendor == "amd":
         factor = 0.7 if (row.gfx or "").startswith("gfx12") else 0.4
     elif row.vendor == "apple":

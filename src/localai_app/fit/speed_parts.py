@@ -5,13 +5,17 @@ For every plan and KV type, predicted seconds per generated token at a depth (to
     cost.at(depth) = cost.base_s + cost.depth_s(depth)
 
 `depth_s` is a line in the depth for models that keep the whole context, and bends at the window where layers slide; so a
-measurement corrects a prediction by one factor for each of the two terms (`TokenCost.scaled`). Two measurements `(depth,
-seconds)` of one plan decide both factors. Prompts cost alike: each of their tokens sees the ones before it.
+measurement corrects a prediction by one factor for each of the two terms (`TokenCost.scaled`). Measurements `(depth, seconds)`
+of one plan at two depths decide both factors (`TokenCost.fitted`). Prompts cost alike: each of their tokens sees those before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+_TOLD_APART = 1e-3
+"""Least part of its possible size that the determinant must have; below, rounding would decide the two factors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,25 @@ class TokenCost:
             read_s=self.read_s * base_factor, compute_s=self.compute_s * base_factor, fixed_s=self.fixed_s * base_factor,
             per_position_s=self.per_position_s * depth_factor,
             per_window_position_s=self.per_window_position_s * depth_factor, window=self.window)
+
+    def fitted(self, measured: Sequence[tuple[float, float]]) -> TokenCost:
+        """The same, corrected by measurements: (depth, seconds per token) each.
+
+        Both factors come from the least squares of the relative errors. Where the measurements cannot tell the two terms
+        apart (one of them, all at one depth, or a factor that would not be positive), one factor corrects both. Without any,
+        nothing changes.
+        """
+        rows = [(self.base_s / seconds, self.depth_s(depth) / seconds) for depth, seconds in measured if seconds > 0]
+        bb, bd = sum(b * b for b, _d in rows), sum(b * d for b, d in rows)
+        dd, b1, d1 = sum(d * d for _b, d in rows), sum(b for b, _d in rows), sum(d for _b, d in rows)
+        determinant = bb * dd - bd * bd
+        if determinant > _TOLD_APART * bb * dd:
+            base_factor, depth_factor = (b1 * dd - d1 * bd) / determinant, (d1 * bb - b1 * bd) / determinant
+            if base_factor > 0 and depth_factor > 0:
+                return self.scaled(base_factor, depth_factor)
+        both = bb + 2 * bd + dd
+        factor = (b1 + d1) / both if both > 0 else 1.0
+        return self.scaled(factor, factor)
 
     def __add__(self, other: TokenCost) -> TokenCost:
         return TokenCost(

@@ -42,6 +42,25 @@ def test_both_terms_are_corrected_apart() -> None:
     assert corrected.window == SLIDING.window
 
 
+def test_two_depths_decide_both_terms() -> None:
+    truth = SLIDING.scaled(1.5, 3.0)
+    fitted = SLIDING.fitted([(depth, truth.at(depth)) for depth in (16, 6000)])
+    assert fitted.at(1500) == pytest.approx(truth.at(1500))
+
+
+def test_one_depth_corrects_both_terms_alike() -> None:
+    fitted = SLIDING.fitted([(1500, 2 * SLIDING.at(1500)), (1500, 2 * SLIDING.at(1500))])
+    assert fitted.at(0) == pytest.approx(2 * SLIDING.at(0))
+    assert fitted.at(6000) == pytest.approx(2 * SLIDING.at(6000))
+    assert SLIDING.fitted([]) == SLIDING
+
+
+@given(costs, st.lists(st.tuples(st.integers(0, 100_000), st.floats(1e-6, 10)), max_size=5))
+def test_a_fit_never_turns_a_cost_negative(cost: TokenCost, measured: list[tuple[float, float]]) -> None:
+    fitted = cost.fitted(measured)
+    assert 0 <= fitted.at(0) <= fitted.at(100) < float("inf")
+
+
 def test_a_range_holds_the_spread_of_each_device() -> None:
     gpu = DeviceCost("card", "gpu", TokenCost(read_s=8e-3), Spread(0.25, 0.5), TokenCost(compute_s=1e-3), 0.5)
     cpu = DeviceCost("main memory", "cpu", TokenCost(read_s=20e-3, per_position_s=1e-5), Spread(0.5, 0.5))
