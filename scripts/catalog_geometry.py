@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from localai_app.gguf.geometry import CacheLayer, Geometry
-from localai_app.gguf.side_inputs import side_elements
+from localai_app.gguf.side_inputs import UNGATED_ARCHITECTURES, side_elements
 
 Facts = dict[str, Any]
 ATTENTION, STATE = "*", "M"
@@ -29,8 +29,6 @@ FEED_FORWARD = {"lfm2.5-1.2b-instruct": 8192, "gemma-4-e2b-it": 12288}
 that share caches."""
 DEEPSTACK_ARCHITECTURES, DEEPSTACK_BLOCKS = ("qwen3vl", "qwen3vlmoe"), 3
 """Image features enter the first blocks of these (`deepstack_visual_indexes` in their config.json: three)."""
-TWO_MATRIX_EXPERTS = ("nemotron_h_moe",)
-"""Experts without a gate: two matrices instead of three."""
 LATENT_EXPERTS = {"nemotron-3-super-120b-a12b": 1024}
 """Rows that the experts read where they are narrower than the embedding (`moe_latent_size` in the model's config.json)."""
 
@@ -66,6 +64,8 @@ def geometry_of_facts(facts: Facts) -> Geometry | None:
         n_expert=n_expert,
         n_expert_used=n_used,
         n_ff_experts=n_used * (facts["n_ff_exp"] or 0),
+        n_embd_experts=n_used * LATENT_EXPERTS.get(facts["id"], facts["n_embd"]),
+        has_gates=facts["gguf_arch"] not in UNGATED_ARCHITECTURES,
         n_embd_side=side_elements(
             facts["gguf_arch"], facts["n_layer"], facts["n_embd"], per_layer=PER_LAYER_EMBEDDING.get(facts["id"], 0),
             deepstack=DEEPSTACK_BLOCKS if facts["gguf_arch"] in DEEPSTACK_ARCHITECTURES else 0),
@@ -80,11 +80,11 @@ def expert_params(facts: Facts) -> int:
     if not facts["n_expert"] or not facts["n_ff_exp"]:
         return 0
     layers = facts["n_layer"] - (facts["n_layer_dense_lead"] or 0)
-    if facts["gguf_arch"] in TWO_MATRIX_EXPERTS:
+    if facts["gguf_arch"] in UNGATED_ARCHITECTURES:
         layers = facts["n_layer"] - facts["kv_f16"]["full_attn_layers"] - facts["recurrent"]["layers"]
     elif facts["moe_every"]:
         layers = facts["n_layer"] // facts["moe_every"]
-    matrices = 2 if facts["gguf_arch"] in TWO_MATRIX_EXPERTS else 3
+    matrices = 2 if facts["gguf_arch"] in UNGATED_ARCHITECTURES else 3
     width = LATENT_EXPERTS.get(facts["id"], facts["n_embd"])
     return int(layers * facts["n_expert"] * matrices * width * facts["n_ff_exp"])
 

@@ -54,7 +54,7 @@ GEMMA3_12B = _geometry(
 GPT_OSS_20B = _geometry(
     "gpt-oss", (sliding(8 * 64) + full(8 * 64)) * 12, n_layer=24, n_embd=2880, n_vocab=201_088, n_ff=4 * 2880, n_head=64,
     head_dim=64, ctx_train=131_072, sliding_window=128, n_expert=32, n_expert_used=4, n_ff_experts=4 * 2880,
-    params_total=20_914_757_184, params_active=3_610_000_000)
+    n_embd_experts=4 * 2880, params_total=20_914_757_184, params_active=3_610_000_000)
 GEMMA4_31B = _geometry(
     "gemma4", (sliding(16 * 256, 5) + full(4 * 512)) * 10, n_layer=60, n_embd=5376, n_vocab=262_144, n_ff=21_504, n_head=32,
     head_dim=512, ctx_train=262_144, sliding_window=1024, params_total=31_000_000_000, params_active=31_000_000_000)
@@ -64,7 +64,7 @@ GEMMA4_E4B = _geometry(
     params_active=4_500_000_000)
 DEEPSEEK_R1 = _geometry(
     "deepseek2", (CacheLayer(k_elements=576, v_elements=0),) * 61, n_layer=61, n_embd=7168, n_vocab=129_280, n_ff=18_432,
-    n_head=128, head_dim=576, ctx_train=163_840, n_expert=256, n_expert_used=8, n_ff_experts=8 * 2048,
+    n_head=128, head_dim=576, ctx_train=163_840, n_expert=256, n_expert_used=8, n_ff_experts=8 * 2048, n_embd_experts=8 * 7168,
     params_total=671_026_419_200, params_active=36_600_000_000)
 QWEN35_27B = _geometry(
     "qwen35", full(4 * 256, 16), every=4, n_layer=64, n_embd=5120, n_vocab=248_320, n_ff=17_408, n_head=24, head_dim=256,
@@ -77,7 +77,7 @@ QWEN3_06B = _geometry(
     params_total=596_049_920, params_active=596_049_920)
 QWEN3_30B_A3B = _geometry(
     "qwen3moe", full(4 * 128, 48), n_layer=48, n_embd=2048, n_vocab=151_936, n_ff=8 * 768, n_head=32, head_dim=128,
-    ctx_train=40_960, n_expert=128, n_expert_used=8, n_ff_experts=8 * 768, params_total=30_532_122_624,
+    ctx_train=40_960, n_expert=128, n_expert_used=8, n_ff_experts=8 * 768, n_embd_experts=8 * 2048, params_total=30_532_122_624,
     params_active=3_350_000_000)
 
 

@@ -8,7 +8,8 @@ from localai_app.engine.protocol import KvType, LoadOptions
 from localai_app.fit.budgets import Budget, Budgets, budgets_of
 from localai_app.fit.explain import Explanation, explain
 from localai_app.fit.gpu_table import GpuTable
-from localai_app.fit.memory import CELL_STEP, ModelMemory
+from localai_app.fit.kv_cache import CELL_STEP
+from localai_app.fit.memory import ModelMemory
 from localai_app.fit.placement import Placement, Placer, Share, longest_context
 from localai_app.fit.result import (
     Basis,

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from localai_app.engine.protocol import KvType
 from localai_app.fit.budgets import Budget
-from localai_app.fit.memory import CELL_STEP, ModelMemory
+from localai_app.fit.kv_cache import CELL_STEP
+from localai_app.fit.memory import ModelMemory
 
 _BALANCE_STEPS = 6
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from localai_app.engine.protocol import KvType
-from localai_app.fit.memory import ModelMemory, cell_bytes
+from localai_app.fit.kv_cache import cell_bytes
+from localai_app.fit.memory import ModelMemory
 from localai_app.fit.placement import Share
 
 

@@ -45,6 +45,10 @@ class Geometry(msgspec.Struct, frozen=True, kw_only=True):
     n_expert_used: int = 0
     n_ff_experts: int = 0
     """Width of the routed experts that one token uses, side by side."""
+    n_embd_experts: int = 0
+    """Elements per token that come out of these experts, before they are summed."""
+    has_gates: bool = True
+    """Whether its feed-forwards have a gate beside the way up."""
     n_embd_side: int = 0
     """Elements per token that are kept beside the activations of every block (`gguf.side_inputs`)."""
     params_total: int = 0
@@ -52,6 +56,17 @@ class Geometry(msgspec.Struct, frozen=True, kw_only=True):
     """Weights that take part in one token (all of them where there are no experts)."""
     unknown_parts: tuple[str, ...] = ()
     """Memory that no formula covers for this architecture (indexer caches), in words."""
+
+
+class RearrangedWeights(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of the weights that llama.cpp rearranges for a processor, in bytes; only in main memory."""
+
+    way: str
+    """A `gguf.rearranged.Rearranging`."""
+    layers_bytes: tuple[int, ...]
+    """Per block, in order."""
+    output_bytes: int
+    """The head, also a tied one."""
 
 
 class Weights(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +84,8 @@ class Weights(msgspec.Struct, frozen=True, kw_only=True):
     """The head is the token table itself: on the CPU it is not counted twice."""
     projector_bytes: int = 0
     """Vision or audio projector (mmproj), if one belongs to the model."""
+    rearranged: tuple[RearrangedWeights, ...] = ()
+    """One entry for each way of processors to rearrange weights; empty where the tensors are not known."""
 
     @property
     def file_bytes(self) -> int:

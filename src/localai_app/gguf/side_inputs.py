@@ -1,9 +1,11 @@
-"""What some architectures keep beside the activations while the blocks run: it takes its place in the compute buffer."""
+"""What sets the activations of some architectures apart: it decides the size of their compute buffer."""
 
 from __future__ import annotations
 
 GEMMA3N_PER_LAYER = 256
 """`llama_hparams::n_embd_altup`; llama.cpp does not read it from the file."""
+UNGATED_ARCHITECTURES = ("nemotron_h", "nemotron_h_moe")
+"""Feed-forwards of two matrices, a squared ReLU between them."""
 _GEMMA3N_STREAMS = 7
 """Rows of embeddings beyond those of other models: AltUp runs four copies of the residual and predicts all four."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from localai_app.gguf.geometry import Weights
+from localai_app.gguf.geometry import RearrangedWeights, Weights
 from localai_app.gguf.header import GgufHeader, TensorInfo
+from localai_app.gguf.rearranged import Rearranging, is_rearranged
 
 _BLOCK = re.compile(r"(?:^|\.)blk\.(\d+)\.")
 _EXPERTS = re.compile(r"\.ffn_(?:up|down|gate_up|gate)_(?:ch)?exps\.")
@@ -56,9 +57,10 @@ def weights_of(headers: Sequence[GgufHeader]) -> Weights:
     rope factors) count with the last block. Raises `AppError` GGUF_REFUSED.
     """
     n_layers = layer_count(headers[0])
+    tensors = model_tensors(headers)
     layers, experts = [0] * n_layers, [0] * n_layers
     head_bytes = input_bytes = table_bytes = 0
-    for tensor in model_tensors(headers):
+    for tensor in tensors:
         block = block_of(tensor)
         if block is not None:
             layers[block] += tensor.n_bytes
@@ -77,7 +79,22 @@ def weights_of(headers: Sequence[GgufHeader]) -> Weights:
         input_bytes=input_bytes,
         tied_embeddings=head_bytes == 0,
         projector_bytes=_bytes(t for h in headers if h.architecture in PROJECTOR_ARCHITECTURES for t in h.tensors),
+        rearranged=tuple(_rearranged(tensors, n_layers, way, is_tied=head_bytes == 0) for way in Rearranging),
     )
+
+
+def _rearranged(tensors: Sequence[TensorInfo], n_layers: int, way: Rearranging, *, is_tied: bool) -> RearrangedWeights:
+    layers, head_bytes = [0] * n_layers, 0
+    head = "token_embd.weight" if is_tied else "output.weight"
+    for tensor in tensors:
+        if not is_rearranged(tensor, way, is_experts=holds_experts(tensor)):
+            continue
+        block = block_of(tensor)
+        if block is not None:
+            layers[block] += tensor.n_bytes
+        elif tensor.name == head:
+            head_bytes += tensor.n_bytes
+    return RearrangedWeights(way=way, layers_bytes=tuple(layers), output_bytes=head_bytes)
 
 
 def _bytes(tensors: Iterable[TensorInfo]) -> int:

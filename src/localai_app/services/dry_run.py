@@ -14,7 +14,7 @@ from localai_app import errors
 from localai_app.engine.build import installed_build
 from localai_app.engine.protocol import KvType, LoadOptions, Planned
 from localai_app.errors import AppError
-from localai_app.fit.memory import padded_context
+from localai_app.fit.kv_cache import padded_context
 from localai_app.fit.planned import PlannedMemory, PlannedPoint
 from localai_app.gguf.dimensions import geometry_of
 from localai_app.gguf.header import GgufHeader

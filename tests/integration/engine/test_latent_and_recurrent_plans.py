@@ -10,7 +10,7 @@ import pytest
 
 from localai_app.engine.launch import planner_command
 from localai_app.engine.protocol import KvType, LoadOptions, PlannedBuffer
-from localai_app.fit.memory import kv_cache_bytes
+from localai_app.fit.kv_cache import kv_cache_bytes
 from localai_app.gguf.dimensions import geometry_of
 from localai_app.gguf.reader import read_header_file
 from localai_app.gguf.tensors import weights_of

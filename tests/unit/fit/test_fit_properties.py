@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from localai_app.engine.protocol import KvType
 from localai_app.fit.decide import decide
-from localai_app.fit.memory import kv_cache_bytes
+from localai_app.fit.kv_cache import kv_cache_bytes
 from localai_app.fit.result import Basis, FitResult, Request, Subject, Verdict
 from localai_app.gguf.geometry import CacheLayer, Geometry, Weights
 from localai_app.hardware.report import Gpu, HardwareReport, Vendor

@@ -5,14 +5,9 @@ from __future__ import annotations
 import pytest
 
 from localai_app.engine.protocol import KvType
-from localai_app.fit.memory import (
-    ModelMemory,
-    compute_shape,
-    kv_cache_bytes,
-    padded_context,
-    row_bytes,
-    sliding_cells,
-)
+from localai_app.fit.compute import compute_shape
+from localai_app.fit.kv_cache import kv_cache_bytes, padded_context, row_bytes, sliding_cells
+from localai_app.fit.memory import ModelMemory
 from localai_app.gguf.geometry import Geometry
 from localai_app.units import MIB
 from tests.helpers import fit_subjects as models

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from localai_app.engine.protocol import KvType
 from localai_app.fit.decide import decide
-from localai_app.fit.memory import ModelMemory, kv_cache_bytes
+from localai_app.fit.kv_cache import kv_cache_bytes
+from localai_app.fit.memory import ModelMemory
 from localai_app.fit.planned import Correction, PlannedMemory, PlannedPoint
 from localai_app.fit.result import Basis, FitResult, Request, Verdict
 from localai_app.gguf.geometry import Geometry
