@@ -37,10 +37,14 @@ class LoadChoices:
     gpu_layers: str | None = None
     experts_on_cpu: str | None = None
     without: Sequence[str] | None = None
+    with_projector: bool = False
+    """For a fit only: a load has no image or audio part."""
 
     def applied_to(self, request: Request) -> Request:
         """A request with these in place of what it says; `auto` lets the program choose."""
         changes = self._changes()
+        if self.with_projector:
+            changes["with_projector"] = True
         if "without_devices" in changes:
             changes["excluded_devices"] = changes.pop("without_devices")
         return msgspec.structs.replace(request, **changes)

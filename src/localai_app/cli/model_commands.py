@@ -98,11 +98,13 @@ def fit(
     gpu_layers: LayersOption = None,
     experts_on_cpu: ExpertsOption = None,
     without_device: WithoutOption = None,
+    with_projector: Annotated[
+        bool, typer.Option("--with-projector", help="Count the image or audio part (mmproj) as if it were loaded.")] = False,
     hardware: HardwareOption = None,
 ) -> None:
     """Say whether a model fits, on which device, with which context and how fast."""
     session: Session = context.obj
-    choices = LoadChoices(ctx, kv_type, gpu_layers, experts_on_cpu, without_device)
+    choices = LoadChoices(ctx, kv_type, gpu_layers, experts_on_cpu, without_device, with_projector=with_projector)
     report = read_hardware(hardware) if hardware is not None else None
     with session.services() as services:
         if report is None:

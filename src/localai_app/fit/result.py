@@ -79,6 +79,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """GPUs not to use, by their names or by llama.cpp's names for them."""
     experts_on_cpu: int | None = None
     """Experts of so many blocks, from the first one, stay in main memory; None: as few as it takes."""
+    with_projector: bool = False
+    """Count the image or audio part, on the device of the output head, as if it were loaded."""
 
 
 class DeviceNeed(msgspec.Struct, frozen=True, kw_only=True):

@@ -61,6 +61,11 @@ def is_model_name(name: str) -> bool:
     return _PROJECTOR.search(stem) is None and _COMPANION.search(stem) is None
 
 
+def is_projector_name(name: str) -> bool:
+    """Whether a GGUF file of this name is the image or audio part of a model."""
+    return _PROJECTOR.search(PurePosixPath(name).stem) is not None
+
+
 def sort_contents(files: Iterable[RepoFile]) -> RepoContents:
     """Group the GGUF files of a repository. A split model with a part missing or doubled is left out."""
     models: list[RepoFile] = []
@@ -69,7 +74,7 @@ def sort_contents(files: Iterable[RepoFile]) -> RepoContents:
         name = PurePosixPath(file.path).name
         if not name.lower().endswith(".gguf") or file.size_bytes <= 0:
             continue
-        if _PROJECTOR.search(name[: -len(".gguf")]):
+        if is_projector_name(name):
             projectors.append(file)
         elif is_model_name(name):
             models.append(file)

@@ -14,6 +14,7 @@ from localai_app.engine.protocol import KvType
 from localai_app.errors import AppError
 from localai_app.fit.decide import decide, unknown_result
 from localai_app.fit.gpu_table import GpuTable
+from localai_app.fit.projector import counted_subject, with_projector_told
 from localai_app.fit.result import FitResult, Request, SpeedBasis, Subject
 from localai_app.gguf.header import GgufHeader
 from localai_app.hardware.report import HardwareReport
@@ -70,7 +71,9 @@ class EstimateService:
         self, subject: Subject, request: Request | None = None, hardware: HardwareReport | None = None,
     ) -> FitResult:
         """Fit any subject on this machine, or on the given one."""
-        return decide(self._report(hardware), subject, request or self.default_request(), self._gpu_table)
+        wanted = request or self.default_request()
+        counted = counted_subject(subject, wanted)
+        return with_projector_told(decide(self._report(hardware), counted, wanted, self._gpu_table), subject, wanted)
 
     def fit_installed(self, key: str, request: Request | None = None, hardware: HardwareReport | None = None) -> FitResult:
         """Fit of an installed model or a .gguf path, from llama.cpp's plan of its header; AppError if the header is refused.
@@ -124,7 +127,9 @@ class EstimateService:
         repo = self._hub.repo(repo_id)
         variant = choose_variant(repo, label)
         headers = self._headers.of_remote(repo, variant)
-        return self._fit_planned(remote_subject(repo, variant, headers), headers, request, hardware)
+        projector = self._headers.of_projector(repo, headers[0])
+        subject = remote_subject(repo, variant, headers if projector is None else [*headers, projector])
+        return self._fit_planned(subject, headers, request, hardware)
 
     def fit_for_load(self, model: InstalledModel, request: Request | None = None) -> FitResult:
         """Fit of an installed model with the memory that is free at this moment; AppError if a header is refused."""
@@ -167,8 +172,7 @@ class EstimateService:
         """Fit from llama.cpp's figures; from the header's, with the reason, where it refused to plan. Within a millisecond."""
         if run.refusal is not None and run.is_final:
             return unknown_result(run.refusal.message, request)
-        planned = msgspec.structs.replace(subject, planned=run.planned)
-        result = decide(self._report(hardware), planned, request, self._gpu_table)
+        result = self.fit_subject(msgspec.structs.replace(subject, planned=run.planned), request, hardware)
         if run.refusal is None:
             return result
         reason = f"The figures come from the file's header, because llama.cpp did not plan it: {run.refusal.message}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -18,7 +19,10 @@ from localai_app.progress import Cancelled, CancelToken
 from localai_app.services.header_cache import HeaderCache, HeaderKey
 from localai_app.services.hub_service import HubService
 from localai_app.services.library_service import missing_parts
+from localai_app.services.projectors import belongs_to, projector_beside, projector_of_repo
 from localai_app.services.views import InstalledModel
+
+log = logging.getLogger(__name__)
 
 MAX_READERS = 4
 """Headers that are read from the Hub at the same time, over all callers."""
@@ -41,20 +45,36 @@ class HeaderService:
         self._readers.shutdown(wait=True, cancel_futures=True)
 
     def of_installed(self, model: InstalledModel) -> list[GgufHeader]:
-        """The headers of a model on this disk; AppError if one is refused or a part is missing."""
+        """The headers of a model on this disk, and last that of a projector beside it.
+
+        AppError if a part is refused or missing.
+        """
         missing = missing_parts(model.paths)
         if missing:
             expected = len(model.paths) + len(missing)
             raise AppError(errors.MODEL_PARTS_MISSING, name=model.name, expected=expected, missing=", ".join(missing[:3]))
-        return [read_header_file(path) for path in model.paths]
+        headers = [read_header_file(path) for path in model.paths]
+        projector = projector_beside(model.paths[0], headers[0])
+        return headers if projector is None else [*headers, projector]
 
     def of_remote(self, repo: Repo, variant: Variant) -> list[GgufHeader]:
         """The headers of a variant on the Hub; the second time without the network. AppError if one cannot be read."""
         return self._of_files(repo, variant.files)
 
-    def of_projector(self, repo: Repo, file: RepoFile) -> GgufHeader:
-        """The header of an image or audio part on the Hub, in the same way."""
-        return self._of_files(repo, (file,))[0]
+    def of_projector(self, repo: Repo, model: GgufHeader) -> GgufHeader | None:
+        """The header of the image or audio part that a repository has for its models.
+
+        None where it has none, or one that cannot be used: the models do without it.
+        """
+        file = projector_of_repo(repo)
+        if file is None:
+            return None
+        try:
+            (header,) = self._of_files(repo, (file,))
+        except AppError as error:
+            log.info("the projector of %s is not known: %s", repo.repo_id, error.message)
+            return None
+        return header if belongs_to(header, model) else None
 
     def of_each(
         self, repo: Repo, variants: tuple[Variant, ...], cancel: CancelToken,

@@ -48,8 +48,8 @@ def _subject(name: str, headers: Sequence[GgufHeader], label: str, path: Path | 
 
 def scaled_subject(base: Subject, variant: Variant) -> Subject:
     """A sister variant: same dimensions, weights in proportion to its size on the Hub."""
-    factor = variant.size_bytes / max(1, base.weights.file_bytes)
     weights = base.weights
+    factor = variant.size_bytes / max(1, weights.file_bytes - weights.projector_bytes)
     return msgspec.structs.replace(
         base, label=variant.label, basis=Basis.CATALOG, name=base.name.rsplit(" ", 1)[0] + f" {variant.label}",
         weights=Weights(

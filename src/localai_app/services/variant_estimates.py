@@ -209,6 +209,15 @@ class VariantEstimates:
                 return
             facts.note_header(variant, answer)
             yield variant
+        self._read_projector(facts)
+
+    def _read_projector(self, facts: RepoFacts) -> None:
+        read = next((one for one in facts.repo.variants if facts.is_usable(one)), None)
+        if read is None or not facts.repo.projectors:
+            return
+        projector = self._headers.of_projector(facts.repo, self._headers.of_remote(facts.repo, read)[0])
+        if projector is not None:
+            facts.note_projector(projector)
 
     def _plan(self, facts: RepoFacts, variant: Variant, request: Request) -> None:
         key = self._estimate.plan_key(request)

@@ -45,6 +45,11 @@ class RepoFacts:
         """Those whose header was not read yet."""
         return tuple(variant for variant in variants if variant.label not in self.variants)
 
+    def is_usable(self, variant: Variant) -> bool:
+        """Whether its header was read and describes a model."""
+        known = self.variants.get(variant.label)
+        return known is not None and known.subject is not None
+
     def unplanned(self, key: PlanKey, variants: Sequence[Variant]) -> list[Variant]:
         """Those that were read and not yet planned for such a request."""
         known = ((variant, self.variants.get(variant.label)) for variant in variants)
@@ -61,6 +66,15 @@ class RepoFacts:
         except AppError as error:
             known = KnownVariant(problem=error)
         self.variants[variant.label] = known
+
+    def note_projector(self, projector: GgufHeader) -> None:
+        """The image or audio part that goes with every variant."""
+        n_bytes = sum(tensor.n_bytes for tensor in projector.tensors)
+        for label, known in self.variants.items():
+            if known.subject is not None:
+                weights = msgspec.structs.replace(known.subject.weights, projector_bytes=n_bytes)
+                subject = msgspec.structs.replace(known.subject, weights=weights)
+                self.variants[label] = replace(known, subject=subject)
 
     def note_run(self, variant: Variant, key: PlanKey, run: DryRun) -> None:
         """What llama.cpp said of a variant whose header is known."""

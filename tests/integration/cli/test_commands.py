@@ -104,6 +104,7 @@ def test_search_show_pull_models_and_rm(data_dir: Path, hub: HubServer) -> None:
     shown = run_program("show", REPO, "--json", "--data-dir", data_dir).document
     assert {variant["label"] for variant in shown["variants"]} == {"Q8_0", "F16"}
     assert all(variant["size_bytes"] > 0 and variant["verdict"] for variant in shown["variants"])
+    assert {variant["basis"] for variant in shown["variants"]} == {"dry_run" if HAS_ENGINE else "header"}
     fit = run_program("fit", f"{REPO}:Q8_0", "--json", "--data-dir", data_dir).document
     assert fit["basis"] == ("dry_run" if HAS_ENGINE else "header")
     pulled = run_program("pull", f"{REPO}:Q8_0", "--json", "--data-dir", data_dir)
@@ -114,6 +115,22 @@ def test_search_show_pull_models_and_rm(data_dir: Path, hub: HubServer) -> None:
     removed = run_program("rm", f"{REPO}:Q8_0", "--json", "--data-dir", data_dir)
     assert removed.document["freed_bytes"] == pulled.document["size_bytes"]
     assert run_program("models", "--json", "--data-dir", data_dir).document["models"] == []
+
+
+def test_show_reads_every_header_or_one_and_says_where_the_figures_come_from(
+    data_dir: Path, hub: HubServer, tiny: Path,
+) -> None:
+    best = "dry_run" if HAS_ENGINE else "header"
+    quick = run_program("show", REPO, "--quick", "--json", "--data-dir", data_dir).document["variants"]
+    assert [variant["basis"] for variant in quick] == [best, "catalog"]
+    hub.publish("tester/Half-GGUF", RepoFixture({
+        "half-Q8_0.gguf": tiny.read_bytes(), "half-Q4_0.gguf": b"GGUF" + bytes(500)}))
+    shown = run_program("show", "tester/Half-GGUF", "--data-dir", data_dir)
+    assert shown.code == 0
+    assert "not known" in shown.stdout
+    assert "Q4_0: half-Q4_0.gguf" in shown.stdout
+    variants = run_program("show", "tester/Half-GGUF", "--json", "--data-dir", data_dir).document["variants"]
+    assert [(variant["verdict"] == "unknown", variant["basis"]) for variant in variants] == [(True, "header"), (False, best)]
 
 
 def test_pulling_again_is_done_at_once(data_dir: Path, hub: HubServer) -> None:
