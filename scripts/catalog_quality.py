@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,14 +44,19 @@ class Quality:
 
 
 def usable_scores(facts: Facts) -> dict[str, float]:
-    """Benchmark -> mean score in percent, without those that are not comparable."""
+    """Benchmark -> mean score in percent, without those that are not comparable or not about language."""
+    return {name: score for name, score in comparable_scores(facts).items() if name not in NOT_LANGUAGE}
+
+
+def comparable_scores(facts: Facts, wanted: Collection[str] | None = None) -> dict[str, float]:
+    """Benchmark -> mean score in percent, without those that are not comparable; of the wanted ones only, if any are named."""
     found: dict[str, list[float]] = defaultdict(list)
     for row in facts["benchmarks"]:
-        note = row["note"] or ""
-        skipped = row["benchmark"] in NOT_LANGUAGE or row["benchmark"] in NOT_COMPARABLE.get(facts["id"], ())
+        note, name = row["note"] or "", row["benchmark"]
         # A vote of 64 answers is not one answer, and the second edition of a benchmark is another benchmark.
-        if not skipped and "Cons@" not in note and not (row["benchmark"] == "Arena-Hard" and note == "v2"):
-            found[row["benchmark"]].append(row["score"])
+        skipped = name in NOT_COMPARABLE.get(facts["id"], ()) or "@64" in note or (name == "Arena-Hard" and note == "v2")
+        if not skipped and (wanted is None or name in wanted):
+            found[name].append(row["score"])
     return {name: sum(values) / len(values) for name, values in found.items()}
 
 
@@ -61,8 +67,18 @@ def effective_size(facts: Facts) -> float:
     return math.sqrt(total * active) / 1e9
 
 
-def qualities(models: list[Facts]) -> dict[str, Quality]:
-    """The quality of every model by id."""
+@dataclass(frozen=True)
+class Fitted:
+    """Abilities by model, the lines of the benchmarks, and the scores behind them as logits."""
+
+    ability: dict[str, float]
+    level: dict[str, float]
+    slope: dict[str, float]
+    logits: dict[str, dict[str, float]]
+
+
+def fitted(models: list[Facts]) -> Fitted:
+    """The overall ability of every model, before series are made to rise with size."""
     scores = {facts["id"]: usable_scores(facts) for facts in models}
     counts: dict[str, int] = defaultdict(int)
     for found in scores.values():
@@ -70,13 +86,23 @@ def qualities(models: list[Facts]) -> dict[str, Quality]:
             counts[benchmark] += 1
     kept = {name for name, count in counts.items() if count >= FEWEST_MODELS}
     logits = {
-        key: {name: _logit(_beyond_chance(name, score)) for name, score in found.items() if name in kept}
+        key: {name: logit_of(name, score) for name, score in found.items() if name in kept}
         for key, found in scores.items()
     }
-    ability, level, slope = _fit(models, logits)
-    values = {key: 100 * _sigmoid(level[ANCHOR] + slope[ANCHOR] * theta) for key, theta in ability.items()}
-    values = _never_falling_with_size(models, values, {key for key, found in logits.items() if found})
-    return {facts["id"]: _quality(facts, values[facts["id"]], logits[facts["id"]]) for facts in models}
+    return Fitted(*_fit(models, logits), logits)
+
+
+def qualities(models: list[Facts]) -> dict[str, Quality]:
+    """The quality of every model by id."""
+    found = fitted(models)
+    values = {key: percent_of(found, theta) for key, theta in found.ability.items()}
+    values = never_falling_with_size(models, values, {key for key, used in found.logits.items() if used})
+    return {facts["id"]: _quality(facts, values[facts["id"]], found.logits[facts["id"]]) for facts in models}
+
+
+def percent_of(found: Fitted, ability: float) -> float:
+    """An ability as the score in the anchor benchmark to be expected, guessing taken out."""
+    return 100 * _sigmoid(found.level[ANCHOR] + found.slope[ANCHOR] * ability)
 
 
 def _quality(facts: Facts, value: float, used: dict[str, float]) -> Quality:
@@ -97,7 +123,7 @@ def _fit(
     slope: dict[str, float] = {}
     for _ in range(ROUNDS):
         ability = _standardised(ability, {key for key, found in logits.items() if found})
-        level, slope = _benchmark_lines(ability, logits)
+        level, slope = benchmark_lines(ability, logits)
         guessing = (_logit(0) - level[ANCHOR]) / slope[ANCHOR]
         expected = _expectations(models, features, ability, logits, guessing)
         for key, found in logits.items():
@@ -123,7 +149,7 @@ def _standardised(ability: dict[str, float], scored: set[str]) -> dict[str, floa
     return {key: (value - mean) / deviation for key, value in ability.items()}
 
 
-def _benchmark_lines(
+def benchmark_lines(
     ability: dict[str, float], logits: dict[str, dict[str, float]]
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Level and slope of each benchmark; the slope is drawn towards 1 so that few models cannot turn it round."""
@@ -186,7 +212,7 @@ def series_of(facts: Facts) -> tuple[str, str, str]:
     return facts["family"], str((facts["thinking"] or {}).get("mode")), re.sub(r"[\s-]+", "-", stem).strip("-").lower()
 
 
-def _never_falling_with_size(models: list[Facts], values: dict[str, float], scored: set[str]) -> dict[str, float]:
+def never_falling_with_size(models: list[Facts], values: dict[str, float], scored: set[str]) -> dict[str, float]:
     """Pools neighbours of a series where the larger would be the worse (isotonic regression, scored ones weigh more)."""
     series: dict[tuple[str, str, str], list[Facts]] = defaultdict(list)
     for facts in models:
@@ -204,9 +230,10 @@ def _never_falling_with_size(models: list[Facts], values: dict[str, float], scor
     return smoothed
 
 
-def _beyond_chance(benchmark: str, percent: float) -> float:
+def logit_of(benchmark: str, percent: float) -> float:
+    """The logit of a score with guessing taken out."""
     chance = CHANCE.get(benchmark, 0.0)
-    return 100 * (percent - chance) / (100 - chance)
+    return _logit(100 * (percent - chance) / (100 - chance))
 
 
 def _logit(percent: float) -> float:

@@ -15,10 +15,11 @@ from typing import Any
 import msgspec
 from catalog_geometry import geometry_of_facts, per_layer_embedding_params
 from catalog_quality import Quality, qualities
+from catalog_tasks import task_qualities
 from catalog_words import publisher_of, summary_of, tasks_of, thinking_of
 
 from localai_app.catalog.load import CATALOG_VERSION
-from localai_app.catalog.model import Catalog, CatalogFile, CatalogModel, Score
+from localai_app.catalog.model import Catalog, CatalogFile, CatalogModel, Score, TaskQuality
 from localai_app.catalog.subject import estimated_file_bytes
 
 Facts = dict[str, Any]
@@ -62,11 +63,11 @@ def main() -> int:
 def make_catalog(models: list[Facts]) -> Catalog:
     """The catalog of all models of the sources, in their order."""
     spell_out_sources(models)
-    quality = qualities(models)
+    quality, by_task = qualities(models), task_qualities(models)
     return Catalog(
         version=CATALOG_VERSION,
         made_from="resources/catalog/sources/models.json by scripts/make_catalog.py",
-        models=tuple(_model(facts, quality[facts["id"]]) for facts in models),
+        models=tuple(_model(facts, quality[facts["id"]], by_task[facts["id"]]) for facts in models),
     )
 
 
@@ -93,7 +94,7 @@ def _without_defaults(model: CatalogModel) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in defaults or value not in (defaults[key], [])}
 
 
-def _model(facts: Facts, quality: Quality) -> CatalogModel:
+def _model(facts: Facts, quality: Quality, by_task: dict[str, Quality]) -> CatalogModel:
     geometry = geometry_of_facts(facts)
     sampling = (facts["sampling"] or {}).get("default") or {}
     total = facts["params_total"] or 0
@@ -115,6 +116,9 @@ def _model(facts: Facts, quality: Quality) -> CatalogModel:
         quality=quality.value,
         quality_is_estimated=quality.is_estimated,
         quality_source=quality.source,
+        task_quality=tuple(
+            TaskQuality(task=task, value=found.value, is_estimated=found.is_estimated, source=found.source)
+            for task, found in by_task.items()),
         scores=_scores(facts),
         temperature=sampling.get("temperature"),
         top_p=sampling.get("top_p"),

@@ -67,7 +67,7 @@ def build_services(options: LaunchOptions) -> AppServices:
     engine = EngineService(events, load_planner.plan, worker, paths.worker_dir)
     return AppServices(
         paths=paths, events=events, pool=pool, store=store, settings=settings, hardware=hardware,
-        discovery=DiscoveryService(events, pool, catalog, estimate, lambda: hardware.report),
+        discovery=DiscoveryService(events, pool, settings, catalog, estimate, lambda: hardware.report),
         library=library,
         downloads=DownloadsService(events, store, settings, hub, library),
         estimate=estimate, load_settings=load_settings, load_planner=load_planner, engine=engine,

@@ -66,6 +66,8 @@ def _model_fault(model: CatalogModel) -> str:
         (any(file.size_bytes <= 0 or not file.label for file in model.files), "a file has no size or no label"),
         (bool(model.files) and model.repo_id.count("/") != 1, "repo_id is not of the form owner/name"),
         (not 0 <= model.quality <= 100, "quality is not between 0 and 100"),
+        (any(not 0 <= known.value <= 100 or known.task not in TASKS for known in model.task_quality),
+         "a quality for a task is not between 0 and 100, or its task is not known"),
         (not set(model.tasks) <= set(TASKS), f"tasks are not all of {', '.join(TASKS)}"),
         (model.thinking not in THINKING, f"thinking is none of {', '.join(THINKING)}"),
     )

@@ -15,6 +15,15 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     source: str
 
 
+class TaskQuality(msgspec.Struct, frozen=True, kw_only=True):
+    """How good a model is at one task, 0 to 100 on the scale of the overall quality."""
+
+    task: str
+    value: float
+    is_estimated: bool
+    source: str
+
+
 class CatalogFile(msgspec.Struct, frozen=True, kw_only=True):
     """A known variant: label, size of all its files in bytes, and where the figure comes from.
 
@@ -54,6 +63,8 @@ class CatalogModel(msgspec.Struct, frozen=True, kw_only=True):
     """0 to 100, one scale for all models; see quality_is_estimated."""
     quality_is_estimated: bool
     quality_source: str
+    task_quality: tuple[TaskQuality, ...] = ()
+    """By task; chat is the overall quality. No entry: not known for it, or it cannot do it at all."""
     scores: tuple[Score, ...] = ()
     temperature: float | None = None
     top_p: float | None = None
@@ -66,6 +77,12 @@ class CatalogModel(msgspec.Struct, frozen=True, kw_only=True):
     """The output head is the token table itself."""
     per_layer_embedding_params: int = 0
     """Weights of per-layer embeddings (Gemma 3n, Gemma 4 E): looked up, always in main memory."""
+
+    def quality_for(self, task: str) -> TaskQuality:
+        """The quality for a task; the overall one where nothing else is known."""
+        own = next((known for known in self.task_quality if known.task == task), None)
+        return own or TaskQuality(
+            task=task, value=self.quality, is_estimated=self.quality_is_estimated, source=self.quality_source)
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):

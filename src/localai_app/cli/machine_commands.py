@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from localai_app import errors
+from localai_app.catalog.tasks import Task
 from localai_app.cli.doctor import run_checks
 from localai_app.cli.model_commands import HardwareOption, read_hardware
 from localai_app.cli.session import Session
@@ -16,6 +17,7 @@ from localai_app.services.views import Suggestion, SuggestionKind
 from localai_app.settings.declaration import SETTINGS, SPECS
 from localai_app.units import format_count, format_file_size, format_gib, format_speed_range
 
+TaskOption = Annotated[Task | None, typer.Option("--task", help="What for; as in the settings where it is not given.")]
 KIND_WORDS = {
     SuggestionKind.BEST_ANSWERS: "Best answers",
     SuggestionKind.BALANCED: "Balanced",
@@ -42,20 +44,21 @@ def hardware(context: typer.Context) -> None:
         session.output.words(line)
 
 
-def suggest(context: typer.Context, hardware: HardwareOption = None) -> None:
+def suggest(context: typer.Context, hardware: HardwareOption = None, task: TaskOption = None) -> None:
     """Suggest models that run well on this computer, or on another one."""
     session: Session = context.obj
     report = read_hardware(hardware) if hardware is not None else None
     with session.services() as services:
         if report is None:
             services.hardware.detect_now()
-            suggestions = services.discovery.compute_now()
+            suggestions = services.discovery.compute_now(task)
         else:
-            suggestions = services.what_if.answer_now(report).suggestions
+            suggestions = services.what_if.answer_now(report, task or services.discovery.task).suggestions
     session.output.document({
+        "task": suggestions.task,
         "runnable": suggestions.runnable_count,
         "total": suggestions.total_count,
-        "suggestions": [suggestion_document(card) for card in suggestions.cards],
+        "suggestions": [suggestion_document(card, suggestions.task) for card in suggestions.cards],
     })
     computer = "This computer" if report is None else "The computer"
     session.output.words(f"{computer} can run {suggestions.runnable_count} of {suggestions.total_count} models.")
@@ -132,13 +135,14 @@ def hardware_lines(report: HardwareReport) -> list[str]:
     return lines
 
 
-def suggestion_document(card: Suggestion) -> dict[str, object]:
-    """One suggestion for JSON."""
+def suggestion_document(card: Suggestion, task: Task) -> dict[str, object]:
+    """One suggestion for JSON; `quality` is that at the task."""
+    for_task = card.model.quality_for(task.value)
     return {
         "kind": card.kind, "id": card.model.id, "name": card.model.name, "repo_id": card.model.repo_id,
         "variant": card.file.label, "size_bytes": card.file.size_bytes, "verdict": card.fit.verdict, "ctx": card.fit.ctx,
-        "total_bytes": card.fit.total_bytes, "basis": card.fit.basis, "speed": card.fit.speed, "quality": card.model.quality,
-        "quality_is_estimated": card.model.quality_is_estimated, "reason": card.reason,
+        "total_bytes": card.fit.total_bytes, "basis": card.fit.basis, "speed": card.fit.speed, "quality": for_task.value,
+        "quality_is_estimated": for_task.is_estimated, "quality_source": for_task.source, "reason": card.reason,
     }
 
 

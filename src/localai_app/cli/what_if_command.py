@@ -13,9 +13,10 @@ from localai_app.cli.model_commands import fit_document, speed_words
 from localai_app.cli.session import Session
 from localai_app.errors import AppError
 from localai_app.fit.result import VERDICT_WORDS
+from localai_app.services.candidates import runs
 from localai_app.services.machine_parts import KnownGpu, find_gpu
 from localai_app.services.views import DiscoveryRow
-from localai_app.services.what_if import PRESETS, MachineSpec, WhatIfAnswer, WhatIfService, machine_with, runs
+from localai_app.services.what_if import PRESETS, MachineSpec, WhatIfAnswer, WhatIfService, machine_with
 from localai_app.units import GIB, format_context, format_gib
 
 
@@ -77,7 +78,7 @@ def answer_document(spec: MachineSpec, answer: WhatIfAnswer) -> dict[str, object
     return {
         "computer": spec.name, "hardware": answer.report, "runnable": answer.suggestions.runnable_count,
         "total": answer.suggestions.total_count,
-        "suggestions": [suggestion_document(card) for card in answer.suggestions.cards],
+        "suggestions": [suggestion_document(card, answer.suggestions.task) for card in answer.suggestions.cards],
         "rows": [_row_document(row) for row in answer.rows],
     }
 

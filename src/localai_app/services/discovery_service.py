@@ -9,20 +9,25 @@ from collections.abc import Callable
 import msgspec
 
 from localai_app.catalog.model import Catalog, CatalogModel
+from localai_app.catalog.tasks import Task
 from localai_app.errors import AppError
 from localai_app.fit.quality import loss_words
-from localai_app.fit.result import FitResult, Request, Verdict
+from localai_app.fit.result import FitResult, Request
 from localai_app.hardware.report import HardwareReport
 from localai_app.services.background import BackgroundPool
+from localai_app.services.best_variant import best_file
+from localai_app.services.candidates import runs
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.events import Event, EventBus, HardwareReported, MemoryMeasured, SettingChanged, SuggestionsChanged
-from localai_app.services.suggest import best_file, suggest
-from localai_app.services.views import DiscoveryRow, Suggestion, Suggestions, VariantRow
+from localai_app.services.memory_band import MemoryBand, free_bytes
+from localai_app.services.settings_service import SettingsService
+from localai_app.services.suggest import same_suggestions, suggest
+from localai_app.services.views import DiscoveryRow, Suggestions, VariantRow
 
 FIT_SETTINGS = ("context_tokens", "kv_type", "gpu_layers")
 MEMORY_STEP_BYTES = 512 * 1024**2
-"""Suggestions are computed anew only when free memory moved by more than this."""
-MEMORY_INTERVAL_S = 5.0
+"""Fits are computed anew only when free memory moved by more than this."""
+MEMORY_INTERVAL_S = 3.0
 """And not more often than this, because a model that loads moves it all the time."""
 
 
@@ -30,9 +35,10 @@ class DiscoveryService:
     """Fits every model of the catalog in the background and keeps the answer."""
 
     def __init__(
-        self, events: EventBus, pool: BackgroundPool, catalog: Catalog, estimate: EstimateService,
+        self, events: EventBus, pool: BackgroundPool, settings: SettingsService, catalog: Catalog, estimate: EstimateService,
         report: Callable[[], HardwareReport | None],
     ) -> None:
+        self._settings = settings
         self._events = events
         self._pool = pool
         self._catalog = catalog
@@ -41,9 +47,12 @@ class DiscoveryService:
         self._lock = threading.Lock()
         self._is_computing = False
         self._is_wanted = False
+        self._is_other = False
+        """Whether something else than free memory changed, so that cards may be chosen anew."""
         self._closed = threading.Event()
         self._rows: tuple[DiscoveryRow, ...] = ()
         self._suggestions: Suggestions | None = None
+        self._band = MemoryBand()
         self._computed_for: tuple[int, ...] = ()
         self._computed_machine: tuple[object, ...] | None = None
         self._memory_due_s = 0.0
@@ -58,6 +67,11 @@ class DiscoveryService:
     def suggestions(self) -> Suggestions | None:
         """The cards of the first page; None until the hardware is known."""
         return self._suggestions
+
+    @property
+    def task(self) -> Task:
+        """What models are ranked for, as the settings say."""
+        return Task(self._settings.text("task"))
 
     def rows(self) -> tuple[DiscoveryRow, ...]:
         """Every model of the catalog with its best variant here; empty until the hardware is known."""
@@ -87,16 +101,21 @@ class DiscoveryService:
             self._is_computing = True
         self._pool.submit(self._compute_while_wanted)
 
-    def compute_now(self) -> Suggestions:
-        """Compute in the calling thread; also publishes SuggestionsChanged if the answer is a new one."""
-        return self._take(tuple(self._row(model) for model in self._catalog.models))
+    def compute_now(self, task: Task | None = None) -> Suggestions:
+        """Compute in the calling thread, for `task` or the one in the settings; publishes SuggestionsChanged if that is new."""
+        report = self._report()
+        rows = tuple(self._row(model, report) for model in self._catalog.models)
+        if report is not None:
+            self._band.is_left_by(report)
+        return self._keep(rows, task or self.task, may_choose=True)
 
     def _compute_while_wanted(self) -> None:
         try:
             while self._takes_wish():
-                rows = self._rows_at_ease()
+                report = self._report()
+                rows = self._rows_at_ease(report)
                 if rows is not None:
-                    self._take(rows)
+                    self._take(rows, report)
         except BaseException:
             with self._lock:
                 self._is_computing = False
@@ -109,49 +128,64 @@ class DiscoveryService:
             self._is_computing = is_wanted
             return is_wanted
 
-    def _rows_at_ease(self) -> tuple[DiscoveryRow, ...] | None:
-        """All rows, at half speed: after each model it rests for as long as that one took.
+    def _rows_at_ease(self, report: HardwareReport | None) -> tuple[DiscoveryRow, ...] | None:
+        """All rows for one report, at half speed: after each model it rests for as long as that one took.
 
         Python runs one thread at a time, and the window's thread must not have to wait for this one. None: it is closing.
         """
         rows = []
         for model in self._catalog.models:
             started_s = time.perf_counter()
-            rows.append(self._row(model))
+            rows.append(self._row(model, report))
             if self._closed.wait(time.perf_counter() - started_s):
                 return None
         return tuple(rows)
 
-    def _take(self, rows: tuple[DiscoveryRow, ...]) -> Suggestions:
-        runnable = sum(row.fit is not None and row.fit.verdict not in (Verdict.NO, Verdict.UNKNOWN) for row in rows)
-        suggestions = Suggestions(cards=suggest(rows, previous=self._cards()), runnable_count=runnable, total_count=len(rows))
+    def _take(self, rows: tuple[DiscoveryRow, ...], report: HardwareReport | None) -> Suggestions:
+        """Keep new rows; the cards stay as they are while free memory only goes up and down a little."""
+        has_moved = report is None or self._band.is_left_by(report)
         with self._lock:
-            is_new = suggestions != self._suggestions or rows != self._rows
-            self._rows = rows
-            self._suggestions = suggestions
+            may_choose, self._is_other = self._is_other or has_moved, False
+        return self._keep(rows, self.task, may_choose=may_choose)
+
+    def _rank(self) -> None:
+        """Choose cards for another task from the fits that are there; takes milliseconds."""
+        if self._rows:
+            self._keep(None, self.task, may_choose=True)
+
+    def _keep(self, new_rows: tuple[DiscoveryRow, ...] | None, task: Task, *, may_choose: bool) -> Suggestions:
+        with self._lock:
+            rows, before = self._rows if new_rows is None else new_rows, self._suggestions
+            shown = before.cards if before is not None and before.task is task else ()
+            cards = None if may_choose else same_suggestions(rows, shown, task=task)
+            suggestions = Suggestions(
+                cards=suggest(rows, previous=shown, task=task) if cards is None else cards,
+                runnable_count=sum(runs(row) for row in rows), total_count=len(rows), task=task)
+            is_new = suggestions != before or rows != self._rows
+            self._rows, self._suggestions = rows, suggestions
         if is_new:
             self._events.publish(SuggestionsChanged())
         return suggestions
 
-    def _cards(self) -> tuple[Suggestion, ...]:
-        """The cards on screen, which stay unless something is clearly better."""
-        return self._suggestions.cards if self._suggestions is not None else ()
-
-    def _row(self, model: CatalogModel) -> DiscoveryRow:
-        fits = self._fits(model)
+    def _row(self, model: CatalogModel, report: HardwareReport | None) -> DiscoveryRow:
+        fits = self._fits(model, None, report)
         chosen = best_file(model, fits)
         if chosen is None:
-            return DiscoveryRow(model, None, None)
-        return DiscoveryRow(model, chosen, fits[model.files.index(chosen)])
+            return DiscoveryRow(model, None, None, fits)
+        return DiscoveryRow(model, chosen, fits[model.files.index(chosen)], fits)
 
-    def _fits(self, model: CatalogModel, request: Request | None = None) -> tuple[FitResult | None, ...]:
+    def _fits(
+        self, model: CatalogModel, request: Request | None, report: HardwareReport | None = None,
+    ) -> tuple[FitResult | None, ...]:
         if model.geometry is None:
             return tuple(None for _file in model.files)
-        return tuple(self._fit_or_none(model, index, request) for index in range(len(model.files)))
+        return tuple(self._fit_or_none(model, index, request, report) for index in range(len(model.files)))
 
-    def _fit_or_none(self, model: CatalogModel, index: int, request: Request | None) -> FitResult | None:
+    def _fit_or_none(
+        self, model: CatalogModel, index: int, request: Request | None, report: HardwareReport | None,
+    ) -> FitResult | None:
         try:
-            return self._estimate.fit_catalog(model, model.files[index], request)
+            return self._estimate.fit_catalog(model, model.files[index], request, report)
         except AppError:
             return None
 
@@ -160,7 +194,10 @@ class DiscoveryService:
             case HardwareReported() | MemoryMeasured():
                 self._refresh_if_moved()
             case SettingChanged(key=key) if key in FIT_SETTINGS:
+                self._is_other = True
                 self.refresh()
+            case SettingChanged(key="task"):
+                self._rank()
             case _:
                 pass
 
@@ -170,12 +207,13 @@ class DiscoveryService:
             return
         machine = (report.system, report.cpu, report.memory.total_bytes, report.memory.bandwidth_bytes_per_s, report.notes, *(
             msgspec.structs.replace(gpu, free_bytes=None) for gpu in report.gpus))
-        free = (report.memory.available_bytes, *(gpu.free_bytes or 0 for gpu in report.gpus))
+        free = tuple(free_bytes(report))
         now_s = time.monotonic()
         if machine == self._computed_machine:
             moved = any(abs(now - before) >= MEMORY_STEP_BYTES for now, before in zip(free, self._computed_for, strict=True))
             if not moved or now_s < self._memory_due_s:
                 return
+        self._is_other = self._is_other or machine != self._computed_machine
         self._computed_machine, self._computed_for = machine, free
         self._memory_due_s = now_s + MEMORY_INTERVAL_S
         self.refresh()

@@ -116,9 +116,11 @@ class EstimateService:
         default = self.default_request()
         return request is None or (request.kv_type, request.gpu_layers) == (default.kv_type, default.gpu_layers)
 
-    def fit_catalog(self, model: CatalogModel, file: CatalogFile, request: Request | None = None) -> FitResult:
-        """Fit of a catalog entry from its dimensions."""
-        return self.fit_subject(catalog_subject(model, file), request)
+    def fit_catalog(
+        self, model: CatalogModel, file: CatalogFile, request: Request | None = None, report: HardwareReport | None = None,
+    ) -> FitResult:
+        """Fit of a catalog entry from its dimensions; `report`: of this computer at one moment, for fits that go together."""
+        return self.fit_subject(catalog_subject(model, file), request, report)
 
     def fit_repo_variant(
         self, repo_id: str, label: str | None, request: Request | None = None, hardware: HardwareReport | None = None,

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from localai_app.catalog.model import CatalogFile, CatalogModel
+from localai_app.catalog.tasks import Task
 from localai_app.engine.protocol import Loaded, LoadOptions
 from localai_app.errors import AppError
 from localai_app.fit.result import FitResult
@@ -27,6 +28,12 @@ class DiscoveryRow:
     model: CatalogModel
     file: CatalogFile | None
     fit: FitResult | None
+    fits: tuple[FitResult | None, ...] = ()
+    """Of every variant, in the order of `model.files`."""
+
+    def fit_of(self, label: str) -> FitResult | None:
+        """The fit of one variant; None where it is not known."""
+        return next((fit for file, fit in zip(self.model.files, self.fits, strict=False) if file.label == label), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +50,15 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Suggestions:
-    """Up to three cards, and how many models of the catalog would run here."""
+    """Up to three cards for a task, and how many models of the catalog would run here.
+
+    All of it was computed with one report, so that no two cards tell of different free memory.
+    """
 
     cards: tuple[Suggestion, ...]
     runnable_count: int
     total_count: int
+    task: Task = Task.CHAT
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,17 @@ import msgspec
 
 from localai_app import errors
 from localai_app.catalog.model import Catalog, CatalogModel
+from localai_app.catalog.tasks import Task
 from localai_app.errors import AppError
 from localai_app.fit.cpu_speed import READS_PER_COPY
-from localai_app.fit.result import FitResult, Request, Verdict
+from localai_app.fit.result import FitResult, Request
 from localai_app.hardware.report import Cpu, Gpu, HardwareReport, Memory, Vendor
+from localai_app.services.best_variant import best_file
+from localai_app.services.candidates import runs
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.machine_parts import KnownGpu, find_gpu, load_known_gpus
 from localai_app.services.subjects import catalog_subject
-from localai_app.services.suggest import best_file, suggest
+from localai_app.services.suggest import suggest
 from localai_app.services.views import DiscoveryRow, Suggestions
 from localai_app.units import GIB, format_gib
 
@@ -48,7 +51,6 @@ _SMALL_MAC_BYTES = 36 * GIB
 DEFAULT_RAM_GIB = 32
 _CORES = {"desktop": 8, "server": 32}
 _X86_SETS = ("avx", "avx2", "f16c", "fma")
-_RUNS = (Verdict.GPU, Verdict.GPU_PARTIAL, Verdict.CPU)
 
 
 class GpuChoice(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,18 +152,20 @@ class WhatIfService:
         return tuple(rows)
 
     def answer(
-        self, machine: HardwareReport, *, is_wanted: Callable[[], bool] = lambda: True, at_ease: bool = False,
+        self, machine: HardwareReport, task: Task = Task.CHAT, *, is_wanted: Callable[[], bool] = lambda: True,
+        at_ease: bool = False,
     ) -> WhatIfAnswer | None:
-        """The same with suggestions."""
+        """The same with suggestions for a task."""
         rows = self.rows(machine, is_wanted=is_wanted, at_ease=at_ease)
         if rows is None:
             return None
         runnable = sum(runs(row) for row in rows)
-        return WhatIfAnswer(machine, rows, Suggestions(suggest(rows, computer="the computer"), runnable, len(rows)))
+        cards = suggest(rows, task=task, computer="the computer")
+        return WhatIfAnswer(machine, rows, Suggestions(cards, runnable, len(rows), task))
 
-    def answer_now(self, machine: HardwareReport) -> WhatIfAnswer:
+    def answer_now(self, machine: HardwareReport, task: Task = Task.CHAT) -> WhatIfAnswer:
         """The same, waited for."""
-        answer = self.answer(machine)
+        answer = self.answer(machine, task)
         if answer is None:
             raise RuntimeError("the service is closed")
         return answer
@@ -174,12 +178,7 @@ class WhatIfService:
             except AppError:
                 fits.append(None)
         chosen = best_file(model, fits) if fits else None
-        return DiscoveryRow(model, chosen, fits[model.files.index(chosen)] if chosen is not None else None)
-
-
-def runs(row: DiscoveryRow) -> bool:
-    """Whether a model runs with its best variant."""
-    return row.fit is not None and row.fit.verdict in _RUNS
+        return DiscoveryRow(model, chosen, fits[model.files.index(chosen)] if chosen is not None else None, tuple(fits))
 
 
 def newly_possible(there: Sequence[DiscoveryRow], here: Sequence[DiscoveryRow]) -> frozenset[str]:

@@ -81,6 +81,12 @@ SETTINGS: tuple[SettingSpec, ...] = (
         "Where downloaded models are kept; models in the old folder stay there.", AT_ONCE,
         keywords=("disk", "directory", "path", "download")),
     SettingSpec(
+        "task", Section.MODELS, Kind.CHOICE, "chat", "Mostly used for",
+        "Suggestions and the recommended order of models follow it.", AT_ONCE,
+        choices=(Choice("chat", "Everyday chat"), Choice("code", "Code"), Choice("reasoning", "Reasoning"),
+                 Choice("vision", "Vision"), Choice("languages", "Languages")),
+        keywords=("suggestions", "ranking", "purpose", "code", "vision")),
+    SettingSpec(
         "bandwidth_limit_mb_per_s", Section.MODELS, Kind.INTEGER, 0, "Download speed limit",
         "The most that downloads may use, so that others in the house can still work.", AT_ONCE,
         minimum=0, maximum=10_000, unit="MB/s", zero_means="No limit", keywords=("bandwidth", "throttle")),

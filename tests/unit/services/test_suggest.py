@@ -13,7 +13,9 @@ from localai_app.fit.decide import decide
 from localai_app.fit.result import Basis, FitResult, Request, SpeedBasis, SpeedRange, Subject, Verdict
 from localai_app.gguf.geometry import Geometry
 from localai_app.hardware.report import HardwareReport
-from localai_app.services.suggest import READABLE_TPS, best_file, suggest
+from localai_app.services.best_variant import best_file
+from localai_app.services.candidates import READABLE_TPS
+from localai_app.services.suggest import suggest
 from localai_app.services.views import DiscoveryRow, SuggestionKind
 from localai_app.units import GIB
 from tests.helpers import fit_subjects as models

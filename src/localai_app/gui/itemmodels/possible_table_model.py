@@ -11,7 +11,7 @@ from localai_app.fit.result import Verdict
 from localai_app.gui.models.wording import BASIS_WORDS, speed_figures
 from localai_app.gui.widgets.badge import verdict_short, verdict_tone, verdict_words
 from localai_app.services.views import DiscoveryRow
-from localai_app.services.what_if import runs
+from localai_app.services.candidates import runs
 from localai_app.units import format_context, format_gib
 
 Index = QModelIndex | QPersistentModelIndex
