@@ -100,7 +100,7 @@ def _offsets(models: list[Facts], overall: Fitted, logits: dict[str, dict[str, f
 
 
 def _expected(models: list[Facts], known: dict[str, float]) -> dict[str, float]:
-    """What the scored models of a family, and then of a series, are off on average, drawn towards nothing where they are few."""
+    """What the scored models of a family and then of a series are off on average, drawn towards nothing where they are few."""
     expected = {facts["id"]: 0.0 for facts in models}
     for group_of in (lambda facts: facts["family"], series_of):
         rest: dict[object, list[float]] = defaultdict(list)
@@ -115,6 +115,7 @@ def _expected(models: list[Facts], known: dict[str, float]) -> dict[str, float]:
 
 def _quality(task: str, value: float, used: dict[str, float]) -> Quality:
     if used:
-        return Quality(round(value, 1), False, f"overall quality, corrected by the published scores in {', '.join(sorted(used))}")
+        names = ", ".join(sorted(used))
+        return Quality(round(value, 1), False, f"overall quality, corrected by the published scores in {names}")
     return Quality(round(value, 1), True, f"estimated: no published score for {task} in the catalog")
 

@@ -79,10 +79,12 @@ class CatalogModel(msgspec.Struct, frozen=True, kw_only=True):
     """Weights of per-layer embeddings (Gemma 3n, Gemma 4 E): looked up, always in main memory."""
 
     def quality_for(self, task: str) -> TaskQuality:
-        """The quality for a task; the overall one where nothing else is known."""
+        """The quality for a task; for chat the overall one, which is also the estimate where nothing else is known."""
+        if task == "chat":
+            return TaskQuality(
+                task=task, value=self.quality, is_estimated=self.quality_is_estimated, source=self.quality_source)
         own = next((known for known in self.task_quality if known.task == task), None)
-        return own or TaskQuality(
-            task=task, value=self.quality, is_estimated=self.quality_is_estimated, source=self.quality_source)
+        return own or TaskQuality(task=task, value=self.quality, is_estimated=True, source="estimated: its overall quality")
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):

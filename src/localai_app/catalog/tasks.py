@@ -47,10 +47,6 @@ def is_meant_for(model: CatalogModel, task: Task) -> bool:
 
 def points_for(model: CatalogModel, task: Task) -> float:
     """Quality at a task, 0 to 100 (on the scale of the overall quality)."""
-    value = model.quality if task is Task.CHAT else model.quality_for(task.value).value
+    value = model.quality_for(task.value).value
     return value if is_meant_for(model, task) else max(0.0, value - OTHER_PURPOSE_POINTS)
 
-
-def is_estimated_for(model: CatalogModel, task: Task) -> bool:
-    """Whether no published score is behind the quality at a task."""
-    return model.quality_is_estimated if task is Task.CHAT else model.quality_for(task.value).is_estimated

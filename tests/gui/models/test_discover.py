@@ -211,9 +211,10 @@ def test_chips_and_words_filter_the_list(view: DiscoverView, services: AppServic
     assert 0 < running < everything
     view.fits_chip.setChecked(False)
     assert len(titles(view)) == everything
-    view.vision_chip.setChecked(True)
+    view.task_box.setCurrentText("Vision")
     assert 0 < len(titles(view)) < everything
-    view.vision_chip.setChecked(False)
+    assert services.settings.text("task") == "vision"
+    view.task_box.setCurrentText("Any task")
     view.search("gemma")
     assert titles(view)
     assert all("gemma" in title.lower() for title in titles(view))

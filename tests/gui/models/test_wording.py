@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from localai_app.catalog.load import load_catalog
+from localai_app.catalog.tasks import Task
 from localai_app.errors import HUB_UNREACHABLE, VARIANT_UNKNOWN, AppError, Remedy
 from localai_app.fit.result import Verdict
 from localai_app.gui.models.context_card import context_steps
@@ -181,7 +182,7 @@ def test_filters_and_orders_of_the_catalog(services: AppServices) -> None:
     assert running == sorted(running, reverse=True)
     assert all(row.fit is not None for row in listed(rows, Filters(), SortOrder.QUALITY))
     assert {row.model.family for row in listed(rows, Filters(words="GEMMA goog", fits=False), SortOrder.SIZE)} == {"Gemma 3"}
-    assert all("vision" in row.model.tasks for row in listed(rows, Filters(vision=True), SortOrder.SPEED))
+    assert all("vision" in row.model.tasks for row in listed(rows, Filters(task=Task.VISION), SortOrder.SPEED))
     assert all(row.model.thinking != "never" for row in listed(rows, Filters(thinking=True), SortOrder.SPEED))
     sizes = [row.model.params_total for row in listed(rows, Filters(), SortOrder.SIZE)]
     assert sizes == sorted(sizes)

@@ -114,6 +114,7 @@ def test_every_setting_is_kept_and_in_force_after_a_restart(
     models_folder.mkdir(parents=True)
     values: dict[str, SettingValue] = {
         "theme": "dark", "text_scale_percent": 125, "models_folder": str(models_folder), "bandwidth_limit_mb_per_s": 1,
+        "task": "vision",
         "hub_endpoint": HUB_THAT_ONLY_THE_PROXY_KNOWS, "proxy": proxy.url, "context_tokens": 1024, "kv_type": "q8_0",
         "gpu_layers": 1, "threads": 1, "system_prompt": "Answer like a pirate.", "temperature": 0.25, "max_answer_tokens": 7,
     }
@@ -130,6 +131,7 @@ def test_every_setting_is_kept_and_in_force_after_a_restart(
         assert {key: run.services.settings.get(key) for key in values} == values
         assert {key: shown(page.rows[key]) for key in values} == values
         check_appearance(run)
+        check_suggestions(run.services)
         check_downloads(run.services, proxy, hub, models_folder)
         check_engine(run, record, qtbot)
         check_chat(run, record, qtbot)
@@ -140,6 +142,13 @@ def check_appearance(run: RealWindow) -> None:
     assert run.app.palette().window().color().name() == DARK.background
     assert run.window.theme.sizes == type_sizes(125)
     assert run.app.font().pixelSize() == type_sizes(125).body
+
+
+def check_suggestions(services: AppServices) -> None:
+    """Only models that see are suggested for questions about pictures."""
+    cards = services.discovery.compute_now().cards
+    assert cards
+    assert all("vision" in card.model.tasks for card in cards)
 
 
 def check_downloads(services: AppServices, proxy: ForwardProxy, hub: HubServer, models_folder: Path) -> None:

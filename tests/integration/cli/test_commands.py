@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from localai_app.catalog.load import load_catalog
+from localai_app.paths import resources_dir
 from tests.helpers.gguf_files import write_tiny_gguf
 from tests.helpers.hub_server import HubServer, RepoFixture
 from tests.helpers.program import run_program
@@ -58,6 +60,21 @@ def test_suggest_names_three_models_that_fit(data_dir: Path) -> None:
     assert [card["kind"] for card in cards] == ["best_answers", "balanced", "fastest"]
     assert all(card["verdict"] in ("gpu", "gpu_partial", "cpu") for card in cards)
     assert all(card["total_bytes"] > 0 and card["reason"] for card in cards)
+
+
+def test_suggest_for_a_task_ranks_by_that_task(data_dir: Path) -> None:
+    documents = {
+        task: run_program("suggest", "--task", task, "--json", "--data-dir", data_dir).document for task in ("code", "vision")}
+    known = {model.id: model for model in load_catalog(resources_dir() / "catalog" / "models.json").models}
+    for task, document in documents.items():
+        assert document["task"] == task
+        for card in document["suggestions"]:
+            assert card["quality"] == known[card["id"]].quality_for(task).value
+            assert card["quality_source"]
+    assert all("vision" in known[card["id"]].tasks for card in documents["vision"]["suggestions"])
+    assert run_program("settings", "task", "vision", "--data-dir", data_dir).code == 0
+    assert run_program("suggest", "--json", "--data-dir", data_dir).document["task"] == "vision"
+    assert run_program("suggest", "--task", "knitting", "--data-dir", data_dir).code == 2
 
 
 def test_fit_of_a_file_adds_up(data_dir: Path, tiny: Path) -> None:

@@ -229,6 +229,35 @@ def test_quality_follows_the_benchmark_it_is_named_after(by_id: dict[str, Catalo
     assert sum(deviations) / len(deviations) < 6
 
 
+def test_every_model_has_a_quality_for_every_task_that_it_can_do(catalog: Catalog) -> None:
+    for model in catalog.models:
+        tasks = [known.task for known in model.task_quality]
+        assert tasks == ["code", "reasoning", *(["vision"] if "vision" in model.tasks else []), "languages"], model.id
+        for known in model.task_quality:
+            assert known.is_estimated == known.source.startswith("estimated"), model.id
+            assert abs(known.value - model.quality) < 25, (model.id, known)
+
+
+def test_quality_for_a_task_follows_its_benchmarks(by_id: dict[str, CatalogModel]) -> None:
+    scored = [
+        (next(s.score for s in model.scores if s.benchmark == "LiveCodeBench"), model.quality_for("code").value, model.quality)
+        for model in by_id.values() if any(score.benchmark == "LiveCodeBench" for score in model.scores)]
+    assert len(scored) > 20
+
+    def disorder(place: int) -> int:
+        return sum((a[0] - b[0]) * (a[place] - b[place]) < 0 for a in scored for b in scored) // 2
+
+    assert disorder(1) < disorder(2)
+    for task, benchmark in (("code", "LiveCodeBench"), ("reasoning", "GPQA"), ("vision", "DocVQA")):
+        found = [known for model in by_id.values() for known in model.task_quality if known.task == task]
+        assert any(benchmark in known.source for known in found if not known.is_estimated)
+    assert by_id["pixtral-12b"].quality_for("vision").value > by_id["pixtral-12b"].quality
+    assert by_id["qwen3-coder-30b-a3b-instruct"].quality_for("code").value > by_id["qwen3-30b-a3b-instruct-2507"].quality_for(
+        "code").value
+    assert all(model.quality_for("languages").is_estimated for model in by_id.values()), "scores arrived: say so in TASK_MEANINGS"
+    assert by_id["qwen3-8b"].quality_for("chat").value == by_id["qwen3-8b"].quality
+
+
 def test_file_sizes(catalog: Catalog) -> None:
     for model in catalog.models:
         sizes = [file.size_bytes for file in model.files]

@@ -7,7 +7,8 @@ import itertools
 import msgspec
 import pytest
 
-from localai_app.catalog.model import CatalogFile, CatalogModel
+from localai_app.catalog.model import CatalogFile, CatalogModel, TaskQuality
+from localai_app.catalog.tasks import OTHER_PURPOSE_POINTS, Task, points_for
 from localai_app.engine.protocol import KvType
 from localai_app.fit.decide import decide
 from localai_app.fit.result import Basis, FitResult, Request, SpeedBasis, SpeedRange, Subject, Verdict
@@ -15,7 +16,7 @@ from localai_app.gguf.geometry import Geometry
 from localai_app.hardware.report import HardwareReport
 from localai_app.services.best_variant import best_file
 from localai_app.services.candidates import READABLE_TPS
-from localai_app.services.suggest import suggest
+from localai_app.services.suggest import same_suggestions, suggest
 from localai_app.services.views import DiscoveryRow, SuggestionKind
 from localai_app.units import GIB
 from tests.helpers import fit_subjects as models
@@ -27,15 +28,17 @@ BITS = {"Q8_0": 8.5, "Q6_K": 6.56, "Q4_K_M": 4.89, "Q3_K_M": 4.0, "Q2_K": 3.16}
 
 def model(
     name: str, quality: float, geometry: Geometry = models.QWEN3_8B, *, labels: tuple[str, ...] = ("Q4_K_M",),
-    is_base: bool = False,
+    is_base: bool = False, family: str | None = None, tasks: tuple[str, ...] = ("chat",), **for_task: float,
 ) -> CatalogModel:
     files = tuple(
         CatalogFile(label=label, size_bytes=round(geometry.params_total * BITS[label] / 8), source="computed")
         for label in labels)
     return CatalogModel(
-        id=name, name=name, family="test", publisher="test", repo_id=f"test/{name}", license="MIT", gated=False, summary="",
-        tasks=("chat",), thinking="never", params_total=geometry.params_total, params_active=geometry.params_active,
-        geometry=geometry, files=files, quality=quality, quality_is_estimated=False, quality_source="test", is_base=is_base)
+        id=name, name=name, family=family or f"Family {name}", publisher="test", repo_id=f"test/{name}", license="MIT", gated=False, summary="",
+        tasks=tasks, thinking="never", params_total=geometry.params_total, params_active=geometry.params_active,
+        geometry=geometry, files=files, quality=quality, quality_is_estimated=False, quality_source="test", is_base=is_base,
+        task_quality=tuple(
+            TaskQuality(task=task, value=value, is_estimated=False, source="test") for task, value in for_task.items()))
 
 
 def fit(verdict: Verdict = Verdict.GPU, tps: float | None = 40.0, total_bytes: int = 5 * GIB) -> FitResult:
@@ -63,8 +66,8 @@ def fits_of(one: CatalogModel, hardware: HardwareReport) -> list[FitResult]:
     ]
 
 
-def names(rows: list[DiscoveryRow]) -> dict[str, str]:
-    return {card.kind.value: card.model.id for card in suggest(rows)}
+def names(rows: list[DiscoveryRow], task: Task = Task.CHAT) -> dict[str, str]:
+    return {card.kind.value: card.model.id for card in suggest(rows, task=task)}
 
 
 def test_three_cards_with_three_models_in_order() -> None:
@@ -187,6 +190,80 @@ def test_small_moves_of_free_memory_keep_the_suggestions() -> None:
     for free_gib in (10.9, 11.1, 10.8, 11.0):
         again = cards(free_gib, first)
         assert [card.model.id for card in again] == [card.model.id for card in first]  # type: ignore[attr-defined]
+
+
+def test_every_task_has_its_own_best_model() -> None:
+    rows = [
+        row(model("talker", 85, tasks=("chat",), code=60, reasoning=60), fit(tps=30)),
+        row(model("coder", 75, tasks=("chat", "code"), code=90, reasoning=70), fit(tps=30)),
+        row(model("thinker", 78, tasks=("chat", "reasoning"), code=70, reasoning=92), fit(tps=30)),
+        row(model("seer", 70, tasks=("chat", "vision"), vision=80), fit(tps=30)),
+    ]
+    best = {task: names(rows, task)["best_answers"] for task in Task}
+    assert (best[Task.CHAT], best[Task.CODE], best[Task.REASONING]) == ("talker", "coder", "thinker")
+    assert [card.model.id for card in suggest(rows, task=Task.VISION)] == ["seer"]
+    assert "program code" in suggest(rows, task=Task.CODE)[0].reason
+
+
+def test_a_model_that_is_not_meant_for_a_task_and_has_no_score_for_it_counts_less() -> None:
+    for_chat = model("chat", 80)
+    assert points_for(for_chat, Task.CODE) == 80 - OTHER_PURPOSE_POINTS
+    assert points_for(model("coder", 80, tasks=("code",)), Task.CODE) == 80
+    assert points_for(model("measured", 80, code=75), Task.CODE) == 75
+    assert points_for(model("coder", 80, tasks=("code",)), Task.CHAT) == 80 - OTHER_PURPOSE_POINTS
+
+
+def test_a_short_context_counts_less() -> None:
+    whole, half = fit(tps=30), msgspec.structs.replace(fit(tps=30), ctx=4096)
+    rows = [row(model("short", 82), half), row(model("long", 80), whole)]
+    assert names(rows)["best_answers"] == "long"
+
+
+def test_two_generations_of_one_size_make_one_card() -> None:
+    rows = [
+        row(model("Qwen3.6-27B", 88, family="Qwen3.6"), fit(tps=15)), row(model("Qwen3.5-27B", 87, family="Qwen3.5"), fit(tps=30)),
+        row(model("other", 84, models.GEMMA3_12B, family="Gemma 3"), fit(tps=45)),
+        row(model("small", 76, models.QWEN3_06B, family="Qwen3.5"), fit(tps=110)),
+    ]
+    assert names(rows) == {"best_answers": "Qwen3.6-27B", "balanced": "other", "fastest": "small"}
+    alone = suggest([row(model("a 2", 80, family="A 2"), fit(tps=20)), row(model("a 3", 82, family="A 3"), fit(tps=40))])
+    assert len(alone) == 2
+
+
+def test_one_of_a_family_unless_others_are_much_worse() -> None:
+    best = row(model("best", 88, family="A"), fit(tps=15))
+    sister = row(model("sister", 84, models.GEMMA3_12B, family="A"), fit(tps=45))
+    quick = row(model("quick", 74, models.QWEN3_06B, family="C"), fit(tps=120))
+    assert names([best, sister, quick, row(model("near", 80, family="B"), fit(tps=45))])["balanced"] == "near"
+    assert names([best, sister, quick, row(model("far", 72, family="B"), fit(tps=45))])["balanced"] == "sister"
+
+
+def test_a_balanced_card_is_quicker_or_much_smaller() -> None:
+    """On a processor a mixture of experts is the best and among the quickest: as fast and only worse is no advice."""
+    best = row(model("best", 87), fit(Verdict.CPU, tps=22, total_bytes=28 * GIB))
+    same = row(model("as fast and as large", 83), fit(Verdict.CPU, tps=22, total_bytes=26 * GIB))
+    small = row(model("much smaller", 80), fit(Verdict.CPU, tps=20, total_bytes=13 * GIB))
+    tiny = row(model("tiny", 72), fit(Verdict.CPU, tps=60, total_bytes=GIB))
+    cards = {card.kind: card for card in suggest([best, same, small, tiny])}
+    assert cards[SuggestionKind.BALANCED].model.id == "much smaller"
+    assert cards[SuggestionKind.BALANCED].reason.startswith("Takes 15.0 GiB less memory than the best answers")
+    quicker = row(model("quicker", 79), fit(Verdict.CPU, tps=30, total_bytes=27 * GIB))
+    assert names([best, same, small, tiny, quicker])["balanced"] == "quicker"
+
+
+def test_the_same_cards_with_the_fits_of_now() -> None:
+    one, other = model("one", 80, labels=("Q8_0", "Q4_K_M")), model("other", 70)
+    before = suggest([DiscoveryRow(one, one.files[1], fit(), (fit(), fit())), row(other, fit(tps=90))])
+    slower = fit(Verdict.GPU_PARTIAL, tps=12)
+    rows = [DiscoveryRow(one, one.files[0], fit(), (fit(), slower)), DiscoveryRow(other, other.files[0], fit(), (fit(),))]
+    cards = same_suggestions(rows, before)
+    assert cards is not None
+    assert [(card.model.id, card.file.label) for card in cards] == [("one", "Q4_K_M"), ("other", "Q4_K_M")]
+    assert cards[0].fit == slower
+    assert "partly" in cards[0].reason
+    gone = [DiscoveryRow(one, one.files[0], fit(), (fit(), fit(Verdict.NO, tps=None))), rows[1]]
+    assert same_suggestions(gone, before) is None
+    assert same_suggestions(rows, ()) is None
 
 
 def chosen_label(one: CatalogModel, hardware: HardwareReport) -> str:

@@ -10,8 +10,8 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersisten
 from localai_app.fit.result import Verdict
 from localai_app.gui.models.wording import BASIS_WORDS, speed_figures
 from localai_app.gui.widgets.badge import verdict_short, verdict_tone, verdict_words
-from localai_app.services.views import DiscoveryRow
 from localai_app.services.candidates import runs
+from localai_app.services.views import DiscoveryRow
 from localai_app.units import format_context, format_gib
 
 Index = QModelIndex | QPersistentModelIndex

@@ -8,14 +8,38 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from localai_app.catalog.model import CatalogModel
-from localai_app.fit.result import Verdict
-from localai_app.services.suggest import READABLE_TPS, typical_tps
+from localai_app.catalog.tasks import Task, is_meant_for, points_for
+from localai_app.services.candidates import recommended_points, runs, typical_tps
 from localai_app.services.views import DiscoveryRow
 
-_RUNS = (Verdict.GPU, Verdict.GPU_PARTIAL, Verdict.CPU)
-_POINTS_PER_DOUBLING = 6.0
-_POINTS_PER_HALVING = 25.0
-_ENOUGH_TPS = 80.0
+
+class SizeClass(StrEnum):
+    """How many weights a model has; the value is what the box says."""
+
+    ANY = "Any size"
+    SMALL = "Up to 5B"
+    MEDIUM = "5B to 15B"
+    LARGE = "15B to 40B"
+    HUGE = "Over 40B"
+
+
+_SIZES: dict[SizeClass, tuple[float, float]] = {
+    SizeClass.ANY: (-1, math.inf), SizeClass.SMALL: (0, 5e9), SizeClass.MEDIUM: (5e9, 15e9), SizeClass.LARGE: (15e9, 40e9),
+    SizeClass.HUGE: (40e9, math.inf),
+}
+"""More weights than the first number, at most the second."""
+
+
+class LicenceClass(StrEnum):
+    """What a licence allows; the value is what the box says."""
+
+    ANY = "Any licence"
+    FREE = "Free use"
+    TERMS = "With terms"
+
+
+_FREE_LICENCES = ("apache-2.0", "mit")
+"""Licences that allow any use, commercial as well; others, and those not stated, have terms to read."""
 
 
 class SortOrder(StrEnum):
@@ -33,29 +57,40 @@ class Filters:
 
     words: str = ""
     fits: bool = True
-    vision: bool = False
     thinking: bool = False
+    task: Task = Task.CHAT
+    size: SizeClass = SizeClass.ANY
+    licence: LicenceClass = LicenceClass.ANY
 
 
 def listed(rows: Sequence[DiscoveryRow], filters: Filters, order: SortOrder) -> list[DiscoveryRow]:
-    """The rows that pass, what runs here first."""
+    """The rows that pass, what runs here first; recommended and quality are those for the task."""
     key = _KEYS[order]
-    return sorted((row for row in rows if passes(row, filters)), key=lambda row: (not runs(row), -key(row), row.model.name))
-
-
-def runs(row: DiscoveryRow) -> bool:
-    """Whether any variant runs on this computer."""
-    return row.fit is not None and row.fit.verdict in _RUNS
+    return sorted(
+        (row for row in rows if passes(row, filters)), key=lambda row: (not runs(row), -key(row, filters.task), row.model.name))
 
 
 def passes(row: DiscoveryRow, filters: Filters) -> bool:
-    """Whether a model matches the words and every filter that is on."""
+    """Whether a model matches the words and every filter that is on; everyday chat leaves no model out."""
     model = row.model
     return (
         matches(model, filters.words)
         and (not filters.fits or runs(row))
-        and (not filters.vision or "vision" in model.tasks)
-        and (not filters.thinking or model.thinking != "never"))
+        and (filters.task is Task.CHAT or is_meant_for(model, filters.task))
+        and (not filters.thinking or model.thinking != "never")
+        and is_of_size(model, filters.size)
+        and filters.licence in (LicenceClass.ANY, licence_class(model)))
+
+
+def is_of_size(model: CatalogModel, size: SizeClass) -> bool:
+    """Whether its number of weights lies in a class; where that is not known, only in all of them."""
+    more_than, most = _SIZES[size]
+    return more_than < model.params_total <= most
+
+
+def licence_class(model: CatalogModel) -> LicenceClass:
+    """Whether a licence is one of those that allow any use."""
+    return LicenceClass.FREE if model.license.lower() in _FREE_LICENCES else LicenceClass.TERMS
 
 
 def matches(model: CatalogModel, words: str) -> bool:
@@ -64,21 +99,13 @@ def matches(model: CatalogModel, words: str) -> bool:
     return all(word in text for word in words.lower().split())
 
 
-def _points(row: DiscoveryRow) -> float:
-    """Quality, worth more the faster it comes and much less below reading speed: the trade of the balanced suggestion."""
-    if row.fit is None:
-        return row.model.quality
-    doublings = math.log2(max(0.1, min(typical_tps(row.fit, row.model), _ENOUGH_TPS)) / READABLE_TPS)
-    return row.model.quality + doublings * (_POINTS_PER_DOUBLING if doublings >= 0 else _POINTS_PER_HALVING)
-
-
-def _speed(row: DiscoveryRow) -> float:
+def _speed(row: DiscoveryRow, _task: Task) -> float:
     return typical_tps(row.fit, row.model) if row.fit is not None else 0.0
 
 
-_KEYS: dict[SortOrder, Callable[[DiscoveryRow], float]] = {
-    SortOrder.RECOMMENDED: _points,
-    SortOrder.QUALITY: lambda row: row.model.quality,
+_KEYS: dict[SortOrder, Callable[[DiscoveryRow, Task], float]] = {
+    SortOrder.RECOMMENDED: recommended_points,
+    SortOrder.QUALITY: lambda row, task: points_for(row.model, task),
     SortOrder.SPEED: _speed,
-    SortOrder.SIZE: lambda row: -float(row.model.params_total or math.inf),
+    SortOrder.SIZE: lambda row, _task: -float(row.model.params_total or math.inf),
 }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QModelIndex, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QListView, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QListView, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
+from localai_app.catalog.tasks import TASK_WORDS, Task
 from localai_app.errors import AppError
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.delegates.discovery_delegate import DiscoveryDelegate
@@ -17,7 +20,7 @@ from localai_app.gui.itemmodels.discovery_list_model import (
     entry_of_row,
 )
 from localai_app.gui.metrics import SPACE_1, SPACE_2, SPACE_3, SPACE_4
-from localai_app.gui.models.discover_order import Filters, SortOrder, listed
+from localai_app.gui.models.discover_order import Filters, LicenceClass, SizeClass, SortOrder, listed
 from localai_app.gui.models.installed_models import InstalledModels
 from localai_app.gui.models.model_detail import ModelDetail
 from localai_app.gui.styling import button, combo_box, divider, label, set_role, set_spacing
@@ -26,7 +29,7 @@ from localai_app.gui.theme import ThemeState
 from localai_app.hub.model import SearchHit
 from localai_app.hub.reference import parse_model_reference
 from localai_app.services.app_services import AppServices
-from localai_app.services.events import Event, SuggestionsChanged
+from localai_app.services.events import Event, SettingChanged, SuggestionsChanged
 
 LIST_WIDTH = 324
 NARROW = 900
@@ -70,15 +73,18 @@ class DiscoverView(QWidget):
 
     def _make_parts(self, theme: ThemeState) -> None:
         self.fits_chip = _chip("Fits me", "Only models that run on this computer", checked=True)
-        self.vision_chip = _chip("Vision", "Only models that see pictures")
         self.thinking_chip = _chip("Thinking", "Only models that can think before they answer")
-        for chip in (self.fits_chip, self.vision_chip, self.thinking_chip):
+        for chip in (self.fits_chip, self.thinking_chip):
             chip.toggled.connect(lambda _checked: self._show())
-        self.sort_box = combo_box()
-        self.sort_box.setAccessibleName("Sort by")
-        self.sort_box.addItems([order.value for order in SortOrder])
-        self.sort_box.currentIndexChanged.connect(lambda _index: self._show())
-        self._order_label = label("Sort by", "caption")
+        self.task_box = _box("Task", [_task_words(task) for task in Task])
+        self.task_box.setCurrentIndex(list(Task).index(self._services.discovery.task))
+        self.task_box.currentIndexChanged.connect(self._on_task_chosen)
+        self.size_box = _box("Size", [size.value for size in SizeClass])
+        self.licence_box = _box("Licence", [licence.value for licence in LicenceClass])
+        self.licence_box.setToolTip("Free use: Apache 2.0 or MIT. Others have terms to read first.")
+        self.sort_box = _box("Sort by", [order.value for order in SortOrder])
+        for box in (self.size_box, self.licence_box, self.sort_box):
+            box.currentIndexChanged.connect(lambda _index: self._show())
         self.hint = label("", "caption", wrap=True)
         self.retry_button = button("Try again", compact=True)
         self.retry_button.clicked.connect(self._search_hub)
@@ -95,12 +101,12 @@ class DiscoverView(QWidget):
 
     def _lay_out(self) -> None:
         chips = self._chips = QHBoxLayout()
-        for chip in (self.fits_chip, self.vision_chip, self.thinking_chip):
+        for chip in (self.fits_chip, self.thinking_chip):
             chips.addWidget(chip)
         chips.addStretch(1)
-        order = self._order = QHBoxLayout()
-        order.addWidget(self._order_label)
-        order.addWidget(self.sort_box, 1)
+        boxes = self._boxes = QGridLayout()
+        for index, box in enumerate((self.task_box, self.size_box, self.licence_box, self.sort_box)):
+            boxes.addWidget(box, index // 2, index % 2)
         self._note = QWidget()
         note = QVBoxLayout(self._note)
         set_spacing(note, SPACE_2, (SPACE_4, SPACE_3, SPACE_4, SPACE_3))
@@ -113,7 +119,7 @@ class DiscoverView(QWidget):
         column = QVBoxLayout(left)
         set_spacing(column, 0)
         column.addLayout(chips)
-        column.addLayout(order)
+        column.addLayout(boxes)
         column.addWidget(divider())
         column.addWidget(self._note)
         column.addWidget(self.list_view, 1)
@@ -131,11 +137,10 @@ class DiscoverView(QWidget):
     def _fit_list(self) -> None:
         is_wide = self.width() >= NARROW
         side, between = (SPACE_4, SPACE_2) if is_wide else (SPACE_2, SPACE_1)
-        self._order_label.setVisible(is_wide)
         set_spacing(self._chips, between, (side, SPACE_3, side, SPACE_1))
         # Large text makes the filters wider than the list would be.
         self._left.setFixedWidth(max(LIST_WIDTH if is_wide else NARROW_LIST_WIDTH, self._chips.sizeHint().width()))
-        set_spacing(self._order, SPACE_2, (side, SPACE_1, side, SPACE_3))
+        set_spacing(self._boxes, between, (side, SPACE_1, side, SPACE_3))
 
     def search(self, words: str) -> None:
         """Filter the catalog at once; ask the Hub when typing pauses. A pasted name or address is opened instead."""
@@ -189,8 +194,9 @@ class DiscoverView(QWidget):
             self._set_entries([self._named])
             return
         filters = Filters(
-            self._words, fits=self.fits_chip.isChecked(), vision=self.vision_chip.isChecked(),
-            thinking=self.thinking_chip.isChecked())
+            self._words, fits=self.fits_chip.isChecked(), thinking=self.thinking_chip.isChecked(),
+            task=list(Task)[self.task_box.currentIndex()], size=list(SizeClass)[self.size_box.currentIndex()],
+            licence=list(LicenceClass)[self.licence_box.currentIndex()])
         entries = [entry_of_row(row) for row in listed(rows, filters, SortOrder(self.sort_box.currentText()))]
         known = {entry.repo_id for entry in entries}
         self._set_entries([*entries, *(entry_of_hit(hit) for hit in self._hits if hit.repo_id not in known)])
@@ -250,11 +256,37 @@ class DiscoverView(QWidget):
         if entry is not None:
             self.detail.show_entry(entry)
 
+    def _on_task_chosen(self, index: int) -> None:
+        """Remember it: suggestions follow the same task."""
+        self._services.settings.set("task", list(Task)[index].value)
+        self._show()
+
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, SuggestionsChanged):
-            if self.hint.text() == "Looking at this computer…":
-                self._say("")
-            self._show()
+        match event:
+            case SuggestionsChanged():
+                if self.hint.text() == "Looking at this computer…":
+                    self._say("")
+                self._show()
+            case SettingChanged(key="task"):
+                self.task_box.setCurrentIndex(list(Task).index(self._services.discovery.task))
+            case _:
+                pass
+
+
+def _task_words(task: Task) -> str:
+    """Everyday chat leaves no model out."""
+    return "Any task" if task is Task.CHAT else TASK_WORDS[task]
+
+
+def _box(name: str, choices: Sequence[str]) -> QComboBox:
+    """A box that may become narrower than its words."""
+    box = combo_box()
+    box.setAccessibleName(name)
+    box.addItems(list(choices))
+    box.setMinimumContentsLength(6)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    return box
 
 
 def _chip(text: str, meaning: str, *, checked: bool = False) -> QPushButton:
