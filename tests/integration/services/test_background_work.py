@@ -37,9 +37,9 @@ def computations(services: AppServices, monkeypatch: pytest.MonkeyPatch) -> list
     begun: list[float] = []
     compute = services.discovery._rows_at_ease
 
-    def counted() -> Any:
+    def counted(report: Any) -> Any:
         begun.append(time.monotonic())
-        return compute()
+        return compute(report)
 
     monkeypatch.setattr(services.discovery, "_rows_at_ease", counted)
     return begun

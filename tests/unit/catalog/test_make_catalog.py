@@ -254,7 +254,7 @@ def test_quality_for_a_task_follows_its_benchmarks(by_id: dict[str, CatalogModel
     assert by_id["pixtral-12b"].quality_for("vision").value > by_id["pixtral-12b"].quality
     assert by_id["qwen3-coder-30b-a3b-instruct"].quality_for("code").value > by_id["qwen3-30b-a3b-instruct-2507"].quality_for(
         "code").value
-    assert all(model.quality_for("languages").is_estimated for model in by_id.values()), "scores arrived: say so in TASK_MEANINGS"
+    assert all(model.quality_for("languages").is_estimated for model in by_id.values()), "change TASK_MEANINGS"
     assert by_id["qwen3-8b"].quality_for("chat").value == by_id["qwen3-8b"].quality
 
 

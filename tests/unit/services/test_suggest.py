@@ -34,7 +34,8 @@ def model(
         CatalogFile(label=label, size_bytes=round(geometry.params_total * BITS[label] / 8), source="computed")
         for label in labels)
     return CatalogModel(
-        id=name, name=name, family=family or f"Family {name}", publisher="test", repo_id=f"test/{name}", license="MIT", gated=False, summary="",
+        id=name, name=name, family=family or f"Family {name}", publisher="test",
+        repo_id=f"test/{name}", license="MIT", gated=False, summary="",
         tasks=tasks, thinking="never", params_total=geometry.params_total, params_active=geometry.params_active,
         geometry=geometry, files=files, quality=quality, quality_is_estimated=False, quality_source="test", is_base=is_base,
         task_quality=tuple(
@@ -221,7 +222,8 @@ def test_a_short_context_counts_less() -> None:
 
 def test_two_generations_of_one_size_make_one_card() -> None:
     rows = [
-        row(model("Qwen3.6-27B", 88, family="Qwen3.6"), fit(tps=15)), row(model("Qwen3.5-27B", 87, family="Qwen3.5"), fit(tps=30)),
+        row(model("Qwen3.6-27B", 88, family="Qwen3.6"), fit(tps=15)),
+        row(model("Qwen3.5-27B", 87, family="Qwen3.5"), fit(tps=30)),
         row(model("other", 84, models.GEMMA3_12B, family="Gemma 3"), fit(tps=45)),
         row(model("small", 76, models.QWEN3_06B, family="Qwen3.5"), fit(tps=110)),
     ]
