@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
+import msgspec
+
+from localai_app.fit.result import Request
 from localai_app.hardware.report import EngineDevice, Gpu, HardwareReport, Vendor
 from localai_app.units import GIB
 
@@ -17,6 +21,7 @@ INTEGRATED_RESERVE_BYTES = 4 * GIB
 HOST_RESERVE_BYTES = 2 * GIB
 """Kept free of main memory for the system and other programs."""
 _APPLE_SMALL_BYTES = 36 * GIB
+_NO_WISHES = Request()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +39,18 @@ class Budget:
     engine_name: str = ""
     """llama.cpp's name for it (CUDA0); empty where llama.cpp was not asked."""
     gpu: Gpu | None = None
+    surcharge_bytes: int = 0
+    """What llama.cpp's own plan takes here beyond the formulas."""
+    usable_bytes: int = field(init=False)
+    """Free memory less the reserve and the surcharge, never below zero."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "usable_bytes", max(0, self.free_bytes - self.reserve_bytes - self.surcharge_bytes))
 
     @property
-    def usable_bytes(self) -> int:
-        """Free memory less the reserve, never below zero."""
-        return max(0, self.free_bytes - self.reserve_bytes)
+    def copies_weights(self) -> bool:
+        """Whether it multiplies weights of main memory for whole prompts, with a copy; devices lent over RPC do not."""
+        return not self.engine_name.startswith("RPC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +67,31 @@ class Budgets:
     """Whole sentences about GPUs that cannot be used, or whose free memory is not known."""
 
 
-def budgets_of(hardware: HardwareReport, credit_bytes: int = 0) -> Budgets:
-    """Budgets from a report. `credit_bytes`: main memory that a model about to be unloaded gives back."""
-    memory = hardware.memory
+def budgets_of(
+    hardware: HardwareReport, request: Request = _NO_WISHES, surcharges: Sequence[tuple[str, int]] = (),
+) -> Budgets:
+    """Budgets from a report, with the memory that the request's replaced model gives back, without the GPUs it excludes.
+
+    `surcharges`: (llama.cpp's name of a GPU, empty for main memory; bytes) that are not to be used.
+    """
+    memory, extra = hardware.memory, dict(surcharges)
     limit = min(memory.total_bytes, memory.container_limit_bytes or memory.total_bytes)
-    available = min(memory.available_bytes + credit_bytes, max(limit, memory.available_bytes))
-    host = Budget("Main memory", "cpu", max(0, available), HOST_RESERVE_BYTES, memory.total_bytes)
+    available = min(memory.available_bytes + request.credit_bytes, max(limit, memory.available_bytes))
+    host = Budget(
+        "Main memory", "cpu", max(0, available), HOST_RESERVE_BYTES, memory.total_bytes, surcharge_bytes=extra.get("", 0))
     notes: list[str] = []
     discrete: dict[Vendor, list[Budget]] = {}
     sharing: list[Budget] = []
     for gpu, engine_name in _usable_gpus(hardware, notes):
+        if gpu.name in request.excluded_devices or (engine_name and engine_name in request.excluded_devices):
+            notes.append(f"{gpu.name} is left out, as asked.")
+            continue
+        gpu = _with_credit(gpu, engine_name, request)
         budget = _shared_budget(gpu, host, engine_name) if gpu.unified else _discrete_budget(gpu, engine_name, notes)
         if budget is None:
             continue
+        if engine_name in extra and engine_name:
+            budget = replace(budget, surcharge_bytes=extra[engine_name])
         if gpu.unified:
             sharing.append(budget)
         else:
@@ -104,6 +128,17 @@ def _usable_gpus(hardware: HardwareReport, notes: list[str]) -> list[tuple[Gpu, 
         pairs.append((gpu or _as_gpu(device), device.name))
     notes.extend(f"The engine does not see {gpu.name}, so it stays unused." for gpu in left)
     return pairs
+
+
+def _with_credit(gpu: Gpu, engine_name: str, request: Request) -> Gpu:
+    """The GPU with the memory that it gets back counted as free; a card is found by llama.cpp's name first."""
+    credits = dict(request.device_credits)
+    credit_bytes = credits.get(engine_name, 0) if engine_name else 0
+    credit_bytes = credit_bytes or credits.get(gpu.name, 0)
+    if not credit_bytes or gpu.free_bytes is None:
+        return gpu
+    free_bytes = gpu.free_bytes + credit_bytes
+    return msgspec.structs.replace(gpu, free_bytes=free_bytes if gpu.total_bytes is None else min(free_bytes, gpu.total_bytes))
 
 
 def _plain(name: str) -> str:

@@ -59,8 +59,9 @@ def cpu_cost(
     rate = cores * core_rate(hardware.cpu) * COMPUTE_SHARE.get(base_label(label), 1.0)
     compute_s = weights_bytes / _bytes_per_weight(memory) / rate
     position_s = _position_s(memory, kv_type, cores) * _slowness(hardware.cpu)
+    blocks = share.stop - share.start + share.expert_blocks
     token = TokenCost(
-        read_s=read_s, compute_s=max(0.0, compute_s - read_s), fixed_s=(share.stop - share.start) * LAYER_S,
+        read_s=read_s, compute_s=max(0.0, compute_s - read_s), fixed_s=blocks * LAYER_S,
         per_position_s=max(attention.full_bytes / read_per_s, attention.full_layers * position_s),
         per_window_position_s=max(attention.window_bytes / read_per_s, attention.window_layers * position_s),
         window=attention.window)
@@ -105,7 +106,7 @@ def _prompt_cost(
     if not params:
         return None
     cores = max(1, cpu.physical_cores)
-    part = share.layers / (memory.blocks + 1)
+    part = (share.layers + share.expert_blocks) / (memory.blocks + 1)
     factor = EXPERT_PROMPT_FACTOR if memory.geometry.n_expert else 1.0
     heads = memory.geometry.n_head
     position_s = heads * (

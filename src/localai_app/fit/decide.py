@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from localai_app.engine.protocol import KvType, LoadOptions
-from localai_app.fit.budgets import Budget, Budgets, budgets_of
-from localai_app.fit.explain import Explanation, explain
+from localai_app.fit.budgets import Budgets, budgets_of
+from localai_app.fit.choice import LONGEST_CTX, SHORTEST_CTX, Choice, Chooser
+from localai_app.fit.exact import ExactPlan, with_plan
+from localai_app.fit.explain import Explanation, reasons_of
 from localai_app.fit.gpu_table import GpuTable
-from localai_app.fit.kv_cache import CELL_STEP
 from localai_app.fit.memory import ModelMemory
-from localai_app.fit.placement import Placement, Placer, Share, longest_context
+from localai_app.fit.placement import Placement, Share
+from localai_app.fit.remedies import remedies_of
 from localai_app.fit.result import (
     Basis,
     DeviceNeed,
@@ -22,35 +25,72 @@ from localai_app.fit.result import (
     Verdict,
 )
 from localai_app.fit.speed import estimate_speed
-from localai_app.hardware.report import HardwareReport
+from localai_app.gguf.rearranged import rearranging_of
+from localai_app.hardware.report import Cpu, HardwareReport
 
-SHORTEST_CTX = 4096
-"""A context that nobody asked for is not shortened below this many tokens."""
-LONGEST_CTX = 1_048_576
-"""Where the model does not say what it was trained for."""
+__all__ = ["LONGEST_CTX", "SHORTEST_CTX", "Machine", "decide", "decide_on", "machine_of", "memory_of", "unknown_result"]
+
 _UNKNOWN_SPEED = SpeedRange(low=None, high=None, basis=SpeedBasis.UNKNOWN)
-_RANK = {Verdict.GPU: 3, Verdict.GPU_PARTIAL: 2, Verdict.CPU: 1}
 
 
 @dataclass(frozen=True, slots=True)
-class _Choice:
-    verdict: Verdict
-    placement: Placement
+class Machine:
+    """A computer as plans see it; made once for many models that are asked about with the same wishes."""
+
+    hardware: HardwareReport
+    budgets: Budgets
+    gpus: GpuTable
+
+
+def machine_of(
+    hardware: HardwareReport, request: Request, gpus: GpuTable, surcharges: Sequence[tuple[str, int]] = (),
+) -> Machine:
+    """The computer for a request: its replaced model's memory is free, its excluded GPUs are left out.
+
+    `surcharges`: (llama.cpp's name of a GPU, empty for main memory; bytes) that a plan took beyond the formulas.
+    """
+    return Machine(hardware, budgets_of(hardware, request, surcharges), gpus)
+
+
+def memory_of(subject: Subject, request: Request, cpu: Cpu) -> ModelMemory:
+    """What a model takes by place: whatever is free, so it can be kept for the next question about the same processor."""
+    return ModelMemory(
+        subject.geometry, subject.weights, max(1, request.ubatch), subject.planned, rearranging_of(cpu.instruction_sets))
 
 
 def decide(hardware: HardwareReport, subject: Subject, request: Request, gpus: GpuTable) -> FitResult:
     """Where the model would run with the memory that is free now. Pure and quick; never raises for odd figures.
 
-    A context that the request leaves open starts at `default_ctx` and is shortened, to 4,096 tokens at the least, where
-    that keeps all layers on the GPU or lets the model run at all. `gpu_layers` is honoured as it is. `max_ctx` is the
-    longest context with the same verdict (where it does not run: with which it runs at all).
+    A context that the request leaves open starts at `default_ctx` and is shortened, to 4,096 tokens at the least, where that
+    keeps all layers on the GPU or lets the model run at all. What the request fixes is honoured, the rest is planned around
+    it. `max_ctx` is the longest context with the same verdict (where it does not run: with which it runs at all).
     """
-    missing = _missing(hardware, subject, request.kv_type)
+    return decide_on(machine_of(hardware, request, gpus), subject, request)
+
+
+def decide_on(
+    machine: Machine, subject: Subject, request: Request, *, memory: ModelMemory | None = None, exact: ExactPlan | None = None,
+) -> FitResult:
+    """The same on a computer that was made for this request. `memory`: from `memory_of`, where it was kept.
+
+    `exact`: llama.cpp's plan of the load that will be chosen; its figures replace the formulas' if it is of that load.
+    """
+    missing = _missing(machine.hardware, subject, request.kv_type)
     if missing:
         return unknown_result(missing, request, subject.basis)
-    memory = ModelMemory(subject.geometry, subject.weights, max(1, request.ubatch), subject.planned)
-    budgets = budgets_of(hardware, request.credit_bytes)
-    return _Decision(memory, budgets, request).result(hardware, subject, gpus)
+    chooser = Chooser(memory or memory_of(subject, request, machine.hardware.cpu), machine.budgets, request)
+    choice = chooser.choose()
+    runs = choice.verdict is not Verdict.NO
+    options = _load_options(choice.placement, machine.budgets, subject) if runs else None
+    if exact is not None and options is not None and exact.is_of(options):
+        planned = with_plan(choice.placement, exact, subject.weights.projector_bytes)
+        choice = choice if planned is None else Choice(choice.verdict, planned, choice.placer)
+    max_ctx = {kv_type.value: chooser.max_ctx(choice.verdict, kv_type) for kv_type in KvType}
+    speed = _UNKNOWN_SPEED
+    if runs:
+        speed = estimate_speed(choice.placement, choice.placer.memory, subject.label, machine.hardware, machine.gpus)
+    told = Explanation(choice, chooser, machine.budgets, request, subject, max_ctx, speed)
+    return _result(told, options)
 
 
 def unknown_result(reason: str, request: Request, basis: Basis = Basis.HEADER) -> FitResult:
@@ -71,112 +111,15 @@ def _missing(hardware: HardwareReport, subject: Subject, kv_type: KvType) -> str
     return ""
 
 
-class _Decision:
-    """One question, answered step by step."""
-
-    def __init__(self, memory: ModelMemory, budgets: Budgets, request: Request) -> None:
-        self._placer = Placer(memory, budgets.host)
-        self._budgets = budgets
-        self._request = request
-        self._trained = memory.geometry.ctx_train or LONGEST_CTX
-        wanted = request.ctx if request.ctx is not None else request.default_ctx
-        self._target = max(1, min(wanted, self._trained))
-        self._shortest = self._target if request.ctx is not None else min(SHORTEST_CTX, self._target)
-        self._sets = [chosen for group in budgets.groups for chosen in _gpu_sets(group)]
-        layers = request.gpu_layers
-        self._fixed = None if layers is None or not self._sets else max(0, min(layers, self._placer.all_layers))
-
-    def result(self, hardware: HardwareReport, subject: Subject, gpus: GpuTable) -> FitResult:
-        """The whole answer."""
-        choice = self._choose()
-        placement = choice.placement
-        max_ctx = {kv_type.value: self._max_ctx(choice.verdict, kv_type) for kv_type in KvType}
-        runs = choice.verdict is not Verdict.NO
-        memory = self._placer.memory
-        speed = estimate_speed(placement, memory, subject.label, hardware, gpus) if runs else _UNKNOWN_SPEED
-        reasons, remedies = explain(Explanation(
-            choice.verdict, placement, self._placer, self._budgets, self._request, subject, max_ctx, speed, self._fixed))
-        shares = _with_idle(placement, self._budgets)
-        return FitResult(
-            verdict=choice.verdict, basis=_basis(subject, placement, memory), ctx=placement.ctx, kv_type=placement.kv_type,
-            weights_bytes=sum(share.weights_bytes for share in shares), kv_bytes=sum(share.kv_bytes for share in shares),
-            compute_bytes=sum(share.compute_bytes for share in shares), total_bytes=placement.total_bytes,
-            devices=tuple(_need(share) for share in shares), max_ctx=max_ctx, speed=speed, reasons=reasons, remedies=remedies,
-            load_options=_load_options(placement, self._budgets, subject, self._request) if runs else None)
-
-    def _choose(self) -> _Choice:
-        kv_type = self._request.kv_type
-        if self._fixed is None:
-            return self._on_gpu() or self._partly() or self._on_cpu()
-        if self._fixed == 0:
-            return self._on_cpu()
-        verdict = Verdict.GPU if self._fixed == self._placer.all_layers else Verdict.GPU_PARTIAL
-        placed = self._longest_placed(self._fixed)
-        return _Choice(verdict, placed) if placed else _Choice(Verdict.NO, self._placer.on_cpu(self._shortest, kv_type))
-
-    def _on_gpu(self) -> _Choice | None:
-        placed = self._longest_placed(self._placer.all_layers)
-        return _Choice(Verdict.GPU, placed) if placed else None
-
-    def _partly(self) -> _Choice | None:
-        """At the context that was wanted if main memory allows it: a shorter one wins a layer or two, no more."""
-        kv_type = self._request.kv_type
-        ctx = longest_context(lambda ctx: self._partly_fits(ctx, kv_type), self._shortest, self._target)
-        if not ctx:
-            return None
-        plans = [plan for chosen in self._sets if (plan := self._placer.most(chosen, ctx, kv_type)) is not None]
-        return _Choice(Verdict.GPU_PARTIAL, max(plans, key=lambda plan: plan.gpu_layers)) if plans else None
-
-    def _on_cpu(self) -> _Choice:
-        kv_type = self._request.kv_type
-        ctx = longest_context(lambda ctx: self._placer.fits_on_cpu(ctx, kv_type), self._shortest, self._target)
-        verdict = Verdict.CPU if ctx else Verdict.NO
-        return _Choice(verdict, self._placer.on_cpu(ctx or self._shortest, kv_type))
-
-    def _longest_placed(self, gpu_layers: int) -> Placement | None:
-        """That many layers on as few GPUs as do it, with the longest context up to the wanted one."""
-        kv_type = self._request.kv_type
-        for ctx_wanted in dict.fromkeys((self._target, self._shortest)):
-            for chosen in self._sets:
-                if not self._placer.fits(chosen, gpu_layers, ctx_wanted, kv_type):
-                    continue
-                ctx = longest_context(
-                    lambda ctx, chosen=chosen: self._placer.fits(chosen, gpu_layers, ctx, kv_type),  # type: ignore[misc]
-                    ctx_wanted, self._target)
-                return self._placer.with_layers(chosen, gpu_layers, ctx, kv_type)
-        return None
-
-    def _max_ctx(self, verdict: Verdict, kv_type: KvType) -> int:
-        planned = self._placer.memory.planned
-        if planned is not None and kv_type in planned.refused:
-            return 0
-        rank = _RANK.get(verdict, 1)
-        shortest = min(CELL_STEP, self._trained)
-        return longest_context(lambda ctx: self._reaches(rank, ctx, kv_type), shortest, self._trained)
-
-    def _reaches(self, rank: int, ctx: int, kv_type: KvType) -> bool:
-        """Whether the verdict at this context is at least of that rank."""
-        if self._fixed:
-            return self._fits_somewhere(self._fixed, ctx, kv_type)
-        if self._fixed is None and self._fits_somewhere(self._placer.all_layers, ctx, kv_type):
-            return True
-        if rank == _RANK[Verdict.GPU]:
-            return False
-        if self._fixed is None and self._partly_fits(ctx, kv_type):
-            return True
-        return rank == _RANK[Verdict.CPU] and self._placer.fits_on_cpu(ctx, kv_type)
-
-    def _fits_somewhere(self, gpu_layers: int, ctx: int, kv_type: KvType) -> bool:
-        return any(self._placer.fits(chosen, gpu_layers, ctx, kv_type) for chosen in self._sets)
-
-    def _partly_fits(self, ctx: int, kv_type: KvType) -> bool:
-        return any(self._placer.fits(chosen, None, ctx, kv_type) for chosen in self._sets)
-
-
-def _gpu_sets(group: tuple[Budget, ...]) -> list[tuple[Budget, ...]]:
-    """The GPUs to try together: the one with most room, the two with most room, and so on; each set in device order."""
-    by_room = sorted(range(len(group)), key=lambda index: -group[index].usable_bytes)
-    return [tuple(group[index] for index in sorted(by_room[:count])) for count in range(1, len(group) + 1)]
+def _result(told: Explanation, options: LoadOptions | None) -> FitResult:
+    placement = told.choice.placement
+    shares = _with_idle(placement, told.budgets)
+    return FitResult(
+        verdict=told.choice.verdict, basis=_basis(told.subject, told.choice), ctx=placement.ctx, kv_type=placement.kv_type,
+        weights_bytes=sum(share.weights_bytes for share in shares), kv_bytes=sum(share.kv_bytes for share in shares),
+        compute_bytes=sum(share.compute_bytes for share in shares), total_bytes=placement.total_bytes,
+        devices=tuple(_need(share) for share in shares), max_ctx=told.max_ctx, speed=told.speed, reasons=reasons_of(told),
+        remedies=remedies_of(told), load_options=options)
 
 
 def _with_idle(placement: Placement, budgets: Budgets) -> tuple[Share, ...]:
@@ -186,12 +129,11 @@ def _with_idle(placement: Placement, budgets: Budgets) -> tuple[Share, ...]:
     return (*placement.gpus, *(Share(budget, 0, 0, False, 0, 0, 0) for budget in idle), placement.host)
 
 
-def _basis(subject: Subject, placement: Placement, memory: ModelMemory) -> Basis:
+def _basis(subject: Subject, choice: Choice) -> Basis:
     """Where the figures come from: llama.cpp's plan counts where it was asked for the devices and the KV type in use."""
-    planned = memory.planned
-    if planned is not None and planned.covers(placement.kv_type, on_gpu=bool(placement.gpus)):
-        return Basis.DRY_RUN
-    return subject.basis
+    placement, memory = choice.placement, choice.placer.memory
+    is_planned = placement.is_planned or memory.is_planned(placement.kv_type, on_gpu=bool(placement.gpus))
+    return Basis.DRY_RUN if is_planned else subject.basis
 
 
 def _need(share: Share) -> DeviceNeed:
@@ -199,14 +141,19 @@ def _need(share: Share) -> DeviceNeed:
     return DeviceNeed(
         name=budget.name, kind=budget.kind, layers=share.layers, weights_bytes=share.weights_bytes, kv_bytes=share.kv_bytes,
         compute_bytes=share.compute_bytes, free_bytes=budget.free_bytes, reserve_bytes=budget.reserve_bytes,
-        total_bytes=share.total_bytes, capacity_bytes=budget.total_bytes)
+        total_bytes=share.total_bytes, capacity_bytes=budget.total_bytes, engine_name=budget.engine_name,
+        expert_blocks=share.expert_blocks, repacked_bytes=share.repacked_bytes)
 
 
-def _load_options(placement: Placement, budgets: Budgets, subject: Subject, request: Request) -> LoadOptions:
-    """What the worker is told. GPUs are named where llama.cpp was asked; else a split of zero leaves one out."""
+def _load_options(placement: Placement, budgets: Budgets, subject: Subject) -> LoadOptions:
+    """What the worker is told. GPUs are named where llama.cpp was asked; else a split of zero leaves one out.
+
+    llama.cpp counts blocks for next-token prediction among the last layers, though it does not load them.
+    """
+    unused = subject.geometry.n_layer_unused
     used = [share.budget for share in placement.gpus]
     group = next((group for group in budgets.groups if used and any(used[0] is budget for budget in group)), ())
-    layers_of = {id(share.budget): float(share.layers) for share in placement.gpus}
+    layers_of = {id(share.budget): float(share.layers + (unused if share.has_head else 0)) for share in placement.gpus}
     devices: tuple[str, ...] = ()
     split: tuple[float, ...] = ()
     if used and all(budget.engine_name for budget in used):
@@ -215,5 +162,6 @@ def _load_options(placement: Placement, budgets: Budgets, subject: Subject, requ
     elif len(group) > 1:
         split = tuple(layers_of.get(id(budget), 0.0) for budget in group)
     return LoadOptions(
-        model_path=subject.model_path, ctx=placement.ctx, gpu_layers=placement.gpu_layers, kv_type=placement.kv_type,
-        ubatch=max(1, request.ubatch), devices=devices, tensor_split=split)
+        model_path=subject.model_path, ctx=placement.ctx, gpu_layers=placement.gpu_layers + (unused if used else 0),
+        kv_type=placement.kv_type, ubatch=placement.ubatch, devices=devices, tensor_split=split,
+        cpu_expert_blocks=placement.expert_blocks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from localai_app.fit.memory import ModelMemory
-from localai_app.fit.placement import Placement
+from localai_app.fit.placement import Placement, Placer
 from localai_app.fit.result import FitResult
 from localai_app.units import MIB, format_gib
 
@@ -16,8 +16,7 @@ WORTH_TELLING_BYTES = 16 * MIB
 
 def difference_reason(placement: Placement, memory: ModelMemory) -> str:
     """A whole sentence; empty where nothing was planned, or where the formulas agree."""
-    planned = memory.planned
-    if planned is None or not planned.covers(placement.kv_type, on_gpu=bool(placement.gpus)):
+    if not placement.is_planned and not memory.is_planned(placement.kv_type, on_gpu=bool(placement.gpus)):
         return ""
     formula_bytes = formula_working_bytes(placement, memory)
     planned_bytes = sum(share.kv_bytes + share.compute_bytes for share in placement.shares)
@@ -48,23 +47,15 @@ def repacked_reason(placement: Placement, memory: ModelMemory) -> str:
 
     They count once: the originals are pages of the file, which the system takes back when memory is short.
     """
-    planned = memory.planned
-    if planned is None or placement.gpus or planned.repacked_bytes <= WORTH_TELLING * memory.weights.file_bytes:
+    repacked_bytes = placement.host.repacked_bytes
+    if repacked_bytes <= WORTH_TELLING * memory.weights.file_bytes:
         return ""
     return (
-        f"llama.cpp rearranges {format_gib(planned.repacked_bytes)} of the weights for this processor; the originals show up "
+        f"llama.cpp rearranges {format_gib(repacked_bytes)} of the weights for this processor; the originals show up "
         "as memory in use too, which the system takes back when others need it.")
 
 
 def formula_working_bytes(placement: Placement, memory: ModelMemory) -> int:
     """Cache and buffers of a placement on all devices by the formulas alone, in bytes."""
-    formula = ModelMemory(memory.geometry, memory.weights, memory.ubatch)
-    ctx, kv_type, host = placement.ctx, placement.kv_type, placement.host
-    several = len(placement.gpus) > 1
-    on_gpus = sum(
-        formula.kv_between(share.start, share.stop, ctx, kv_type)
-        + formula.gpu_compute(ctx, kv_type, has_head=share.has_head, several_gpus=several)
-        for share in placement.gpus
-    )
-    in_memory = formula.kv_between(host.start, host.stop, ctx, kv_type)
-    return on_gpus + in_memory + formula.host_compute(ctx, kv_type, host_blocks=host.stop, has_head=host.has_head)
+    formula = Placer(memory.by_formula(), placement.host.budget).again(placement)
+    return sum(share.kv_bytes + share.compute_bytes for share in formula.shares)

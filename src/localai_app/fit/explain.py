@@ -1,11 +1,11 @@
-"""Reasons and remedies of a verdict as whole sentences with their numbers."""
+"""The reasons of a verdict as whole sentences with their numbers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from localai_app.engine.protocol import KvType
 from localai_app.fit.budgets import Budget, Budgets
+from localai_app.fit.choice import Choice, Chooser
 from localai_app.fit.difference import difference_reason, repacked_reason
 from localai_app.fit.placement import Placement, Placer, Share
 from localai_app.fit.result import Basis, Request, SpeedBasis, SpeedRange, Subject, Verdict
@@ -16,24 +16,42 @@ from localai_app.units import format_count, format_gib
 class Explanation:
     """Everything that the sentences tell of."""
 
-    verdict: Verdict
-    placement: Placement
-    placer: Placer
+    choice: Choice
+    chooser: Chooser
     budgets: Budgets
     request: Request
     subject: Subject
     max_ctx: dict[str, int]
     speed: SpeedRange
-    fixed_layers: int | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What was decided."""
+        return self.choice.verdict
+
+    @property
+    def placement(self) -> Placement:
+        """The plan that the verdict stands for."""
+        return self.choice.placement
+
+    @property
+    def placer(self) -> Placer:
+        """What made the plan."""
+        return self.choice.placer
+
+    @property
+    def fixed_layers(self) -> int | None:
+        """The number of layers that was asked for."""
+        return self.chooser.fixed_layers
 
 
-def explain(told: Explanation) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(reasons, remedies) of a verdict."""
+def reasons_of(told: Explanation) -> tuple[str, ...]:
+    """Why the verdict is as it is, the headline first."""
     headline = {
         Verdict.GPU: _on_gpu, Verdict.GPU_PARTIAL: _partly, Verdict.CPU: _on_cpu,
     }.get(told.verdict, _too_large)(told)
-    reasons = [headline, *_why_not_gpu(told), *told.budgets.notes, *_about_context(told), *_about_figures(told)]
-    return tuple(reasons), tuple(_remedies(told))
+    return (
+        headline, *_why_not_gpu(told), *told.budgets.notes, *_about_context(told), *_about_steps(told), *_about_figures(told))
 
 
 def _at_context(told: Explanation) -> str:
@@ -64,12 +82,22 @@ def _listed(shares: tuple[Share, ...]) -> str:
 
 
 def _partly(told: Explanation) -> str:
-    placement = told.placement
-    total = placement.gpu_layers + placement.host.layers
-    in_memory, free = format_gib(placement.host.total_bytes), _free(placement.host.budget, "there")
+    host = told.placement.host
+    in_memory, free = format_gib(host.total_bytes), _free(host.budget, "there")
     return (
-        f"Runs partly on the GPU: {placement.gpu_layers} of {total} layers on {_listed(placement.gpus)}, "
-        f"the rest on the processor, which is slower; main memory holds {in_memory} of it, and {free} ({_at_context(told)}).")
+        f"Runs partly on the GPU: {_divided(told.placement)}, which is slower; "
+        f"main memory holds {in_memory} of it, and {free} ({_at_context(told)}).")
+
+
+def _divided(placement: Placement) -> str:
+    """Which layers lie on the GPUs, and what of them does not."""
+    layers, experts = placement.gpu_layers, placement.host.expert_blocks
+    total = layers + placement.host.layers
+    if not experts:
+        return f"{layers} of {total} layers on {_listed(placement.gpus)}, the rest on the processor"
+    text = f"all {total} layers on" if layers == total else f"{layers} of {total} layers on"
+    text = f"{text} {_listed(placement.gpus)}, the experts of {experts} of them in main memory"
+    return text if layers == total else f"{text}, the rest on the processor"
 
 
 def _on_cpu(told: Explanation) -> str:
@@ -126,9 +154,17 @@ def _about_context(told: Explanation) -> list[str]:
     return reasons
 
 
+def _about_steps(told: Explanation) -> list[str]:
+    wanted, used = told.request.ubatch, told.placement.ubatch
+    if used >= wanted or told.verdict is Verdict.NO:
+        return []
+    purpose = "everything fits on the GPU" if told.verdict is Verdict.GPU else "it runs in this way"
+    return [f"Prompts are read in steps of {used} instead of {wanted} tokens, so that {purpose}."]
+
+
 def _about_figures(told: Explanation) -> list[str]:
-    planned = told.placer.memory.planned
-    is_planned = planned is not None and planned.covers(told.placement.kv_type, on_gpu=bool(told.placement.gpus))
+    memory, placement = told.placer.memory, told.placement
+    is_planned = placement.is_planned or memory.is_planned(placement.kv_type, on_gpu=bool(placement.gpus))
     if is_planned:
         about = (difference_reason, repacked_reason)
         reasons = [reason for tell in about if (reason := tell(told.placement, told.placer.memory))]
@@ -143,49 +179,3 @@ def _about_figures(told: Explanation) -> list[str]:
         device = told.placement.gpus[0].budget.name if told.placement.gpus else "main memory"
         reasons.append(f"The speed is unknown until the first run: there is no figure for the bandwidth of {device}.")
     return reasons
-
-
-def _remedies(told: Explanation) -> list[str]:
-    if told.verdict is Verdict.GPU:
-        return []
-    remedies = [*_close_programs(told)]
-    if told.verdict is Verdict.NO:
-        if told.fixed_layers:
-            remedies.append("Let the number of layers on the GPU be chosen automatically.")
-        remedies += _smaller_context(told)
-        remedies.append("Choose a smaller variant or a smaller model.")
-    elif told.verdict is Verdict.GPU_PARTIAL or told.budgets.groups:
-        if told.fixed_layers == 0:
-            remedies.append("Set the layers on the GPU to automatic.")
-        else:
-            remedies.append("Choose a smaller variant, which runs faster.")
-    return remedies
-
-
-def _close_programs(told: Explanation) -> list[str]:
-    """How much memory other programs would have to give back, where they hold that much."""
-    remedies = []
-    ctx, kv_type = told.placement.ctx, told.request.kv_type
-    if told.fixed_layers is None:
-        need = told.placer.gpu_need(ctx, kv_type)
-        for budget in (group[0] for group in told.budgets.groups if len(group) == 1 and not group[0].shares_host):
-            short, held = need - budget.usable_bytes, max(0, budget.total_bytes - budget.free_bytes)
-            if 0 < short <= held:
-                remedies.append(f"Close programs that hold {format_gib(short)} on {budget.name}: then all of it runs there.")
-    if told.verdict is Verdict.NO:
-        host = told.budgets.host
-        short = told.placer.on_cpu(ctx, kv_type).total_bytes - host.usable_bytes
-        if 0 < short <= max(0, host.total_bytes - host.free_bytes):
-            remedies.append(f"Close programs that hold {format_gib(short)} of main memory.")
-    return remedies
-
-
-def _smaller_context(told: Explanation) -> list[str]:
-    remedies = []
-    fits = told.max_ctx.get(told.request.kv_type.value, 0)
-    if fits and fits < told.placement.ctx:
-        remedies.append(f"Use a context of {format_count(fits)} tokens or less.")
-    smaller = told.max_ctx.get(KvType.Q8_0.value, 0)
-    if told.request.kv_type is KvType.F16 and smaller > fits and smaller >= told.placement.ctx:
-        remedies.append(f"Store the context as q8_0: then {format_count(smaller)} tokens fit.")
-    return remedies

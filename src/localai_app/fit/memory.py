@@ -1,4 +1,4 @@
-"""How many bytes a model takes: weights, KV cache and compute buffers, per range of layers."""
+"""The bytes of one model for any range of its layers at any context, from running sums."""
 
 from __future__ import annotations
 
@@ -7,16 +7,109 @@ from itertools import accumulate
 
 from localai_app.engine.protocol import KvType
 from localai_app.fit.compute import compute_shape
-from localai_app.fit.kv_cache import cell_bytes, kv_cache_bytes, padded_context, sliding_cells
+from localai_app.fit.kv_cache import KV_BLOCKS, cell_bytes, kv_cache_bytes, padded_context, sliding_cells
 from localai_app.fit.planned import LOG_ROUNDING_BYTES, Correction, PlannedMemory, PlannedPoint
 from localai_app.gguf.geometry import Geometry, RearrangedWeights, Weights
 from localai_app.gguf.rearranged import Rearranging
 
 PIPELINE_COPIES = 4
 """Copies of the inputs that llama.cpp keeps when several GPUs work in a pipeline (`GGML_SCHED_MAX_COPIES`)."""
-
-
+COPYING_UBATCH = 32
+"""From so many tokens on, GPUs multiply weights of main memory themselves (`min_batch_size` of ggml-cuda and others)."""
+UNIT = 32
+UNIT_BYTES: dict[KvType, int] = {kv_type: UNIT // elements * size for kv_type, (elements, size) in KV_BLOCKS.items()}
+"""Bytes of 32 elements of each cache type."""
 _NOTHING_REARRANGED = RearrangedWeights(way="", layers_bytes=(), output_bytes=0)
+
+
+class Moment:
+    """What one context takes wherever layers may lie: everything that depends on the context alone, worked out once. Bytes."""
+
+    __slots__ = ("_full", "_known", "_per_cell", "_per_window_cell", "_planned", "_sliding", "_state",
+                 "ctx", "gpu", "gpu_with_head", "host", "host_with_head", "inputs", "kv_type", "pipeline")
+
+    def __init__(self, memory: ModelMemory, ctx: int, kv_type: KvType) -> None:
+        self.ctx, self.kv_type = ctx, kv_type
+        shape, sums = memory.shape, memory.sums
+        self._full, self._sliding, unit_bytes = sums.cells(kv_type)
+        self._per_cell = padded_context(ctx) * unit_bytes
+        self._per_window_cell = sliding_cells(ctx, shape.window, shape.ubatch) * unit_bytes if self._sliding else 0
+        self._state = sums.state
+        self._planned = self._known = 0
+        self.gpu = self.host = shape.device_bytes(ctx, has_head=False)
+        self.gpu_with_head = self.host_with_head = shape.device_bytes(ctx, has_head=True)
+        self.inputs = shape.input_bytes(ctx)
+        self.pipeline = (PIPELINE_COPIES - 1) * (shape.mask_bytes(ctx) + shape.embedding_bytes)
+        if memory.planned is not None:
+            self._correct(memory, padded_context(ctx), kv_type)
+
+    def kv(self, start: int, stop: int) -> int:
+        """Cache and recurrent state of blocks `start` to `stop` (excluded)."""
+        needed = (self._full[stop] - self._full[start]) * self._per_cell
+        if self._sliding:
+            needed += (self._sliding[stop] - self._sliding[start]) * self._per_window_cell
+        if self._state:
+            needed += self._state[stop] - self._state[start]
+        if self._planned == self._known:
+            return needed
+        blocks = len(self._full) - 1
+        if self._known == 0:
+            return self._planned * stop // blocks - self._planned * start // blocks
+        return needed * self._planned // self._known
+
+    def _correct(self, memory: ModelMemory, padded: int, kv_type: KvType) -> None:
+        self._planned, self._known = memory.correction("kv", kv_type).total(padded)
+        on_gpu, on_cpu = memory.correction("gpu", kv_type), memory.correction("cpu", kv_type)
+        self.gpu, self.gpu_with_head = on_gpu.apply(self.gpu, padded), on_gpu.apply(self.gpu_with_head, padded)
+        self.host, self.host_with_head = on_cpu.apply(self.host, padded), on_cpu.apply(self.host_with_head, padded)
+        self.inputs = memory.correction("inputs", kv_type).apply(self.inputs, padded)
+
+
+class RunningSums:
+    """Bytes and cells of one model up to each of its blocks, so that any range is a difference of two."""
+
+    def __init__(self, geometry: Geometry, weights: Weights) -> None:
+        self.blocks = len(weights.layers_bytes)
+        self.weights = [0, *accumulate(weights.layers_bytes)]
+        self.experts = [0, *accumulate(weights.layers_expert_bytes)] if any(weights.layers_expert_bytes) else []
+        self.largest_experts = max(weights.layers_expert_bytes, default=0)
+        self.first_dense = weights.layers_bytes[0] - weights.layers_expert_bytes[0]
+        self.state = self._running_state(geometry) if geometry.recurrent_state_bytes else []
+        self._layers = geometry.cache_layers
+        self.sliding_layers = sum(layer.sliding for layer in self._layers)
+        self._aligned = all(layer.k_elements % UNIT == 0 == layer.v_elements % UNIT for layer in self._layers)
+        self._cells: dict[KvType | None, tuple[list[int], list[int]]] = {}
+
+    def cells(self, kv_type: KvType) -> tuple[list[int], list[int], int]:
+        """(full layers, sliding layers, factor): running sums that give bytes per position when multiplied by the factor.
+
+        Rows of whole blocks of 32 elements are counted in these, for all cache types at once. No sliding layers: an empty list.
+        """
+        key = None if self._aligned else kv_type
+        found = self._cells.get(key)
+        if found is None:
+            found = self._cells[key] = self._running_cells(key)
+        return (*found, UNIT_BYTES[kv_type] if key is None else 1)
+
+    def _running_cells(self, kv_type: KvType | None) -> tuple[list[int], list[int]]:
+        full, sliding = [0] * self.blocks, [0] * self.blocks
+        slides = False
+        for layer in self._layers:
+            size = (layer.k_elements + layer.v_elements) // UNIT if kv_type is None else cell_bytes(layer, kv_type)
+            if layer.sliding:
+                sliding[layer.block] += size
+                slides = True
+            else:
+                full[layer.block] += size
+        return [0, *accumulate(full)], [0, *accumulate(sliding)] if slides else []
+
+    def _running_state(self, geometry: Geometry) -> list[int]:
+        """Recurrent state up to each block (spread over all of them where the model does not say which keep it)."""
+        per_block, keepers = [0] * self.blocks, geometry.recurrent_blocks or range(self.blocks)
+        total = geometry.recurrent_state_bytes
+        for number, block in enumerate(keepers):
+            per_block[block] = total * (number + 1) // len(keepers) - total * number // len(keepers)
+        return [0, *accumulate(per_block)]
 
 
 class ModelMemory:
@@ -27,59 +120,68 @@ class ModelMemory:
 
     def __init__(
         self, geometry: Geometry, weights: Weights, ubatch: int, planned: PlannedMemory | None = None,
-        rearranging: Rearranging | None = None,
+        rearranging: Rearranging | None = None, sums: RunningSums | None = None,
     ) -> None:
         """`planned`: llama.cpp's own figures. `rearranging`: how the processor has its weights; None: as they are."""
         self.geometry = geometry
         self.weights = weights
         self.ubatch = ubatch
-        self._compute = compute_shape(geometry, ubatch)
-        self.blocks = len(weights.layers_bytes)
-        self._weights = [0, *accumulate(weights.layers_bytes)]
+        self.planned = planned
+        self.rearranging = rearranging
         self._rearranged = next((each for each in weights.rearranged if each.way == rearranging), _NOTHING_REARRANGED)
-        self._state = self._running_state()
-        self._sizes: dict[int, tuple[int, int, int, int]] = {}
-        self._full: dict[KvType, list[int]] = {}
-        self._sliding: dict[KvType, list[int]] = {}
-        self.planned = planned if planned is not None and planned.ubatch == ubatch else None
+        self.sums = sums or RunningSums(geometry, weights)
+        self.blocks = self.sums.blocks
+        self.shape = compute_shape(geometry, ubatch)
+        self._planned_shape = self.shape if planned is None else compute_shape(geometry, planned.ubatch)
+        self._moments: dict[tuple[int, KvType], Moment] = {}
         self._corrections: dict[tuple[str, KvType], Correction] = {}
 
-    def weights_between(self, start: int, stop: int) -> int:
-        """Weights of blocks `start` to `stop` (excluded) in bytes."""
-        return self._weights[stop] - self._weights[start]
+    def with_ubatch(self, ubatch: int) -> ModelMemory:
+        """The same model in steps of another length; what was planned for the first length counts in proportion."""
+        if ubatch == self.ubatch:
+            return self
+        return ModelMemory(self.geometry, self.weights, ubatch, self.planned, self.rearranging, self.sums)
+
+    def by_formula(self) -> ModelMemory:
+        """The same without what was planned."""
+        return ModelMemory(self.geometry, self.weights, self.ubatch, None, self.rearranging, self.sums)
+
+    def is_planned(self, kv_type: KvType, *, on_gpu: bool) -> bool:
+        """Whether llama.cpp itself was asked about this ubatch and KV type, on a GPU or on the processor."""
+        return self.planned is not None and self.planned.ubatch == self.ubatch and self.planned.covers(kv_type, on_gpu=on_gpu)
+
+    def at(self, ctx: int, kv_type: KvType) -> Moment:
+        """What depends on the context."""
+        moment = self._moments.get((ctx, kv_type))
+        if moment is None:
+            moment = self._moments[(ctx, kv_type)] = Moment(self, ctx, kv_type)
+        return moment
+
+    def weights_between(self, start: int, stop: int, expert_blocks: int = 0) -> int:
+        """Weights of blocks `start` to `stop` (excluded) in bytes, without the experts of the first `expert_blocks` blocks."""
+        sums = self.sums
+        needed = sums.weights[stop] - sums.weights[start]
+        return needed - self.experts_between(start, min(stop, expert_blocks)) if expert_blocks > start else needed
+
+    def experts_between(self, start: int, stop: int) -> int:
+        """Routed experts of blocks `start` to `stop` (excluded) in bytes."""
+        experts = self.sums.experts
+        return experts[stop] - experts[start] if experts and stop > start else 0
 
     def kv_between(self, start: int, stop: int, ctx: int, kv_type: KvType) -> int:
         """Cache and recurrent state of blocks `start` to `stop` (excluded) in bytes."""
-        if kv_type not in self._full:
-            self._add_running_cells(kv_type)
-        full, sliding = self._full[kv_type], self._sliding[kv_type]
-        padded, cells, _with_head, _without_head = self._sizes_at(ctx)
-        needed = (
-            (full[stop] - full[start]) * padded
-            + (sliding[stop] - sliding[start]) * cells
-            + self._state[stop] - self._state[start]
-        )
-        if self.planned is None:
-            return needed
-        planned, formula = self._correction("kv", kv_type).total(padded)
-        if formula == 0:
-            return planned * stop // self.blocks - planned * start // self.blocks
-        return needed if planned == formula else needed * planned // formula
+        return self.at(ctx, kv_type).kv(start, stop)
 
-    def gpu_compute(self, ctx: int, kv_type: KvType, *, has_head: bool, several_gpus: bool) -> int:
-        """Compute buffer of a GPU that runs some of the layers, in bytes."""
-        needed = self._sizes_at(ctx)[2 if has_head else 3]
-        if self.planned is not None:
-            needed = self._corrected("gpu", needed, ctx, kv_type)
-        if several_gpus:
-            needed += (PIPELINE_COPIES - 1) * (self._compute.mask_bytes(ctx) + self._compute.embedding_bytes)
-        return needed
+    def copied_bytes(self, *, has_blocks: bool) -> int:
+        """What a GPU holds of weights in main memory while it reads a prompt, in bytes: one tensor at a time.
 
-    def host_compute(self, ctx: int, kv_type: KvType, *, host_blocks: int, has_head: bool) -> int:
-        """Compute buffer in main memory in bytes: the inputs only, unless the processor runs layers."""
-        runs_layers = host_blocks > 0 or has_head
-        needed = self._sizes_at(ctx)[2 if has_head else 3] if runs_layers else self._compute.input_bytes(ctx)
-        return needed if self.planned is None else self._corrected("cpu" if runs_layers else "inputs", needed, ctx, kv_type)
+        With a ubatch of 32 or more, ggml's scheduler copies such weights to the first GPU instead of multiplying them on the
+        processor (`ggml_backend_sched_backend_id_from_cur`). The largest tensor of a block is taken as half of its experts,
+        or two fifths of what else is in it. `has_blocks`: whole blocks lie there, not only experts.
+        """
+        if self.ubatch < COPYING_UBATCH:
+            return 0
+        return max(self.sums.largest_experts // 2, self.sums.first_dense * 2 // 5 if has_blocks else 0)
 
     def host_weights(self, host_blocks: int, *, has_head: bool) -> int:
         """Weights in main memory: input tables always, the first blocks, and a head that is not the token table itself.
@@ -89,7 +191,7 @@ class ModelMemory:
         """
         is_own = not self.weights.tied_embeddings or self._rearranged.output_bytes > 0
         head = self.weights.output_bytes if has_head and is_own else 0
-        return self.weights.input_bytes + self._weights[host_blocks] + head
+        return self.weights.input_bytes + self.sums.weights[host_blocks] + head
 
     def rearranged_bytes(self, host_blocks: int, *, has_head: bool) -> int:
         """The part of `host_weights` that the processor holds rearranged, in a copy of its own."""
@@ -98,21 +200,8 @@ class ModelMemory:
         head = self._rearranged.output_bytes if has_head else 0
         return sum(self._rearranged.layers_bytes[:host_blocks]) + head
 
-    def _sizes_at(self, ctx: int) -> tuple[int, int, int, int]:
-        """(cells of full layers, cells of sliding layers, compute bytes with the head, compute bytes without) at a context."""
-        sizes = self._sizes.get(ctx)
-        if sizes is None:
-            shape = self._compute
-            sizes = self._sizes[ctx] = (
-                padded_context(ctx), sliding_cells(ctx, shape.window, shape.ubatch),
-                shape.device_bytes(ctx, has_head=True), shape.device_bytes(ctx, has_head=False))
-        return sizes
-
-    def _corrected(self, part: str, formula_bytes: int, ctx: int, kv_type: KvType) -> int:
-        """Bytes of one part (kv, cpu, gpu, inputs) by the formula, or by llama.cpp's plan of that part if there is one."""
-        return self._correction(part, kv_type).apply(formula_bytes, padded_context(ctx))
-
-    def _correction(self, part: str, kv_type: KvType) -> Correction:
+    def correction(self, part: str, kv_type: KvType) -> Correction:
+        """From formula to plan for one part (kv, cpu, gpu, inputs); of the plan's own ubatch."""
         correction = self._corrections.get((part, kv_type))
         if correction is None:
             correction = self._corrections[(part, kv_type)] = self._made_correction(part, kv_type)
@@ -122,12 +211,13 @@ class ModelMemory:
         assert self.planned is not None
         on_cpu = [point for point in self.planned.on_cpu if point.kv_type is kv_type]
         on_gpu = [point for point in self.planned.on_gpu if point.kv_type is kv_type]
+        shape = self._planned_shape
 
         def formula_kv(ctx: int) -> int:
-            return kv_cache_bytes(self.geometry, ctx, kv_type, self.ubatch)
+            return kv_cache_bytes(self.geometry, ctx, kv_type, shape.ubatch)
 
         def formula_compute(ctx: int) -> int:
-            return self._compute.device_bytes(ctx, has_head=True)
+            return shape.device_bytes(ctx, has_head=True)
 
         if part == "kv":
             return Correction(_samples(on_cpu or on_gpu, "kv_bytes"), formula_kv, LOG_ROUNDING_BYTES)
@@ -135,27 +225,7 @@ class ModelMemory:
             return Correction(_samples(on_cpu, "host_bytes"), formula_compute)
         if part == "gpu":
             return Correction(_samples(on_gpu, "gpu_bytes"), formula_compute)
-        return Correction(_samples(on_gpu, "host_bytes"), self._compute.input_bytes)
-
-    def _running_state(self) -> list[int]:
-        """Recurrent state up to each block (spread over all of them where the model does not say which keep it)."""
-        per_block, keepers = [0] * self.blocks, self.geometry.recurrent_blocks or range(self.blocks)
-        total = self.geometry.recurrent_state_bytes
-        for number, block in enumerate(keepers):
-            per_block[block] = total * (number + 1) // len(keepers) - total * number // len(keepers)
-        return [0, *accumulate(per_block)]
-
-    def _add_running_cells(self, kv_type: KvType) -> None:
-        full, sliding = [0] * self.blocks, [0] * self.blocks
-        sizes: dict[tuple[int, int], int] = {}
-        for layer in self.geometry.cache_layers:
-            shape = (layer.k_elements, layer.v_elements)
-            size = sizes.get(shape)
-            if size is None:
-                size = sizes[shape] = cell_bytes(layer, kv_type)
-            (sliding if layer.sliding else full)[layer.block] += size
-        self._full[kv_type] = [0, *accumulate(full)]
-        self._sliding[kv_type] = [0, *accumulate(sliding)]
+        return Correction(_samples(on_gpu, "host_bytes"), shape.input_bytes)
 
 
 def _samples(points: Sequence[PlannedPoint], field: str) -> list[tuple[int, int]]:

@@ -36,7 +36,7 @@ def speed_parts(
     """What a token of a plan costs on each of its devices; None where a bandwidth is not known."""
     read_per_s = read_bandwidth(hardware)
     costs = [gpu_cost(share, memory, placement.kv_type, label, gpus, read_per_s) for share in placement.gpus]
-    if placement.host.layers:
+    if placement.host.layers or placement.host.expert_bytes:
         costs.append(cpu_cost(placement.host, memory, placement.kv_type, label, hardware))
     known = tuple(cost for cost in costs if cost is not None)
     return SpeedParts(known) if known and len(known) == len(costs) else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from localai_app.engine.protocol import KvType
-from localai_app.fit.kv_cache import cell_bytes
 from localai_app.fit.memory import ModelMemory
 from localai_app.fit.placement import Share
 
@@ -40,27 +39,23 @@ def attention_of(memory: ModelMemory, start: int, stop: int, kv_type: KvType) ->
         return Attention(0.0, 0.0, 0.0, 0.0, 0)
     attending = owners if geometry.recurrent_state_bytes else max(owners, memory.blocks)
     part = (stop - start) / memory.blocks * attending / owners
-    sizes: dict[tuple[int, int], int] = {}
-    layers, sizes_sum = [0, 0], [0, 0]
-    for layer in geometry.cache_layers:
-        shape = (layer.k_elements, layer.v_elements)
-        size = sizes.get(shape)
-        if size is None:
-            size = sizes[shape] = cell_bytes(layer, kv_type)
-        layers[layer.sliding] += 1
-        sizes_sum[layer.sliding] += size
+    full, sliding, unit_bytes = memory.sums.cells(kv_type)
+    window_layers = memory.sums.sliding_layers
     return Attention(
-        layers[0] * part, layers[1] * part, sizes_sum[0] * part, sizes_sum[1] * part, geometry.sliding_window)
+        (owners - window_layers) * part, window_layers * part, full[-1] * unit_bytes * part,
+        sliding[-1] * unit_bytes * part if sliding else 0.0, geometry.sliding_window)
 
 
 def active_bytes(share: Share, memory: ModelMemory) -> int:
     """Bytes that one token reads on a device whatever its depth: weights that take part, and recurrent states.
 
-    Of experts only those in use; input tables are looked up, not read.
+    Of experts only those in use, on the device where they lie; input tables are looked up, not read.
     """
     geometry = memory.geometry
-    experts = sum(memory.weights.layers_expert_bytes[share.start : share.stop])
+    experts_start = share.start + share.expert_blocks if share.budget.kind == "gpu" else share.start
+    experts = memory.experts_between(experts_start, share.stop) + share.expert_bytes
     idle = experts - experts * geometry.n_expert_used // geometry.n_expert if geometry.n_expert else 0
     head = memory.weights.output_bytes if share.has_head else 0
     state = geometry.recurrent_state_bytes * (share.stop - share.start) // max(1, memory.blocks)
-    return memory.weights_between(share.start, share.stop) - idle + head + state
+    weights = memory.weights_between(share.start, share.stop, experts_start) + share.expert_bytes
+    return weights - idle + head + state

@@ -42,6 +42,7 @@ def geometry_of(header: GgufHeader, other_parts: Sequence[GgufHeader] = ()) -> G
     return Geometry(
         architecture=header.architecture,
         n_layer=n_layers,
+        n_layer_unused=max(0, header.integer("nextn_predict_layers")),
         n_embd=n_embd,
         n_vocab=vocabulary_size(header),
         n_ff=max(

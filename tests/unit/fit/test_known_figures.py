@@ -14,7 +14,7 @@ from localai_app.catalog.model import CatalogFile
 from localai_app.catalog.subject import catalog_weights
 from localai_app.engine.protocol import KvType
 from localai_app.fit.decide import decide
-from localai_app.fit.memory import cell_bytes, kv_cache_bytes
+from localai_app.fit.kv_cache import cell_bytes, kv_cache_bytes
 from localai_app.fit.result import Basis, FitResult, Request, Subject, Verdict
 from localai_app.gguf.geometry import Geometry
 from localai_app.hardware.report import HardwareReport

@@ -196,8 +196,20 @@ def test_the_context_is_shortened_before_layers_leave_the_gpu() -> None:
     assert result.verdict is Verdict.GPU
     assert 4096 <= result.ctx < 8192
     assert any("instead of 8,192 tokens" in reason for reason in result.reasons)
-    fixed = ask(card, SUBJECTS["Qwen3 8B"], ctx=8192)
-    assert (fixed.verdict, fixed.ctx) == (Verdict.GPU_PARTIAL, 8192)
+    fixed = ask(card, SUBJECTS["Qwen3 8B"], ctx=16_384)
+    assert (fixed.verdict, fixed.ctx) == (Verdict.GPU_PARTIAL, 16_384)
+
+
+def test_shorter_steps_are_the_last_resort_before_the_verdict_gets_worse() -> None:
+    card = computer(32, 26, (nvidia("RTX 4060", 8, free_gib=6.5),))
+    result = ask(card, SUBJECTS["Qwen3 8B"], ctx=8192)
+    assert (result.verdict, result.ctx) == (Verdict.GPU, 8192)
+    assert result.load_options is not None
+    assert result.load_options.ubatch == 256
+    assert "Prompts are read in steps of 256 instead of 512 tokens, so that everything fits on the GPU." in result.reasons
+    roomier = ask(COMPUTERS["12 GiB"], SUBJECTS["Qwen3 8B"], ctx=8192)
+    assert roomier.load_options is not None
+    assert roomier.load_options.ubatch == 512
 
 
 def test_no_context_beyond_what_the_model_was_made_for() -> None:
