@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from localai_app.engine.protocol import KvType
 from localai_app.fit.budgets import Budget, Budgets
-from localai_app.fit.longest_context import longest_context
 from localai_app.fit.kv_cache import CELL_STEP
+from localai_app.fit.longest_context import longest_context
 from localai_app.fit.memory import ModelMemory, Moment
 from localai_app.fit.placement import Gpus, Layout, Placement, Placer
 from localai_app.fit.result import Request, Verdict
