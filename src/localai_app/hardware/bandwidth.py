@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import re
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
-BUFFER_BYTES = 96 * 1024**2
-"""Two of these are taken: together far above the last-level cache of desktop processors, and below 256 MB."""
+from localai_app.hardware.probe import read_text
+
+SMALLEST_BUFFER_BYTES = 96 * 1024**2
+"""Two of these are taken: together above the last-level cache of desktop processors (128 MiB at most), and below 256 MB."""
+LARGEST_BUFFER_BYTES = 1024**3
+"""Enough for servers whose sockets hold a gigabyte of cache; they have hundreds of times as much memory."""
 BUDGET_S = 0.15
 """No new round begins after this time, so that the whole measurement stays below 0.3 s."""
 MAX_ROUNDS = 8
@@ -19,14 +25,17 @@ MAX_THREADS = 16
 """More threads do not raise the bandwidth of one socket, but they cost time to start."""
 
 
-def measure_memory_bandwidth(*, buffer_bytes: int = BUFFER_BYTES, threads: int | None = None) -> float:
+def measure_memory_bandwidth(
+    *, buffer_bytes: int | None = None, threads: int | None = None, root: Path = Path("/"),
+) -> float:
     """Bandwidth in bytes read per second while all physical cores copy between two buffers; the best of a few rounds.
 
-    The bytes written are not counted, so the figure is at most half of what the memory moves in total.
+    The bytes written are not counted, so the figure is at most half of what the memory moves in total. Both buffers together
+    are twice the last-level cache that the system tells below `root`/sys, unless `buffer_bytes` (of one) is given.
     ctypes.memmove releases the interpreter lock, which is what lets the threads run at once.
     """
     n_threads = threads or min(MAX_THREADS, psutil.cpu_count(logical=False) or 1)
-    part_bytes = buffer_bytes // n_threads
+    part_bytes = (buffer_bytes or _buffer_bytes(last_level_cache_bytes(root))) // n_threads
     begin_s = time.perf_counter()
     with mmap.mmap(-1, part_bytes * n_threads) as source, mmap.mmap(-1, part_bytes * n_threads) as target:
         source_view, target_view = ctypes.c_char.from_buffer(source), ctypes.c_char.from_buffer(target)
@@ -49,6 +58,22 @@ def measure_memory_bandwidth(*, buffer_bytes: int = BUFFER_BYTES, threads: int |
         # The views must go before the mappings can be closed.
         del source_view, target_view
     return part_bytes * n_threads / best_s
+
+
+def last_level_cache_bytes(root: Path = Path("/")) -> int:
+    """All last-level caches of the computer together, as Linux lists them; 0 where the system does not tell."""
+    sizes: dict[tuple[str, str], int] = {}
+    for cache in (root / "sys/devices/system/cpu").glob("cpu[0-9]*/cache/index[0-9]*"):
+        size = re.fullmatch(r"(\d+)([KMG]?)", read_text(cache / "size") or "")
+        if size is not None:
+            level, sharers = read_text(cache / "level") or "", read_text(cache / "shared_cpu_list") or cache.parts[-3]
+            sizes[level, sharers] = int(size[1]) * {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}[size[2]]
+    last = max((level for level, _sharers in sizes), default="")
+    return sum(size for (level, _sharers), size in sizes.items() if level == last)
+
+
+def _buffer_bytes(cache_bytes: int) -> int:
+    return min(max(SMALLEST_BUFFER_BYTES, cache_bytes), LARGEST_BUFFER_BYTES)
 
 
 def _in_threads(work: Callable[[int], None], n_threads: int) -> float:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -21,6 +23,7 @@ from localai_app.hardware.report import EngineDevice, Gpu, HardwareReport
 from localai_app.paths import AppPaths
 from localai_app.services.events import EventBus, HardwareReported, MemoryMeasured
 from localai_app.store.database import Store
+from localai_app.units import GIB
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +32,10 @@ LIST_DEVICES_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 1.0
 """A driver that hangs must not hold up the end of the program."""
 BANDWIDTH_FACT = "memory_bandwidth"
+MEASURE_AGAIN_S = 10.0
+"""After a start, so that what starts with the program does not share the memory while its speed is measured again."""
+BETTER_BANDWIDTH = 1.03
+"""A new figure this much above the known one replaces it; less is noise, and every estimate would be made again for it."""
 
 
 class HardwareService:
@@ -88,8 +95,12 @@ class HardwareService:
 
     def _run(self) -> None:
         self._guarded(self._probe)
+        measure_again_s = time.monotonic() + MEASURE_AGAIN_S
         while not self._stopped.wait(GAUGE_INTERVAL_S):
             self._guarded(self._measure)
+            if time.monotonic() >= measure_again_s:
+                measure_again_s = math.inf
+                self._guarded(self._measure_bandwidth_again)
 
     def _guarded(self, step: Callable[[], None]) -> None:
         """A reading that fails must not end the readings after it."""
@@ -148,19 +159,27 @@ class HardwareService:
             return 0
 
     def _with_bandwidth(self, report: HardwareReport) -> HardwareReport:
-        """The report with the copy speed of main memory: the best that was ever measured on this processor.
-
-        A busy computer measures too little, so every start measures again and a better figure replaces the known one.
-        """
-        fact = f"{BANDWIDTH_FACT}:{report.cpu.model}:{report.cpu.physical_cores}"
-        bandwidth = self._known_number(fact)
+        """The report with the copy speed of main memory: the best that was ever measured on this processor and memory."""
+        bandwidth = self._known_number(_bandwidth_fact(report))
         if bandwidth is None:
             bandwidth = measure_memory_bandwidth()
-            # Not worth an error: it is measured again at the next start.
-            with contextlib.suppress(AppError):
-                self._store.library.set_fact(fact, str(bandwidth))
-        return msgspec.structs.replace(
-            report, memory=msgspec.structs.replace(report.memory, bandwidth_bytes_per_s=bandwidth))
+            self._remember_bandwidth(report, bandwidth)
+        return _replace_bandwidth(report, bandwidth)
+
+    def _measure_bandwidth_again(self) -> None:
+        """Once after every start: a computer that was busy the first time measured too little, and never too much."""
+        report = self._report
+        if report is None:
+            return
+        bandwidth = measure_memory_bandwidth()
+        if bandwidth > BETTER_BANDWIDTH * (report.memory.bandwidth_bytes_per_s or 0.0):
+            self._remember_bandwidth(report, bandwidth)
+            self._publish(_replace_bandwidth(report, bandwidth))
+
+    def _remember_bandwidth(self, report: HardwareReport, bandwidth: float) -> None:
+        # Not worth an error: it is measured again at the next start.
+        with contextlib.suppress(AppError):
+            self._store.library.set_fact(_bandwidth_fact(report), str(bandwidth))
 
     def _known_number(self, fact: str) -> float | None:
         with contextlib.suppress(AppError, ValueError):
@@ -198,3 +217,14 @@ class HardwareService:
             waited_s += 0.1
         client.stop()
         return found[0] if found else None
+
+
+def _bandwidth_fact(report: HardwareReport) -> str:
+    """The name under which the store keeps the figure; other memory modules have another one."""
+    memory_gib = round(report.memory.total_bytes / GIB)
+    return f"{BANDWIDTH_FACT}:{report.cpu.model}:{report.cpu.physical_cores}:{memory_gib}"
+
+
+def _replace_bandwidth(report: HardwareReport, bandwidth: float) -> HardwareReport:
+    return msgspec.structs.replace(
+        report, memory=msgspec.structs.replace(report.memory, bandwidth_bytes_per_s=bandwidth))

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from localai_app.services import discovery_service
+from localai_app.services import discovery_service, hardware_service
 from localai_app.services.app_services import AppServices
 from localai_app.services.background import BackgroundPool
 from localai_app.services.events import EventBus, HardwareReported, MemoryMeasured, SuggestionsChanged
@@ -180,6 +180,33 @@ def test_the_gauges_go_on_where_the_engine_cannot_be_started_and_the_store_is_fu
         wait_until(lambda: sum(isinstance(event, MemoryMeasured) for event in events) >= 3)
     finally:
         hardware.stop()
+
+
+def test_a_better_memory_speed_than_that_of_a_busy_first_start_replaces_it(
+    services: AppServices, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = services.hardware.report_now().memory.bandwidth_bytes_per_s
+    assert known is not None
+    speeds = iter([3 * known, known])
+    monkeypatch.setattr(hardware_service, "measure_memory_bandwidth", lambda: next(speeds))
+    monkeypatch.setattr(hardware_service, "MEASURE_AGAIN_S", 0.0)
+    assert bandwidth_after_a_start(services, wanted=3 * known) == 3 * known
+    assert bandwidth_after_a_start(services, wanted=3 * known) == 3 * known
+
+
+def bandwidth_after_a_start(services: AppServices, wanted: float) -> float | None:
+    bus = EventBus()
+    events: list[object] = []
+    bus.subscribe(events.append)
+    hardware = HardwareService(bus, services.store, services.paths, ["no-such-program"], engine_pid=lambda: None)
+    hardware.start()
+    try:
+        wait_until(lambda: hardware.report is not None and hardware.report.memory.bandwidth_bytes_per_s == wanted)
+        wait_until(lambda: sum(isinstance(event, MemoryMeasured) for event in events) >= 4)
+    finally:
+        hardware.stop()
+    assert hardware.report is not None
+    return hardware.report.memory.bandwidth_bytes_per_s
 
 
 def test_a_plan_is_made_with_the_memory_that_is_free_now(services: AppServices) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from localai_app.hardware.bandwidth import measure_memory_bandwidth
+from localai_app.hardware.bandwidth import last_level_cache_bytes, measure_memory_bandwidth
 from localai_app.hardware.cpu import probe_cpu
 from tests.helpers.fake_sysfs import write_files
 
@@ -95,3 +96,21 @@ def test_copying_memory_is_measured() -> None:
     bandwidth = measure_memory_bandwidth(buffer_bytes=32 * 1024**2, threads=2)
     # Any memory of the last 25 years, and none of the next ones.
     assert 2e8 < bandwidth < 2e13
+
+
+def test_the_buffers_are_larger_than_all_last_level_caches_together(tmp_path: Path) -> None:
+    for cpu in range(4):
+        for index, (level, size) in enumerate([(1, "32K"), (2, "1024K"), (3, "98304K")]):
+            cache = tmp_path / f"sys/devices/system/cpu/cpu{cpu}/cache/index{index}"
+            cache.mkdir(parents=True)
+            (cache / "level").write_text(f"{level}\n")
+            (cache / "size").write_text(f"{size}\n")
+            (cache / "shared_cpu_list").write_text(f"{cpu // 2 * 2}-{cpu // 2 * 2 + 1}\n" if level == 3 else f"{cpu}\n")
+    assert last_level_cache_bytes(tmp_path) == 2 * 96 * 1024**2
+    assert last_level_cache_bytes(tmp_path / "nothing") == 0
+
+
+def test_a_measurement_is_over_soon(tmp_path: Path) -> None:
+    begin_s = time.process_time()
+    measure_memory_bandwidth(threads=1, root=tmp_path)
+    assert time.process_time() - begin_s < 2.0

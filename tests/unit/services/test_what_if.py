@@ -27,7 +27,6 @@ from localai_app.services.what_if import (
 GIB = 1024**3
 TABLE_FILE = resources_dir() / "catalog" / "gpus.json"
 GPUS = load_known_gpus(TABLE_FILE)
-"""Sold under one name with two bandwidths; the table has that of the larger one."""
 
 
 def machine(gpu: str = "", ram_gib: float = 64, count: int = 1, **more: object) -> HardwareReport:
