@@ -1,4 +1,4 @@
-"""Makes resources/catalog/models.json from resources/catalog/sources/models.json.
+"""Makes resources/catalog/models.json from resources/catalog/sources/models.json, with the sizes of file_sizes.json.
 
 python scripts/make_catalog.py           writes it
 python scripts/make_catalog.py --check   fails when the committed file is not what the sources give
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,15 @@ from localai_app.catalog.subject import estimated_file_bytes
 
 Facts = dict[str, Any]
 FOLDER = Path(__file__).resolve().parents[1] / "resources" / "catalog"
+SIZES = FOLDER / "sources" / "file_sizes.json"
 SOURCE, TARGET = FOLDER / "sources" / "models.json", FOLDER / "models.json"
 LABELS = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K")
 LABELS_BY_OWNER = {"ggml-org": ("Q8_0", "Q4_K_M"), "LiquidAI": ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M")}
 """Uploaders who publish fewer labels as a rule; the Hub is asked before anything is fetched."""
 PREFERRED_OWNERS = ("unsloth", "bartowski")
 """Uploaders who publish the whole ladder of labels; others often have one or two."""
+USUAL_LABEL, LIKE_USUAL = "Q4_K_M", ("Q5_K_M", "IQ4_XS", "Q3_K_M", "Q2_K")
+"""The label whose exact size is known most often, and the other mixes of types, which an uploader changes in the same way."""
 GIB = 1024**3
 KNOWN_GIB = {
     ("qwen3-32b", "Q4_K_M"): 18.4,
@@ -152,14 +156,33 @@ def _files(model: CatalogModel) -> tuple[CatalogFile, ...]:
     return tuple(_file(model, label) for label in labels)
 
 
+@cache
+def _exact_sizes() -> dict[tuple[str, str], tuple[int, str]]:
+    """(bytes, source) of the files whose size is known, by repository in small letters and label."""
+    known = json.loads(SIZES.read_text(encoding="utf-8"))
+    return {
+        (row["repo"].lower(), row["label"]): (
+            row["bytes"], known["sources"][row["source"]] + (f"; sha256 {row['sha256']}" if "sha256" in row else ""))
+        for row in known["files"]
+    }
+
+
 def _file(model: CatalogModel, label: str) -> CatalogFile:
+    exact = _exact_sizes().get((model.repo_id.lower(), label))
+    if exact is not None:
+        return CatalogFile(label=label, size_bytes=exact[0], source=exact[1], is_exact=True)
     known = KNOWN_GIB.get((model.id, label))
     if known is not None:
         return CatalogFile(label=label, size_bytes=round(known * GIB), source="size on the Hub, to 0.1 GiB")
     basis = "its dimensions" if model.geometry else "its number of weights"
+    computed = estimated_file_bytes(model, label)
+    usual = _exact_sizes().get((model.repo_id.lower(), USUAL_LABEL))
+    if usual is not None and label in LIKE_USUAL:
+        computed = computed * usual[0] // estimated_file_bytes(model, USUAL_LABEL)
+        basis += f", the known size of {USUAL_LABEL}"
     return CatalogFile(
         label=label,
-        size_bytes=estimated_file_bytes(model, label),
+        size_bytes=computed,
         source=f"computed from {basis} and the bits per weight of {label}",
     )
 

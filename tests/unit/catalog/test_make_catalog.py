@@ -13,6 +13,7 @@ import pytest
 
 from localai_app.catalog.load import load_catalog
 from localai_app.catalog.model import Catalog, CatalogModel
+from localai_app.catalog.subject import estimated_file_bytes
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "resources" / "catalog"
@@ -263,12 +264,31 @@ def test_file_sizes(catalog: Catalog) -> None:
         sizes = [file.size_bytes for file in model.files]
         assert sizes == sorted(sizes, reverse=True), model.id
         for file in model.files:
-            assert not file.is_exact
             assert 1.6 < file.size_bytes * 8 / model.params_total < 9.6, (model.id, file.label)
             assert file.source
     labels = {model.family: {file.label for file in model.files} for model in catalog.models if model.files}
     assert labels["gpt-oss"] == {"MXFP4"}
     assert labels["Qwen3"] == {"Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K"}
+
+
+def test_sizes_that_are_known_are_exact_and_the_computed_ones_agree_with_them(catalog: Catalog) -> None:
+    known = json.loads((FOLDER / "sources" / "file_sizes.json").read_text(encoding="utf-8"))
+    wanted = {(row["repo"].lower(), row["label"]): row for row in known["files"]}
+    assert len(wanted) == len(known["files"]) >= 50
+    errors = []
+    for model in catalog.models:
+        for file in model.files:
+            row = wanted.pop((model.repo_id.lower(), file.label), None)
+            assert file.is_exact == (row is not None), (model.id, file.label)
+            if row is not None:
+                assert (file.size_bytes, len(row.get("sha256", "0" * 64))) == (row["bytes"], 64)
+                assert file.source.startswith(known["sources"][row["source"]])
+                errors.append(abs(estimated_file_bytes(model, file.label) / row["bytes"] - 1))
+    assert not wanted, "sizes of files that no model of the catalog has"
+    errors.sort()
+    assert errors[len(errors) // 2] < 0.005
+    assert errors[len(errors) * 3 // 4] < 0.03
+    assert errors[-1] < 0.1
 
 
 def test_every_score_names_its_source() -> None:
