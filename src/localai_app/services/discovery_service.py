@@ -22,6 +22,7 @@ from localai_app.services.events import Event, EventBus, HardwareReported, Memor
 from localai_app.services.memory_band import MemoryBand, free_bytes
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.suggest import same_suggestions, suggest
+from localai_app.services.verdict_changes import VerdictChanges
 from localai_app.services.views import DiscoveryRow, Suggestions, VariantRow
 
 FIT_SETTINGS = ("context_tokens", "kv_type", "gpu_layers")
@@ -53,6 +54,7 @@ class DiscoveryService:
         self._rows: tuple[DiscoveryRow, ...] = ()
         self._suggestions: Suggestions | None = None
         self._band = MemoryBand()
+        self._changes = VerdictChanges()
         self._computed_for: tuple[int, ...] = ()
         self._computed_machine: tuple[object, ...] | None = None
         self._memory_due_s = 0.0
@@ -91,6 +93,14 @@ class DiscoveryService:
                 label=file.label, size_bytes=file.size_bytes, size_is_exact=file.is_exact,
                 loss_words=loss_words(file.label), fit=fit)
             for file, fit in zip(model.files, self._fits(model, request), strict=True))
+
+    def with_change(self, asker: str, fit: FitResult, request: Request | None = None) -> FitResult:
+        """The fit with a sentence of how much more or less memory is free, where its verdict changed a short while ago.
+
+        `asker` names the model, its variant and the place that shows it.
+        """
+        wanted = request or self._estimate.default_request()
+        return self._changes.told(f"{asker} {wanted}", fit)
 
     def refresh(self) -> None:
         """Compute again in the background; wishes that come while it computes are granted together, once."""
@@ -168,7 +178,10 @@ class DiscoveryService:
         return suggestions
 
     def _row(self, model: CatalogModel, report: HardwareReport | None) -> DiscoveryRow:
-        fits = self._fits(model, None, report)
+        request = self._estimate.default_request()
+        fits = tuple(
+            fit and self.with_change(f"{model.id}:{file.label}", fit, request)
+            for file, fit in zip(model.files, self._fits(model, request, report), strict=True))
         chosen = best_file(model, fits)
         if chosen is None:
             return DiscoveryRow(model, None, None, fits)

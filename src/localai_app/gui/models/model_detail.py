@@ -208,8 +208,9 @@ class ModelDetail(QStackedWidget):
         self.why.setVisible(fit is not None)
         if fit is not None and repo is not None and self._entry is not None:
             fit = self._services.variants.explained(repo, name, fit, self.context.request, self._entry.model)
-        if fit is not None:
-            self.why.show_fit(name, fit)
+        if fit is not None and self._entry is not None:
+            place = f"detail {self._entry.repo_id}:{name}"
+            self.why.show_fit(name, self._services.discovery.with_change(place, fit, self.context.request))
             self.context.show_taken(format_gib(fit.kv_bytes), fit.ctx)
 
     def _show_states(self) -> None:
