@@ -24,7 +24,7 @@ from localai_app.services.header_service import HeaderService
 from localai_app.services.hub_service import HubService
 from localai_app.services.library_service import LibraryService
 from localai_app.services.load_planner import LoadPlanner
-from localai_app.services.load_previews import LoadPreviews
+from localai_app.services.load_previews import LoadPreviews, credited_now
 from localai_app.services.load_settings import LoadSettingsService
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.variant_estimates import VariantEstimates
@@ -67,7 +67,8 @@ def build_services(options: LaunchOptions) -> AppServices:
     engine = EngineService(events, load_planner.plan, worker, paths.worker_dir)
     return AppServices(
         paths=paths, events=events, pool=pool, store=store, settings=settings, hardware=hardware,
-        discovery=DiscoveryService(events, pool, settings, catalog, estimate, lambda: hardware.report),
+        discovery=DiscoveryService(
+            events, pool, settings, catalog, estimate, lambda: hardware.report, lambda request: credited_now(request, engine)),
         library=library,
         downloads=DownloadsService(events, store, settings, hub, library),
         estimate=estimate, load_settings=load_settings, load_planner=load_planner, engine=engine,

@@ -18,7 +18,15 @@ from localai_app.services.background import BackgroundPool
 from localai_app.services.best_variant import best_file
 from localai_app.services.candidates import runs
 from localai_app.services.estimate_service import EstimateService
-from localai_app.services.events import Event, EventBus, HardwareReported, MemoryMeasured, SettingChanged, SuggestionsChanged
+from localai_app.services.events import (
+    Event,
+    EventBus,
+    HardwareReported,
+    MemoryMeasured,
+    ModelLoaded,
+    SettingChanged,
+    SuggestionsChanged,
+)
 from localai_app.services.memory_band import MemoryBand, free_bytes
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.suggest import same_suggestions, suggest
@@ -37,14 +45,16 @@ class DiscoveryService:
 
     def __init__(
         self, events: EventBus, pool: BackgroundPool, settings: SettingsService, catalog: Catalog, estimate: EstimateService,
-        report: Callable[[], HardwareReport | None],
+        report: Callable[[], HardwareReport | None], credit: Callable[[Request], Request | None] = lambda request: request,
     ) -> None:
+        """`credit` adds what the loaded model would give back; None while one is being loaded: free memory says little then."""
         self._settings = settings
         self._events = events
         self._pool = pool
         self._catalog = catalog
         self._estimate = estimate
         self._report = report
+        self._credit = credit
         self._lock = threading.Lock()
         self._is_computing = False
         self._is_wanted = False
@@ -92,7 +102,12 @@ class DiscoveryService:
             VariantRow(
                 label=file.label, size_bytes=file.size_bytes, size_is_exact=file.is_exact,
                 loss_words=loss_words(file.label), fit=fit)
-            for file, fit in zip(model.files, self._fits(model, request), strict=True))
+            for file, fit in zip(model.files, self._fits(model, self.request(request)), strict=True))
+
+    def request(self, wanted: Request | None = None) -> Request:
+        """What is asked for (None: what the settings ask for), with the memory that the loaded model would give back."""
+        asked = wanted or self._estimate.default_request()
+        return self._credit(asked) or asked
 
     def with_change(self, asker: str, fit: FitResult, request: Request | None = None) -> FitResult:
         """The fit with a sentence of how much more or less memory is free, where its verdict changed a short while ago.
@@ -100,7 +115,8 @@ class DiscoveryService:
         `asker` names the model, its variant and the place that shows it.
         """
         wanted = request or self._estimate.default_request()
-        return self._changes.told(f"{asker} {wanted}", fit)
+        asked = msgspec.structs.replace(wanted, credit_bytes=0, device_credits=())
+        return self._changes.told(f"{asker} {asked}", fit)
 
     def refresh(self) -> None:
         """Compute again in the background; wishes that come while it computes are granted together, once."""
@@ -114,7 +130,8 @@ class DiscoveryService:
     def compute_now(self, task: Task | None = None) -> Suggestions:
         """Compute in the calling thread, for `task` or the one in the settings; publishes SuggestionsChanged if that is new."""
         report = self._report()
-        rows = tuple(self._row(model, report) for model in self._catalog.models)
+        request = self.request()
+        rows = tuple(self._row(model, request, report) for model in self._catalog.models)
         if report is not None:
             self._band.is_left_by(report)
         return self._keep(rows, task or self.task, may_choose=True)
@@ -143,10 +160,10 @@ class DiscoveryService:
 
         Python runs one thread at a time, and the window's thread must not have to wait for this one. None: it is closing.
         """
-        rows = []
+        rows, request = [], self.request()
         for model in self._catalog.models:
             started_s = time.perf_counter()
-            rows.append(self._row(model, report))
+            rows.append(self._row(model, request, report))
             if self._closed.wait(time.perf_counter() - started_s):
                 return None
         return tuple(rows)
@@ -177,8 +194,7 @@ class DiscoveryService:
             self._events.publish(SuggestionsChanged())
         return suggestions
 
-    def _row(self, model: CatalogModel, report: HardwareReport | None) -> DiscoveryRow:
-        request = self._estimate.default_request()
+    def _row(self, model: CatalogModel, request: Request, report: HardwareReport | None) -> DiscoveryRow:
         fits = tuple(
             fit and self.with_change(f"{model.id}:{file.label}", fit, request)
             for file, fit in zip(model.files, self._fits(model, request, report), strict=True))
@@ -209,6 +225,8 @@ class DiscoveryService:
             case SettingChanged(key=key) if key in FIT_SETTINGS:
                 self._is_other = True
                 self.refresh()
+            case ModelLoaded():
+                self.refresh()
             case SettingChanged(key="task"):
                 self._rank()
             case _:
@@ -216,7 +234,7 @@ class DiscoveryService:
 
     def _refresh_if_moved(self) -> None:
         report = self._report()
-        if report is None:
+        if report is None or self._credit(self._estimate.default_request()) is None:
             return
         machine = (report.system, report.cpu, report.memory.total_bytes, report.memory.bandwidth_bytes_per_s, report.notes, *(
             msgspec.structs.replace(gpu, free_bytes=None) for gpu in report.gpus))

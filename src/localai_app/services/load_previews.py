@@ -20,7 +20,7 @@ from localai_app.services.estimate_service import EstimateService
 from localai_app.services.hardware_service import HardwareService
 from localai_app.services.library_service import LibraryService
 from localai_app.services.load_settings import LoadSettings, LoadSettingsService
-from localai_app.services.views import EngineState, InstalledModel
+from localai_app.services.views import EngineState, EngineStatus, InstalledModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,11 @@ def credited(request: Request, state: EngineState, pid: int | None) -> Request:
         (device.engine_name or device.name, device.total_bytes)
         for device in devices if device.kind == "gpu" and device.total_bytes > 0)
     return msgspec.structs.replace(request, credit_bytes=private_bytes(pid), device_credits=held)
+
+
+def credited_now(request: Request, engine: EngineService) -> Request | None:
+    """The same for the engine as it is now; None while a model is being loaded."""
+    return None if engine.state.status is EngineStatus.LOADING else credited(request, engine.state, engine.pid)
 
 
 def private_bytes(pid: int) -> int:

@@ -13,6 +13,7 @@ from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtWidgets import QWidget
 
+from localai_app.catalog.tasks import Task
 from localai_app.errors import HUB_UNREACHABLE, NO_SPACE, VARIANT_UNKNOWN, AppError, Remedy
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.models.card_row import CardRow
@@ -353,3 +354,26 @@ def test_suggestions_that_change_keep_the_state_of_the_cards(hub_page: FirstStar
     services.events.publish(SuggestionsChanged())
     eventually(qtbot, lambda: hub_page.suggestions.cards[0].suggestion is not None)
     assert hub_page.suggestions.cards[0].action_button.isVisible()
+
+
+def test_the_task_chips_rank_at_once_and_are_remembered(page: FirstStartPage, services: AppServices, qtbot: Any) -> None:
+    show_computer(services)
+    cards = page.suggestions.cards
+    eventually(qtbot, lambda: cards[0].suggestion is not None)
+    page.suggestions.tasks.chip(Task.VISION).click()
+    assert services.settings.text("task") == "vision"
+    eventually(qtbot, lambda: all(
+        "vision" in card.suggestion.model.tasks for card in cards if card.isVisible() and card.suggestion is not None))
+    services.settings.set("task", "code")
+    eventually(qtbot, page.suggestions.tasks.chip(Task.CODE).isChecked)
+    assert not page.suggestions.tasks.chip(Task.VISION).isChecked()
+
+
+def test_a_task_that_nothing_here_can_do_says_so(
+        page: FirstStartPage, services: AppServices, qtbot: Any) -> None:
+    tiny = msgspec.structs.replace(REPORT.memory, available_bytes=3 * 1024**3)
+    show_computer(services, msgspec.structs.replace(REPORT, memory=tiny, gpus=(), engine_devices=()))
+    page.suggestions.tasks.chip(Task.VISION).click()
+    eventually(qtbot, page.suggestions._none.isVisible)
+    assert page.suggestions._none.text() == "No known model for vision fits into the free memory."
+    assert page.suggestions.tasks.isVisible()

@@ -163,7 +163,7 @@ class ModelDetail(QStackedWidget):
         try:
             if repo is not None:
                 self._services.variants.follow(request)
-                rows = self._services.variants.rows(repo, request, entry.model)
+                rows = self._services.variants.rows(repo, self._services.discovery.request(request), entry.model)
             else:
                 rows = self._services.discovery.variants(entry.model, request) if entry.model is not None else ()
         except AppError as error:

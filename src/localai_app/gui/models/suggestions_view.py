@@ -8,6 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
+from localai_app.catalog.tasks import TASK_WORDS
 from localai_app.errors import AppError, Remedy
 from localai_app.fit.result import Verdict
 from localai_app.gui.bridge import Bridge
@@ -17,6 +18,7 @@ from localai_app.gui.models.installed_models import InstalledModels
 from localai_app.gui.models.machine_strip import MachineStrip
 from localai_app.gui.models.reveal import open_model_page
 from localai_app.gui.models.suggestion_card import SuggestionCard
+from localai_app.gui.models.task_chips import TaskChips
 from localai_app.gui.styling import button, label, set_spacing
 from localai_app.gui.tasks import run_in_background
 from localai_app.gui.theme import ThemeState
@@ -58,10 +60,13 @@ class SuggestionsView(QWidget):
         self._subtitle = label("This takes a second or two.", "muted", wrap=True)
         self._strip = MachineStrip()
         self._strip.details_requested.connect(lambda: self.page_requested.emit("performance"))
+        self.tasks = TaskChips(services.settings, bridge)
         self._error = ErrorBanner(theme)
         self._error.remedy_requested.connect(self._on_remedy_requested)
         self.cards = [SuggestionCard(theme) for _ in range(N_CARDS)]
         self._row = CardRow(self.cards)
+        self._none = label("", "muted", wrap=True)
+        self._none.hide()
         self._found_button = button("")
         self._found_button.clicked.connect(self._on_found_clicked)
         self._found_button.hide()
@@ -90,8 +95,14 @@ class SuggestionsView(QWidget):
         layout = QVBoxLayout(self)
         set_spacing(layout, SPACE_6)
         layout.addLayout(head)
-        for part in (self._strip, self._error, self._row):
+        for part in (self._strip, self._error):
             layout.addWidget(part)
+        offers = QVBoxLayout()
+        set_spacing(offers, SPACE_3)
+        offers.addWidget(self.tasks)
+        offers.addWidget(self._none)
+        offers.addWidget(self._row)
+        layout.addLayout(offers)
         layout.addLayout(others)
         layout.addStretch(1)
 
@@ -142,6 +153,9 @@ class SuggestionsView(QWidget):
                 suggestion = suggestions.cards[index]
                 card.show_suggestion(suggestion, self._time_words(suggestion), is_first_choice=suggestion is preferred)
         self._row.setVisible(bool(suggestions.cards))
+        self.tasks.setVisible(suggestions.runnable_count > 0)
+        self._none.setVisible(suggestions.runnable_count > 0 and not suggestions.cards)
+        self._none.setText(f"No known model for {TASK_WORDS[suggestions.task].lower()} fits into the free memory.")
         self._show_states()
 
     def _show_states(self) -> None:
