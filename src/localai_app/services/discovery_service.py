@@ -10,13 +10,12 @@ import msgspec
 
 from localai_app.catalog.model import Catalog, CatalogModel
 from localai_app.catalog.tasks import Task
-from localai_app.errors import AppError
 from localai_app.fit.quality import loss_words
 from localai_app.fit.result import FitResult, Request
 from localai_app.hardware.report import HardwareReport
 from localai_app.services.background import BackgroundPool
-from localai_app.services.best_variant import best_file
 from localai_app.services.candidates import runs
+from localai_app.services.catalog_rows import catalog_fits, catalog_row
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.events import (
     Event,
@@ -102,7 +101,8 @@ class DiscoveryService:
             VariantRow(
                 label=file.label, size_bytes=file.size_bytes, size_is_exact=file.is_exact,
                 loss_words=loss_words(file.label), fit=fit)
-            for file, fit in zip(model.files, self._fits(model, self.request(request)), strict=True))
+            for file, fit in zip(
+                model.files, catalog_fits(self._estimate, model, self.request(request), self._report()), strict=True))
 
     def request(self, wanted: Request | None = None) -> Request:
         """What is asked for (None: what the settings ask for), with the memory that the loaded model would give back."""
@@ -195,28 +195,10 @@ class DiscoveryService:
         return suggestions
 
     def _row(self, model: CatalogModel, request: Request, report: HardwareReport | None) -> DiscoveryRow:
-        fits = tuple(
+        fits = catalog_fits(self._estimate, model, request, report)
+        return catalog_row(model, tuple(
             fit and self.with_change(f"{model.id}:{file.label}", fit, request)
-            for file, fit in zip(model.files, self._fits(model, request, report), strict=True))
-        chosen = best_file(model, fits)
-        if chosen is None:
-            return DiscoveryRow(model, None, None, fits)
-        return DiscoveryRow(model, chosen, fits[model.files.index(chosen)], fits)
-
-    def _fits(
-        self, model: CatalogModel, request: Request | None, report: HardwareReport | None = None,
-    ) -> tuple[FitResult | None, ...]:
-        if model.geometry is None:
-            return tuple(None for _file in model.files)
-        return tuple(self._fit_or_none(model, index, request, report) for index in range(len(model.files)))
-
-    def _fit_or_none(
-        self, model: CatalogModel, index: int, request: Request | None, report: HardwareReport | None,
-    ) -> FitResult | None:
-        try:
-            return self._estimate.fit_catalog(model, model.files[index], request, report)
-        except AppError:
-            return None
+            for file, fit in zip(model.files, fits, strict=True)))
 
     def _on_event(self, event: Event) -> None:
         match event:

@@ -11,17 +11,16 @@ from pathlib import Path
 import msgspec
 
 from localai_app import errors
-from localai_app.catalog.model import Catalog, CatalogModel
+from localai_app.catalog.model import Catalog
 from localai_app.catalog.tasks import Task
 from localai_app.errors import AppError
 from localai_app.fit.cpu_speed import READS_PER_COPY
-from localai_app.fit.result import FitResult, Request
+from localai_app.fit.result import Request
 from localai_app.hardware.report import Cpu, Gpu, HardwareReport, Memory, Vendor
-from localai_app.services.best_variant import best_file
 from localai_app.services.candidates import runs
+from localai_app.services.catalog_rows import catalog_fits, catalog_row
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.machine_parts import KnownGpu, find_gpu, load_known_gpus
-from localai_app.services.subjects import catalog_subject
 from localai_app.services.suggest import suggest
 from localai_app.services.views import DiscoveryRow, Suggestions
 from localai_app.units import GIB, format_gib
@@ -146,7 +145,7 @@ class WhatIfService:
             if self._closed.is_set() or not is_wanted():
                 return None
             started_s = time.perf_counter()
-            rows.append(self._row(model, wanted, machine))
+            rows.append(catalog_row(model, catalog_fits(self._estimate, model, wanted, machine)))
             if at_ease:
                 self._closed.wait(time.perf_counter() - started_s)
         return tuple(rows)
@@ -169,16 +168,6 @@ class WhatIfService:
         if answer is None:
             raise RuntimeError("the service is closed")
         return answer
-
-    def _row(self, model: CatalogModel, request: Request, machine: HardwareReport) -> DiscoveryRow:
-        fits: list[FitResult | None] = []
-        for file in model.files if model.geometry is not None else ():
-            try:
-                fits.append(self._estimate.fit_subject(catalog_subject(model, file), request, machine))
-            except AppError:
-                fits.append(None)
-        chosen = best_file(model, fits) if fits else None
-        return DiscoveryRow(model, chosen, fits[model.files.index(chosen)] if chosen is not None else None, tuple(fits))
 
 
 def newly_possible(there: Sequence[DiscoveryRow], here: Sequence[DiscoveryRow]) -> frozenset[str]:
