@@ -9,7 +9,7 @@ from localai_app.errors import AppError
 from localai_app.gui.dialogs.command_box import BoxCommand
 from localai_app.gui.pages.factory import RAIL_ENTRIES
 from localai_app.services.app_services import AppServices
-from localai_app.services.views import EngineStatus
+from localai_app.services.views import EngineStatus, InstalledModel
 from localai_app.settings.declaration import SETTINGS
 
 
@@ -25,13 +25,16 @@ class Navigator(Protocol):
     def new_chat(self) -> None:
         """Begin a new chat."""
 
+    def open_load_panel(self, model_key: str) -> None:
+        """Show how a model is loaded."""
+
 
 def box_commands(services: AppServices, window: Navigator, report_error: Callable[[AppError], None]) -> list[BoxCommand]:
     """Everything that can be done from the command box now."""
     return [
         BoxCommand("New chat", "Chat", "plus", window.new_chat, "conversation start"),
         *_page_commands(window),
-        *_model_commands(services, report_error),
+        *_model_commands(services, window, report_error),
         *_setting_commands(window),
     ]
 
@@ -41,14 +44,25 @@ def _page_commands(window: Navigator) -> Iterator[BoxCommand]:
         yield BoxCommand(f"Go to {entry.text}", "Page", entry.icon_name, _bound(window.show_page, entry.page))
 
 
-def _model_commands(services: AppServices, report_error: Callable[[AppError], None]) -> Iterator[BoxCommand]:
+def _model_commands(
+    services: AppServices, window: Navigator, report_error: Callable[[AppError], None],
+) -> Iterator[BoxCommand]:
     state = services.engine.state
-    for model in services.library.models():
-        if model.is_complete and model.key != state.model_key:
-            title = f"Switch to {model.name}" + (f" · {model.label}" if model.label else "")
+    models = [model for model in services.library.models() if model.is_complete]
+    for model in models:
+        if model.key != state.model_key:
+            title = f"Switch to {_title(model)}"
             yield BoxCommand(title, "Model", "models", _guarded(services.engine.load, model.key, report_error), "load model")
+    for model in models:
+        yield BoxCommand(
+            f"Load settings of {_title(model)}", "Model", "sliders-horizontal", _bound(window.open_load_panel, model.key),
+            "context layers gpu memory experts")
     if state.status not in (EngineStatus.NONE, EngineStatus.FAILED):
         yield BoxCommand(f"Unload {state.model_name}", "Model", "x", services.engine.unload, "free memory eject")
+
+
+def _title(model: InstalledModel) -> str:
+    return f"{model.name} · {model.label}" if model.label else model.name
 
 
 def _setting_commands(window: Navigator) -> Iterator[BoxCommand]:

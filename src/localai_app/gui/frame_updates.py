@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QUrl, Slot
 from PySide6.QtGui import QDesktopServices
 
-from localai_app.errors import Remedy
+from localai_app.errors import AppError, Remedy
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.messages import Messages
 from localai_app.gui.pages.factory import CHAT, FIRST_START, MODELS, SETTINGS
@@ -54,10 +54,10 @@ class FrameUpdates(QObject):
                 self._window.gauges.on_memory_measured(event)
             case EngineChanged() | ModelLoaded() | AnswerEnded() | LibraryChanged():
                 self._show_engine()
-            case EngineFailed(error=error):
+            case EngineFailed(model_key=key, error=error):
                 self._show_engine()
                 if self._window.page_name != CHAT:
-                    self._messages.error(error)
+                    self._report_failed_load(key, error)
             case DownloadChanged():
                 self._window.status_line.show_downloads(self._services.downloads.downloads())
             case DownloadFinished(model_key=key):
@@ -70,6 +70,13 @@ class FrameUpdates(QObject):
                 self._messages.error(error)
             case _:
                 pass
+
+    def _report_failed_load(self, key: str, error: AppError) -> None:
+        """A model that was held back can be loaded with other settings, or anyway, from its load panel."""
+        if self._services.engine.state.may_be_tried:
+            self._messages.error(error, button="Load settings…", on_remedy=lambda: self._window.open_load_panel(key))
+        else:
+            self._messages.error(error)
 
     def _show_engine(self) -> None:
         """The model used last answers while none is loaded."""

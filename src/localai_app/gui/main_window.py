@@ -65,6 +65,7 @@ class MainWindow(QMainWindow):
             self._connect_if_there(page, "page_requested", self._on_page_requested)
             self._connect_if_there(page, "chat_requested", self.open_chat)
             self._connect_if_there(page, "model_requested", self.open_reference)
+            self._connect_if_there(page, "load_panel_requested", self.open_load_panel)
             self._pages[name] = page
             self._stack.addWidget(page)
         return self._pages[name]
@@ -110,6 +111,13 @@ class MainWindow(QMainWindow):
         page = self.page(MODELS)
         self.show_page(MODELS)
         page.open_reference(reference)  # type: ignore[attr-defined]
+
+    @Slot(str)
+    def open_load_panel(self, model_key: str) -> None:
+        """Show how an installed model is loaded, to change it."""
+        from localai_app.gui.load.load_dialog import LoadDialog
+
+        LoadDialog(self._services, self.theme, self._bridge, model_key, self).open()
 
     @Slot()
     def open_command_box(self) -> None:

@@ -61,12 +61,16 @@ class Messages(QObject):
         """Say that something happened, perhaps with a button (such as Undo)."""
         self._post(UserMessage(MessageKind.INFO, text, button=button, on_button=on_button))
 
-    def error(self, error: AppError, *, on_remedy: Callable[[], object] | None = None) -> None:
-        """Say what went wrong and what to do; without a known action for its remedy there is no button."""
+    def error(self, error: AppError, *, on_remedy: Callable[[], object] | None = None, button: str = "") -> None:
+        """Say what went wrong and what to do; without a known action for its remedy there is no button.
+
+        `button`: other words than the remedy's for what `on_remedy` does.
+        """
         action = on_remedy or self._remedies.get(error.remedy)
+        words = button or remedy_label(error.remedy)
         self._post(UserMessage(
-            MessageKind.ERROR, error.message, advice=error.action, button=remedy_label(error.remedy) if action else "",
-            on_button=action, details=error_details(error)))
+            MessageKind.ERROR, error.message, advice=error.action, button=words if action else "", on_button=action,
+            details=error_details(error)))
 
     def _post(self, message: UserMessage) -> None:
         if self._has_screen:

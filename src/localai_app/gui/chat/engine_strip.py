@@ -13,6 +13,7 @@ from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.error_banner import ErrorBanner
 from localai_app.services.views import EngineState, EngineStatus
 
+LOAD_ANYWAY = "Load anyway…"
 BASE_MODEL = "This is a base model: it continues text and does not chat."
 
 
@@ -21,6 +22,7 @@ class EngineStrip(QWidget):
 
     cancel_requested = Signal()
     remedy_requested = Signal(object)
+    load_anyway_requested = Signal()
 
     def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -41,6 +43,7 @@ class EngineStrip(QWidget):
         self._base = self._build_base_note()
         self._banner = ErrorBanner(theme)
         self._banner.remedy_requested.connect(self.remedy_requested)
+        self._banner.other_requested.connect(self.load_anyway_requested)
         column = QVBoxLayout(self)
         set_spacing(column, metrics.SPACE_2)
         for widget in (self._banner, self._base, self._loading):
@@ -77,14 +80,14 @@ class EngineStrip(QWidget):
         self._base.setVisible(state.loaded is not None and not state.loaded.has_chat_template)
         has_failed = state.status is EngineStatus.FAILED and state.error is not None
         if has_failed and not is_error_told and state.error is not None:
-            self.show_error(state.error)
+            self.show_error(state.error, may_be_tried=state.may_be_tried)
         elif is_error_told or state.status in (EngineStatus.LOADING, EngineStatus.READY, EngineStatus.ANSWERING):
             self._banner.clear()
 
-    def show_error(self, error: AppError) -> None:
-        """Show what went wrong."""
+    def show_error(self, error: AppError, *, may_be_tried: bool = False) -> None:
+        """Show what went wrong; `may_be_tried`: the model was held back and can be loaded anyway."""
         if self._banner.error is not error:
-            self._banner.show_error(error)
+            self._banner.show_error(error, other=LOAD_ANYWAY if may_be_tried else "")
 
     def _build_base_note(self) -> QWidget:
         note = set_role(QWidget(), "banner-info")

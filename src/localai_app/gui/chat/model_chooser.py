@@ -21,6 +21,8 @@ class ModelChooser(QPushButton):
     model_chosen = Signal(str)
     unload_requested = Signal()
     more_requested = Signal()
+    load_settings_requested = Signal()
+    """How the model that answers is loaded."""
 
     def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -71,6 +73,9 @@ class ModelChooser(QPushButton):
             action.triggered.connect(lambda _checked=False, key=model.key: self.model_chosen.emit(key))
         if menu.actions():
             menu.addSeparator()
+        if self._current_key:
+            settings = menu.addAction(icon("sliders-horizontal", self._theme), "Load settings…")
+            settings.triggered.connect(self.load_settings_requested)
         more = menu.addAction(icon("plus", self._theme), "Get another model" if menu.actions() else "Get a model")
         more.triggered.connect(self.more_requested)
         if self._is_loaded:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from PySide6.QtCore import QObject, Signal
 
+from localai_app import errors
 from localai_app.errors import AppError, Remedy
 from localai_app.gui.chat.chat_session import ChatSession
 from localai_app.gui.chat.chat_view import ChatView
 from localai_app.gui.chat.model_chooser import model_title
+from localai_app.gui.load.load_anyway import LoadAnyway
 from localai_app.services.engine_service import EngineService
 from localai_app.services.library_service import LibraryService
 from localai_app.services.views import EngineStatus, InstalledModel
@@ -19,6 +21,7 @@ class ModelControl(QObject):
     """Connects the chooser, the strip above the composer and the context meter with the engine."""
 
     page_requested = Signal(str)
+    load_panel_requested = Signal(str)
 
     def __init__(
         self, engine: EngineService, library: LibraryService, view: ChatView, session: ChatSession,
@@ -34,7 +37,10 @@ class ModelControl(QObject):
         view.chooser.more_requested.connect(lambda: self.page_requested.emit("models"))
         view.no_model.button_pressed.connect(lambda: self.page_requested.emit("models"))
         view.strip.cancel_requested.connect(engine.unload)
+        view.chooser.load_settings_requested.connect(lambda: self.load_panel_requested.emit(self.answering_key))
         view.strip.remedy_requested.connect(self._on_remedy_requested)
+        view.strip.load_anyway_requested.connect(self._on_load_anyway_requested)
+        self.anyway = LoadAnyway(view)
 
     @property
     def answering_key(self) -> str:
@@ -90,6 +96,15 @@ class ModelControl(QObject):
                 self.page_requested.emit("models")
             case _:
                 self._try_again()
+
+    def _on_load_anyway_requested(self) -> None:
+        """Ask first: the model was held back for a reason."""
+        state = self._engine.state
+        error, key = state.error, state.model_key
+        if error is not None:
+            self.anyway.ask(
+                state.model_name or key, error.message, is_too_large=error.spec is errors.MODEL_TOO_LARGE,
+                on_yes=lambda: self._engine.load(key, anyway=True))
 
     def _try_again(self) -> None:
         """Load the model again; a question without an answer is answered as soon as it is ready."""

@@ -53,6 +53,7 @@ class ChatPage(QWidget):
     """List of chats at the left, one chat at the right. `page_requested` names a page of the window."""
 
     page_requested = Signal(str)
+    load_panel_requested = Signal(str)
 
     def __init__(self, services: ChatPageServices, theme: ThemeState, bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -119,6 +120,7 @@ class ChatPage(QWidget):
         view.title.title_changed.connect(lambda title: self._on_rename_requested(session.conversation_id, title))
         view.chooser.model_chosen.connect(lambda _key: self.focus_prompt())
         self.model.page_requested.connect(self.page_requested)
+        self.model.load_panel_requested.connect(self.load_panel_requested)
         view.welcome.prompt_chosen.connect(self._on_send_requested)
         view.composer.send_requested.connect(self._on_send_requested)
         view.composer.stop_requested.connect(session.stop)

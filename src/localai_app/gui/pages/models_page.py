@@ -28,6 +28,7 @@ class ModelsPage(QWidget):
 
     chat_requested = Signal(str)
     page_requested = Signal(str)
+    load_panel_requested = Signal(str)
 
     def __init__(self, services: AppServices, theme: ThemeState, bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -88,6 +89,7 @@ class ModelsPage(QWidget):
         self.suggested.suggestions.browse_requested.connect(lambda: self.show_tab("Discover"))
         for model_requested in (self.suggested.suggestions.model_requested, self.downloads.model_requested):
             model_requested.connect(self.open_reference)
+        self.installed.load_panel_requested.connect(self.load_panel_requested)
         self.installed.suggestions_requested.connect(lambda: self.show_tab("Suggested"))
         self.downloads.suggestions_requested.connect(lambda: self.show_tab("Suggested"))
         self.installed.count_changed.connect(lambda count: self._show_count("Installed", count))

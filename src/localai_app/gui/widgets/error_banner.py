@@ -16,9 +16,13 @@ from localai_app.gui.widgets.icon_label import IconLabel
 
 
 class ErrorBanner(QFrame):
-    """Hidden until `show_error`. `remedy_requested` carries the Remedy of the error shown."""
+    """Hidden until `show_error`. `remedy_requested` carries the Remedy of the error shown.
+
+    `other_requested`: the second button, where one was offered.
+    """
 
     remedy_requested = Signal(object)
+    other_requested = Signal()
     dismissed = Signal()
 
     def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
@@ -30,6 +34,8 @@ class ErrorBanner(QFrame):
         self._advice = label("", "body", wrap=True, selectable=True)
         self.remedy_button = button("", compact=True)
         self.remedy_button.clicked.connect(self._on_remedy_clicked)
+        self.other_button = button("", compact=True)
+        self.other_button.clicked.connect(self.other_requested)
         self.copy_button = icon_button("copy", "Copy details", theme)
         self.copy_button.clicked.connect(self._on_copy_clicked)
         self.close_button = icon_button("x", "Dismiss", theme)
@@ -45,7 +51,7 @@ class ErrorBanner(QFrame):
         layout.addSpacing(SPACE_1)
         layout.addLayout(words, 1)
         layout.addSpacing(SPACE_3)
-        for control in (self.remedy_button, self.copy_button, self.close_button):
+        for control in (self.other_button, self.remedy_button, self.copy_button, self.close_button):
             layout.addWidget(control, alignment=Qt.AlignmentFlag.AlignVCenter)
         self.hide()
 
@@ -54,14 +60,16 @@ class ErrorBanner(QFrame):
         """The error shown, or None."""
         return self._error
 
-    def show_error(self, error: AppError, *, offer_remedy: bool = True) -> None:
-        """Show an error; `offer_remedy` false where the page cannot do what it advises."""
+    def show_error(self, error: AppError, *, offer_remedy: bool = True, other: str = "") -> None:
+        """Show an error; `offer_remedy` false where the page cannot do what it advises. `other`: words of a second button."""
         self._error = error
         self._message.setText(error.message)
         self._advice.setText(error.action)
         self._advice.setVisible(bool(error.action))
         self.remedy_button.setText(remedy_label(error.remedy))
         self.remedy_button.setVisible(offer_remedy and error.remedy is not Remedy.NONE)
+        self.other_button.setText(other)
+        self.other_button.setVisible(bool(other))
         self.setAccessibleName(f"Error: {error.message} {error.action}")
         self.show()
 

@@ -1,0 +1,1 @@
+"""The load panel: how a model is loaded, and what that needs."""

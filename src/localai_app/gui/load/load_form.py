@@ -1,0 +1,157 @@
+"""Everything that can be chosen about a load, as controls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QVBoxLayout, QWidget
+
+from localai_app.engine.protocol import KvType
+from localai_app.fit.result import FitResult, Request
+from localai_app.gui.load.context_field import ContextField
+from localai_app.gui.load.count_field import CountField
+from localai_app.gui.metrics import SPACE_2, SPACE_4, SPACE_5
+from localai_app.gui.models.context_card import KV_WORDS
+from localai_app.gui.styling import combo_box, label, set_role, set_spacing
+from localai_app.gui.widgets.gauge import short_gpu_name
+from localai_app.gui.widgets.wheel_guard import ignore_wheel_unless_focused
+from localai_app.services.load_previews import LoadFacts, LoadGpu
+from localai_app.services.load_settings import LoadSettings
+from localai_app.units import format_gib
+
+CONTROL_WIDTH = 184
+LAYERS_HELP = "How many layers run on the GPU; 0 uses the processor alone"
+EXPERTS_HELP = "Blocks whose experts stay in main memory, so that the rest of the model fits on the GPU"
+
+
+class LoadForm(QFrame):
+    """Controls show the defaults until somebody changes one; `settings` holds only what was changed."""
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        set_role(self, "card")
+        self._facts: LoadFacts | None = None
+        self._default = Request()
+        self._kv_type: KvType | None = None
+        self.context = ContextField()
+        self.context.value_changed.connect(self.changed)
+        self.kv_box = combo_box()
+        self.kv_box.setAccessibleName("Context memory")
+        self.kv_box.setToolTip("How finely the context is kept: fewer bits take less memory and lose a little")
+        for kv_type, words in KV_WORDS.items():
+            self.kv_box.addItem(words, kv_type.value)
+        self.kv_box.activated.connect(self._on_kv_chosen)
+        ignore_wheel_unless_focused(self.kv_box)
+        self.layers = CountField("Layers on the GPU", LAYERS_HELP)
+        self.layers.value_changed.connect(self.changed)
+        self.experts = CountField("Experts in main memory", EXPERTS_HELP)
+        self.experts.value_changed.connect(self.changed)
+        self.gpu_boxes: dict[str, QCheckBox] = {}
+        self._gpus = QWidget()
+        self._gpu_column = QVBoxLayout(self._gpus)
+        set_spacing(self._gpu_column, SPACE_2)
+        self._gpu_column.addWidget(label("GPUs to use", "strong"))
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        memory = QWidget()
+        row = QHBoxLayout(memory)
+        set_spacing(row, SPACE_2)
+        row.addWidget(label("Context memory", "strong"))
+        row.addStretch(1)
+        row.addWidget(self.kv_box)
+        layout = QVBoxLayout(self)
+        set_spacing(layout, SPACE_5, (SPACE_5, SPACE_4, SPACE_5, SPACE_5))
+        for part in (self.context, memory, self.layers, self.experts, self._gpus):
+            layout.addWidget(part)
+        layout.addStretch(1)
+        for part in (self.layers, self.experts, self._gpus):
+            part.hide()
+        for control in (self.context.spin, self.kv_box, self.layers.spin, self.experts.spin):
+            control.setMinimumWidth(CONTROL_WIDTH)
+
+    @property
+    def settings(self) -> LoadSettings:
+        """What was changed."""
+        has_gpus = bool(self.gpu_boxes)
+        return LoadSettings(
+            ctx=self.context.value, kv_type=self._kv_type, gpu_layers=self.layers.value if has_gpus else None,
+            experts_on_cpu=self.experts.value if has_gpus else None,
+            without_devices=tuple(name for name, box in self.gpu_boxes.items() if not box.isChecked()))
+
+    def show_model(self, facts: LoadFacts, gpus: Sequence[LoadGpu], default: Request) -> None:
+        """Offer what this model and this computer have. What only a GPU needs is left out where there is none."""
+        self._facts, self._default = facts, default
+        self.context.show_limits(facts.ctx_train)
+        self.layers.show_limit(facts.layers)
+        self.experts.show_limit(facts.blocks_with_experts)
+        self._show_gpus(gpus)
+        self.layers.setVisible(bool(gpus))
+        self.experts.setVisible(bool(gpus) and facts.blocks_with_experts > 0)
+
+    def show_defaults(self, default: Request) -> None:
+        """What the program's settings ask for, while nothing is known of the model."""
+        self._default = default
+        self.show_settings(LoadSettings())
+
+    def show_settings(self, settings: LoadSettings) -> None:
+        """Show these, without announcing them."""
+        self._kv_type = settings.kv_type
+        self.context.show_value(settings.ctx, self._default.default_ctx)
+        self.kv_box.setCurrentIndex(self.kv_box.findData((settings.kv_type or self._default.kv_type).value))
+        self.layers.show_value(settings.gpu_layers)
+        self.experts.show_value(settings.experts_on_cpu)
+        for name, box in self.gpu_boxes.items():
+            box.blockSignals(True)
+            box.setChecked(name not in settings.without_devices)
+            box.blockSignals(False)
+
+    def show_fit(self, fit: FitResult) -> None:
+        """Say beside each control what the fit makes of it."""
+        self.context.show_fit(fit)
+        options, facts = fit.load_options, self._facts
+        if facts is None:
+            return
+        all_layers = f"{facts.layers} in all" if facts.layers else ""
+        if self.layers.value is None:
+            default = self._default.gpu_layers
+            from_settings = f"As in the settings: {default}" if default is not None else ""
+            is_chosen = options is not None and facts.layers
+            self.layers.show_hint(
+                from_settings or (f"Chosen now: {options.gpu_layers} of {facts.layers}" if is_chosen else all_layers))
+        else:
+            self.layers.show_hint(all_layers)
+        blocks = facts.blocks_with_experts
+        is_chosen = self.experts.value is None and options is not None
+        self.experts.show_hint(
+            f"Chosen now: those of {options.cpu_expert_blocks} of {blocks} blocks" if is_chosen else f"{blocks} blocks in all")
+
+    def _show_gpus(self, gpus: Sequence[LoadGpu]) -> None:
+        if [gpu.id for gpu in gpus] != list(self.gpu_boxes):
+            for box in self.gpu_boxes.values():
+                self._gpu_column.removeWidget(box)
+                box.hide()
+                box.deleteLater()
+            self.gpu_boxes = {gpu.id: self._make_box() for gpu in gpus}
+        names = [gpu.name for gpu in gpus]
+        for gpu in gpus:
+            twin = f" ({gpu.id})" if names.count(gpu.name) > 1 else ""
+            self.gpu_boxes[gpu.id].setText(f"{short_gpu_name(gpu.name)}{twin}, {format_gib(gpu.free_bytes)} free")
+            self.gpu_boxes[gpu.id].setToolTip(gpu.name)
+        self._gpus.setVisible(bool(gpus))
+
+    def _make_box(self) -> QCheckBox:
+        box = QCheckBox()
+        box.setChecked(True)
+        box.toggled.connect(lambda _is_on: self.changed.emit())
+        self._gpu_column.addWidget(box)
+        return box
+
+    def _on_kv_chosen(self, _index: int) -> None:
+        self._kv_type = KvType(self.kv_box.currentData())
+        self.changed.emit()
+
+
