@@ -27,6 +27,9 @@ class Window:
     def new_chat(self) -> None:
         self.done.append("new chat")
 
+    def open_load_panel(self, model_key: str) -> None:
+        self.done.append(f"load panel {model_key}")
+
 
 def command(title: str, keywords: str = "") -> BoxCommand:
     return BoxCommand(title, "Group", "plus", lambda: None, keywords)
@@ -76,9 +79,10 @@ def test_the_box_offers_pages_models_and_every_setting(tmp_path: Path) -> None:
     assert {"New chat", "Go to Models", "Switch to two · Q4_K_M", "Unload one"} <= set(commands)
     assert "Switch to one · Q4_K_M" not in commands
     assert sum(found.group == "Setting" for found in commands.values()) == len(SETTINGS)
-    for title in ("New chat", "Go to Models", "Engine: Context length", "Switch to two · Q4_K_M", "Unload one"):
+    for title in ("New chat", "Go to Models", "Engine: Context length", "Switch to two · Q4_K_M", "Unload one",
+                  "Load settings of one · Q4_K_M"):
         commands[title].run()
-    assert window.done == ["new chat", "page models", "setting context_tokens"]
+    assert window.done == ["new chat", "page models", "setting context_tokens", "load panel a/one"]
     assert services.engine.loads == ["a/two", ""]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
-from localai_app.engine.protocol import KvType
+from localai_app.engine.protocol import KvType, LoadOptions
 from localai_app.fit.result import FitResult, Request
 from localai_app.gui.load.context_field import ContextField
 from localai_app.gui.load.count_field import CountField
@@ -112,22 +112,22 @@ class LoadForm(QFrame):
     def show_fit(self, fit: FitResult) -> None:
         """Say beside each control what the fit makes of it."""
         self.context.show_fit(fit)
-        options, facts = fit.load_options, self._facts
-        if facts is None:
-            return
-        all_layers = f"{facts.layers} in all" if facts.layers else ""
-        if self.layers.value is None:
-            default = self._default.gpu_layers
-            from_settings = f"As in the settings: {default}" if default is not None else ""
-            is_chosen = options is not None and facts.layers
-            self.layers.show_hint(
-                from_settings or (f"Chosen now: {options.gpu_layers} of {facts.layers}" if is_chosen else all_layers))
-        else:
-            self.layers.show_hint(all_layers)
-        blocks = facts.blocks_with_experts
-        is_chosen = self.experts.value is None and options is not None
-        self.experts.show_hint(
-            f"Chosen now: those of {options.cpu_expert_blocks} of {blocks} blocks" if is_chosen else f"{blocks} blocks in all")
+        if self._facts is not None:
+            self.layers.show_hint(self._layers_words(fit.load_options, self._facts.layers))
+            self.experts.show_hint(self._experts_words(fit.load_options, self._facts.blocks_with_experts))
+
+    def _layers_words(self, options: LoadOptions | None, layers: int) -> str:
+        default = self._default.gpu_layers
+        if self.layers.value is None and default is not None:
+            return f"As in the settings: {default}"
+        if self.layers.value is None and options is not None and layers:
+            return f"Chosen now: {options.gpu_layers} of {layers}"
+        return f"{layers} in all" if layers else ""
+
+    def _experts_words(self, options: LoadOptions | None, blocks: int) -> str:
+        if self.experts.value is None and options is not None:
+            return f"Chosen now: those of {options.cpu_expert_blocks} of {blocks} blocks"
+        return f"{blocks} blocks in all"
 
     def _show_gpus(self, gpus: Sequence[LoadGpu]) -> None:
         if [gpu.id for gpu in gpus] != list(self.gpu_boxes):

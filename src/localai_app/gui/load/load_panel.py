@@ -71,7 +71,7 @@ class LoadPanel(QWidget):
         self.reset_button.setToolTip("Forget what was chosen for this model: the settings hold, and the rest is chosen to fit")
         self.reset_button.clicked.connect(self._on_reset_clicked)
         self.save_button = button("Save without loading")
-        self.save_button.clicked.connect(self._on_save_clicked)
+        self.save_button.clicked.connect(lambda: self._remember())
         self.close_button = button("Close")
         self.close_button.clicked.connect(self.close_requested)
         self.load_button = button("Load", "primary")
@@ -205,10 +205,6 @@ class LoadPanel(QWidget):
     def _on_reset_clicked(self) -> None:
         self._show_model(LoadSettings())
 
-    def _on_save_clicked(self) -> None:
-        if self._remember():
-            self._show_buttons()
-
     def _on_load_clicked(self) -> None:
         fit = self._fit
         if fit is not None and self._is_against_advice():
@@ -232,4 +228,5 @@ class LoadPanel(QWidget):
             self.error.show_error(error, offer_remedy=False)
             return False
         self._remembered = settings
+        self._show_buttons()
         return True
