@@ -61,6 +61,7 @@ def geometry_of_facts(facts: Facts) -> Geometry | None:
         sliding_window=facts["swa"]["window"] if facts["swa"] else 0,
         recurrent_state_bytes=(cache["recurrent_state_bytes_per_seq"] or 0) if recurrent else 0,
         recurrent_blocks=_recurrent_blocks(facts) if recurrent else (),
+        n_recurrent=_recurrent_width(recurrent) if recurrent else 0,
         n_expert=n_expert,
         n_expert_used=n_used,
         n_ff_experts=n_used * (facts["n_ff_exp"] or 0),
@@ -120,6 +121,12 @@ def _cache_layers(facts: Facts) -> tuple[CacheLayer, ...]:
         else CacheLayer(k_elements=k_elements, v_elements=v_elements, sliding=True, block=block)
         for block in owners
     )
+
+
+def _recurrent_width(recurrent: Facts) -> int:
+    if recurrent["d_inner"] is None:
+        return 0
+    return int(recurrent["d_inner"] + 2 * (recurrent["n_group"] or 0) * (recurrent["d_state"] or 0))
 
 
 def _attending_blocks(facts: Facts) -> tuple[int, ...]:

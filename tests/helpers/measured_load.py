@@ -60,6 +60,18 @@ def measured_load(options: LoadOptions, folder: Path) -> MeasuredLoad:
     return MeasuredLoad(loaded.buffers, grown_bytes, finished.stats.prompt_tokens, loaded)
 
 
+def loaded_buffers(options: LoadOptions, folder: Path) -> tuple[PlannedBuffer, ...]:
+    """What llama.cpp allocated in one load in a fresh worker; fails the test where it does not load."""
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    client = EngineClient(worker_command(), cwd=folder, on_event=events.put, on_exit=lambda _outcome: None)
+    client.start()
+    try:
+        client.send(Load(id=1, options=options))
+        return _next(events, Loaded).buffers
+    finally:
+        client.stop()
+
+
 def _next(events: queue.SimpleQueue[Event], kind: type[E]) -> E:
     while not isinstance(event := events.get(timeout=WAIT_S), kind):
         assert not isinstance(event, RequestFailed), event

@@ -66,14 +66,15 @@ def _activation_row(geometry: Geometry) -> int:
     """Elements per token at the widest moment of a block.
 
     Latent attention (MLA) has moments of its own: the queries, their absorbed and their joined form are wider than what a
-    feed-forward needs beside it.
+    feed-forward needs beside it. So have recurrent blocks: what enters the convolution, leaves it, and is split.
     """
     feed_forward = _feed_forward_row(geometry)
+    recurrent = 3 * geometry.n_recurrent + 3 * geometry.n_embd
     latent = max((layer.k_elements for layer in geometry.cache_layers if layer.v_elements == 0), default=0)
     if latent:
         attention = geometry.n_head * latent * _LATENT_COPIES_X2 // 2
         return max(feed_forward + 4 * geometry.n_embd, attention + 3 * geometry.n_embd)
-    return feed_forward + _beside_feed_forward(geometry)
+    return max(feed_forward + _beside_feed_forward(geometry), recurrent)
 
 
 def _feed_forward_row(geometry: Geometry) -> int:

@@ -55,6 +55,7 @@ def geometry_of(header: GgufHeader, other_parts: Sequence[GgufHeader] = ()) -> G
         sliding_window=window,
         recurrent_state_bytes=state_bytes,
         recurrent_blocks=tuple(block for block, keeps_state in enumerate(recurrent) if keeps_state),
+        n_recurrent=header.integer("ssm.inner_size") + 2 * header.integer("ssm.group_count") * header.integer("ssm.state_size"),
         n_expert=n_expert,
         n_expert_used=n_used,
         n_ff_experts=n_used * _expert_width(header, n_layers) if n_expert else 0,

@@ -43,6 +43,8 @@ class Geometry(msgspec.Struct, frozen=True, kw_only=True):
     """The blocks that hold that state, in order; each holds the same part of it."""
     n_layer_unused: int = 0
     """Blocks for next-token prediction behind them: in the file and in llama.cpp's count of layers, but not loaded."""
+    n_recurrent: int = 0
+    """Elements per token that enter the convolution of a recurrent block: its inner width, and the groups' B and C."""
     n_expert: int = 0
     n_expert_used: int = 0
     n_ff_experts: int = 0
