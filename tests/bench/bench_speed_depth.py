@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,26 +57,28 @@ class Measured:
     prompt_tps: float
 
 
-@pytest.mark.parametrize("model_path", [smollm2_path, gemma_path], ids=["SmolLM2 135M", "Gemma 3 270M"])
-def test_speed_at_depth(model_path: object, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    path: Path = model_path()  # type: ignore[operator]
+@pytest.mark.parametrize("kv_type", KV_TYPES, ids=lambda kv_type: kv_type.value)
+@pytest.mark.parametrize("model_path", [gemma_path, smollm2_path], ids=["Gemma 3 270M", "SmolLM2 135M"])
+def test_speed_at_depth(
+    model_path: Callable[[], Path], kv_type: KvType, tmp_path: Path, request: pytest.FixtureRequest,
+) -> None:
+    path = model_path()
+    parts = predicted(path, kv_type)
+    measured = measure(path, kv_type, tmp_path)
     rows, off = [], {}
-    for kv_type in KV_TYPES:
-        parts = predicted(path, kv_type)
-        measured = measure(path, kv_type, tmp_path)
-        for index, one in enumerate(measured):
-            others = [(other.depth, other.token_s) for other in measured if other is not one]
-            calibrated_s = parts.token.fitted(others).at(one.depth)
-            off[f"{kv_type} at {one.depth:.0f}"] = error = one.token_s / calibrated_s - 1
-            low, high = parts.token_range(round(one.depth)) or (0.0, 0.0)
-            prompt_low, prompt_high = parts.prompt_range(max(1, round(one.depth))) or (0.0, 0.0)
-            prompt = f"; prompt {one.prompt_tps:.0f} tok/s, formula {prompt_low:.0f} to {prompt_high:.0f}" if index else ""
-            rows.append((
-                f"{kv_type} at depth {one.depth:.0f}",
-                f"{1 / one.token_s:.1f} tok/s, formula {low:.1f} to {high:.1f}, calibrated on the other two depths "
-                f"{1 / calibrated_s:.1f} ({error:+.1%} time){prompt}"))
+    for index, one in enumerate(measured):
+        others = [(other.depth, other.token_s) for other in measured if other is not one]
+        calibrated_s = parts.token.fitted(others).at(one.depth)
+        off[round(one.depth)] = error = one.token_s / calibrated_s - 1
+        low, high = parts.token_range(round(one.depth)) or (0.0, 0.0)
+        prompt_low, prompt_high = parts.prompt_range(max(1, round(one.depth))) or (0.0, 0.0)
+        prompt = f"; prompt {one.prompt_tps:.0f} tok/s, formula {prompt_low:.0f} to {prompt_high:.0f}" if index else ""
+        rows.append((
+            f"depth {one.depth:.0f}",
+            f"{1 / one.token_s:.1f} tok/s, formula {low:.1f} to {high:.1f}, calibrated on the other two depths "
+            f"{1 / calibrated_s:.1f} ({error:+.1%} time){prompt}"))
     print_table(f"{request.node.callspec.id} on the processor, best of {ROUNDS} rounds", rows)
-    assert {name: f"{error:+.1%}" for name, error in off.items() if abs(error) > MOST_OFF} == {}
+    assert {depth: f"{error:+.1%}" for depth, error in off.items() if abs(error) > MOST_OFF} == {}
 
 
 def predicted(path: Path, kv_type: KvType) -> SpeedParts:

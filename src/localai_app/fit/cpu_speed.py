@@ -7,7 +7,14 @@ from localai_app.fit.memory import ModelMemory
 from localai_app.fit.placement import Share
 from localai_app.fit.quality import base_label
 from localai_app.fit.speed_parts import DeviceCost, Spread, TokenCost
-from localai_app.fit.token_work import Attention, active_bytes, attention_of
+from localai_app.fit.token_work import (
+    Attention,
+    active_bytes,
+    attention_of,
+    block_weights,
+    bytes_per_weight,
+    state_bytes,
+)
 from localai_app.hardware.report import Cpu, HardwareReport
 
 SPREAD = Spread(base=0.3, depth=0.4)
@@ -19,22 +26,25 @@ CORE_READS_PER_S = 25e9
 """Bytes that one core reads per second at most while it decodes (22e9-25e9 measured with 1.1 B and 3.4 B models)."""
 EXPERT_PROMPT_FACTOR = 2.0
 """Prompts of models with experts reach half the rate of dense ones; cautious, not measured."""
-LAYER_S = 100e-6
-"""Fixed cost of a block on the processor: 90-110 microseconds measured with SmolLM2 and a 1.1 B model on two cores."""
+LAYER_S = 120e-6
+"""Fixed cost of a block on the processor: 90-150 microseconds measured with SmolLM2 and a 1.1 B model on two cores."""
 WEIGHTS_PER_S = 25e9
 """Weights that one core multiplies per second in the 4-bit formats with AVX2 or NEON."""
 WEIGHTS_PER_S_NEW = 40e9
 """The same for cores of the newest generations (44e9 measured on a 2024 server core); told by their instruction sets."""
 WEIGHTS_PER_S_OLD = 8e9
 """The same without AVX2: a third (29 against 89 tokens per second measured)."""
-HEAD_POSITION_S = {KvType.F16: 40e-9, KvType.Q8_0: 33e-9, KvType.Q4_0: 45e-9}
-"""What one core takes for one position in one head, whatever the size of the head (measured with heads of 64, 128 and 256)."""
-PRODUCT_S = {KvType.F16: 0.03e-9, KvType.Q8_0: 0.12e-9, KvType.Q4_0: 0.2e-9}
+HEAD_POSITION_S = {KvType.F16: 32e-9, KvType.Q8_0: 28e-9, KvType.Q4_0: 22e-9}
+"""What one core takes for one position in one head, whatever the size of the head (measured with heads of 64, 128 and 256
+elements on a 2024 server core; every head reads its part of the cache for itself, also where heads share it)."""
+PRODUCT_S = {KvType.F16: 0.03e-9, KvType.Q8_0: 0.1e-9, KvType.Q4_0: 0.3e-9}
 """What one core takes in addition for each element of the head's key and value."""
-PROMPT_HEAD_POSITION_S = {KvType.F16: 4e-9, KvType.Q8_0: 36e-9, KvType.Q4_0: 60e-9}
+PROMPT_HEAD_POSITION_S = {KvType.F16: 4e-9, KvType.Q8_0: 30e-9, KvType.Q4_0: 24e-9}
 """`HEAD_POSITION_S` while a prompt is read: f16 caches are multiplied in tiles, the others row by row as in decoding."""
-PROMPT_PRODUCT_S = {KvType.F16: 0.052e-9, KvType.Q8_0: 0.11e-9, KvType.Q4_0: 0.2e-9}
+PROMPT_PRODUCT_S = {KvType.F16: 0.042e-9, KvType.Q8_0: 0.13e-9, KvType.Q4_0: 0.4e-9}
 """`PRODUCT_S` while a prompt is read."""
+USUAL_BYTES_PER_WEIGHT = 0.6
+"""Of Q4_K_M, for models that do not say how many weights they have."""
 _NEW_CORES = frozenset({"avx512f", "avx_vnni", "avxvnni", "avx512_vnni", "i8mm"})
 
 COMPUTE_SHARE = {
@@ -55,9 +65,9 @@ def cpu_cost(
     cores = max(1, hardware.cpu.physical_cores)
     attention = attention_of(memory, share.start, share.stop, kv_type)
     weights_bytes = active_bytes(share, memory)
-    read_s = weights_bytes / read_per_s
+    read_s = (weights_bytes + state_bytes(share, memory)) / read_per_s
     rate = cores * core_rate(hardware.cpu) * COMPUTE_SHARE.get(base_label(label), 1.0)
-    compute_s = weights_bytes / _bytes_per_weight(memory) / rate
+    compute_s = weights_bytes / (bytes_per_weight(memory) or USUAL_BYTES_PER_WEIGHT) / rate
     position_s = _position_s(memory, kv_type, cores) * _slowness(hardware.cpu)
     blocks = share.stop - share.start + share.expert_blocks
     token = TokenCost(
@@ -102,20 +112,14 @@ def _prompt_cost(
 ) -> TokenCost | None:
     """One token of a prompt. A core multiplies about as many weights per second as in decoding (28e9-72e9 measured on a 2024
     server core)."""
-    params = memory.geometry.params_active
-    if not params:
+    weights = block_weights(share, memory)
+    if weights is None:
         return None
     cores = max(1, cpu.physical_cores)
-    part = (share.layers + share.expert_blocks) / (memory.blocks + 1)
     factor = EXPERT_PROMPT_FACTOR if memory.geometry.n_expert else 1.0
     heads = memory.geometry.n_head
     position_s = heads * (
         PROMPT_HEAD_POSITION_S[kv_type] + 2 * memory.geometry.head_dim * PROMPT_PRODUCT_S[kv_type]) * _slowness(cpu) / cores
     return TokenCost(
-        compute_s=factor * part * params / (cores * core_rate(cpu)), per_position_s=attention.full_layers * position_s,
+        compute_s=factor * weights / (cores * core_rate(cpu)), per_position_s=attention.full_layers * position_s,
         per_window_position_s=attention.window_layers * position_s, window=attention.window)
-
-
-def _bytes_per_weight(memory: ModelMemory) -> float:
-    params = memory.geometry.params_total
-    return max(0.1, memory.weights.file_bytes / params) if params else 0.6

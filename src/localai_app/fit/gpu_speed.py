@@ -8,7 +8,7 @@ from localai_app.fit.memory import ModelMemory
 from localai_app.fit.placement import Share
 from localai_app.fit.quality import base_label
 from localai_app.fit.speed_parts import DeviceCost, Spread, TokenCost
-from localai_app.fit.token_work import Attention, active_bytes, attention_of
+from localai_app.fit.token_work import Attention, active_bytes, attention_of, block_weights, state_bytes
 from localai_app.hardware.report import Gpu, Vendor
 
 SPREAD = Spread(base=0.2, depth=0.35)
@@ -21,9 +21,9 @@ METAL_EXPERT_LAYER_S = 300e-6
 Qwen3.6-35B-A3B on an M2 Pro, llama.cpp's discussion of Apple Silicon)."""
 RECURRENT_LAYER_S = 50e-6
 """What a recurrent state adds to a block on a GPU: 35-95 microseconds (Qwen3.6 27B and 35B-A3B on an L40S)."""
-EXPERT_PROMPT_FACTOR = 4.0
-"""Prompts of models with experts reach a quarter of the rate of dense ones on a GPU, because the batches of single experts
-are small (gpt-oss-120b on an RTX PRO 6000, Qwen3.6-35B-A3B on an L40S)."""
+EXPERT_PROMPT_FACTOR = 4.5
+"""Active weights of models with experts take this much longer in prompts than dense ones on a GPU, because the batches of
+single experts are small: 3.6 and 4.8 (gpt-oss-20b and 120b on an RTX PRO 6000), 6 (Qwen3.6-35B-A3B on an L40S)."""
 UNKNOWN_LAYER_S = 100e-6
 """Fixed cost of a block on an integrated GPU that the table does not have; cautious, as on a processor."""
 CACHE_BANDWIDTH_SHARE = {KvType.F16: 1.0, KvType.Q8_0: 1.0, KvType.Q4_0: 0.5}
@@ -61,8 +61,9 @@ def gpu_cost(
         return None
     attention = attention_of(memory, share.start, share.stop, kv_type)
     cache_per_s = bandwidth * CACHE_BANDWIDTH_SHARE[kv_type]
+    weights_per_s = bandwidth * BANDWIDTH_SHARE.get(base_label(label), 1.0)
     token = TokenCost(
-        read_s=active_bytes(share, memory) / (bandwidth * BANDWIDTH_SHARE.get(base_label(label), 1.0)),
+        read_s=active_bytes(share, memory) / weights_per_s + state_bytes(share, memory) / bandwidth,
         fixed_s=_layer_overhead_s(spec, gpu, memory) * (share.stop - share.start),
         per_position_s=attention.full_bytes / cache_per_s, per_window_position_s=attention.window_bytes / cache_per_s,
         window=attention.window)
@@ -82,12 +83,11 @@ def _layer_overhead_s(spec: GpuSpec | None, gpu: Gpu | None, memory: ModelMemory
 
 def _prompt_cost(share: Share, memory: ModelMemory, attention: Attention, spec: GpuSpec | None) -> TokenCost | None:
     """One token of a prompt: two operations per active weight, and four per head, element and position before it."""
-    params = memory.geometry.params_active
-    if spec is None or spec.prompt_flops is None or not params:
+    weights = block_weights(share, memory)
+    if spec is None or spec.prompt_flops is None or weights is None:
         return None
-    part = share.layers / (memory.blocks + 1)
     factor = EXPERT_PROMPT_FACTOR if memory.geometry.n_expert else 1.0
     position_s = 2 * attention.products(memory) / (spec.prompt_flops * ATTENTION_FLOPS_SHARE)
     return TokenCost(
-        compute_s=factor * part * 2 * params / spec.prompt_flops, per_position_s=attention.full_layers * position_s,
+        compute_s=factor * 2 * weights / spec.prompt_flops, per_position_s=attention.full_layers * position_s,
         per_window_position_s=attention.window_layers * position_s, window=attention.window)

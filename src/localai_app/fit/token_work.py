@@ -8,6 +8,9 @@ from localai_app.engine.protocol import KvType
 from localai_app.fit.memory import ModelMemory
 from localai_app.fit.placement import Share
 
+_MORE_THAN_A_TABLE = 2.1
+"""Inputs this much larger than the table for the vocabulary hold tables for each block as well (Gemma 3n, Gemma 4 E)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attention:
@@ -47,15 +50,50 @@ def attention_of(memory: ModelMemory, start: int, stop: int, kv_type: KvType) ->
 
 
 def active_bytes(share: Share, memory: ModelMemory) -> int:
-    """Bytes that one token reads on a device whatever its depth: weights that take part, and recurrent states.
+    """Weights that one token reads on a device, in bytes; input tables are looked up, not read."""
+    return _active_block_bytes(share, memory) + (memory.weights.output_bytes if share.has_head else 0)
 
-    Of experts only those in use, on the device where they lie; input tables are looked up, not read.
+
+def state_bytes(share: Share, memory: ModelMemory) -> int:
+    """Recurrent states that one token reads on a device, in bytes."""
+    return memory.geometry.recurrent_state_bytes * (share.stop - share.start) // max(1, memory.blocks)
+
+
+def block_weights(share: Share, memory: ModelMemory) -> float | None:
+    """Weights that a device multiplies for one token of a prompt; None where the model does not say how many it has.
+
+    Those of the blocks: the head is needed for the last token only.
     """
+    bytes_per_weight = _bytes_per_block_weight(memory)
+    return _active_block_bytes(share, memory) / bytes_per_weight if bytes_per_weight else None
+
+
+def bytes_per_weight(memory: ModelMemory) -> float | None:
+    """Bytes of one weight on average; None where the model does not say how many it has."""
+    params = memory.geometry.params_total
+    return _plausible(memory.weights.file_bytes / params) if params else None
+
+
+def _active_block_bytes(share: Share, memory: ModelMemory) -> int:
+    """Blocks with those of their experts that one token uses, on the device where they lie."""
     geometry = memory.geometry
     experts_start = share.start + share.expert_blocks if share.budget.kind == "gpu" else share.start
     experts = memory.experts_between(experts_start, share.stop) + share.expert_bytes
     idle = experts - experts * geometry.n_expert_used // geometry.n_expert if geometry.n_expert else 0
-    head = memory.weights.output_bytes if share.has_head else 0
-    state = geometry.recurrent_state_bytes * (share.stop - share.start) // max(1, memory.blocks)
-    weights = memory.weights_between(share.start, share.stop, experts_start) + share.expert_bytes
-    return weights - idle + head + state
+    return memory.weights_between(share.start, share.stop, experts_start) + share.expert_bytes - idle
+
+
+def _plausible(size_bytes: float) -> float:
+    """Between one bit and a bit more than F32, whatever an odd header says."""
+    return min(max(size_bytes, 0.125), 4.5)
+
+
+def _bytes_per_block_weight(memory: ModelMemory) -> float | None:
+    """The same for blocks alone, whose weights are often smaller than those of the tables for the vocabulary."""
+    average = bytes_per_weight(memory)
+    geometry, weights = memory.geometry, memory.weights
+    table = geometry.n_vocab * geometry.n_embd
+    in_blocks = geometry.params_total - table * (1 if weights.tied_embeddings else 2)
+    if average is None or in_blocks <= 0 or weights.input_bytes > _MORE_THAN_A_TABLE * average * table:
+        return average
+    return _plausible(memory.weights_between(0, memory.blocks) / in_blocks)
