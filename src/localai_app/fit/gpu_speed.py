@@ -14,16 +14,20 @@ from localai_app.hardware.report import Gpu, Vendor
 SPREAD = Spread(base=0.2, depth=0.35)
 """The formula reproduces published scoreboards within the first; the few published speeds at depth within the second."""
 PROMPT_SPREAD = 0.3
-EXPERT_OVERHEAD_FACTOR = 2.5
-"""Blocks with experts cost this much more on a GPU: 75 against 30 microseconds (gpt-oss on an RTX PRO 6000)."""
+EXPERT_LAYER_S = 45e-6
+"""What experts add to a block: 75 against 30 microseconds (gpt-oss on an RTX PRO 6000); the same on a Radeon 8060S (Qwen3
+30B-A3B)."""
 METAL_EXPERT_LAYER_S = 300e-6
-"""What experts add to a block on Metal: 250-450 microseconds (50.4 tokens per second of gpt-oss-20b and 34.2 of
-Qwen3.6-35B-A3B on an M2 Pro, llama.cpp's discussion of Apple Silicon)."""
-RECURRENT_LAYER_S = 50e-6
-"""What a recurrent state adds to a block on a GPU: 35-95 microseconds (Qwen3.6 27B and 35B-A3B on an L40S)."""
-EXPERT_PROMPT_FACTOR = 4.5
-"""Active weights of models with experts take this much longer in prompts than dense ones on a GPU, because the batches of
-single experts are small: 3.6 and 4.8 (gpt-oss-20b and 120b on an RTX PRO 6000), 6 (Qwen3.6-35B-A3B on an L40S)."""
+"""The same on Metal: 250-450 microseconds (50.4 tokens per second of gpt-oss-20b and 34.2 of Qwen3.6-35B-A3B on an M2 Pro,
+llama.cpp's discussion of Apple Silicon)."""
+RECURRENT_LAYER_S = 35e-6
+"""What a recurrent state adds to a block: 10 microseconds (Qwen3.5 27B on an RTX 5090) to 95 (Qwen3.6 on an L40S)."""
+EXPERT_PROMPT_FACTOR = 1.4
+"""Active weights of experts take this much longer in prompts than dense ones, besides reading all experts once per batch:
+1.3-1.4 on a Radeon 8060S (Qwen3 30B-A3B, Qwen3.5 35B-A3B)."""
+NVIDIA_EXPERT_PROMPT_FACTOR = 3.0
+"""The same where tensor cores wait for the small batches of single experts: 3.0 and 2.8 (gpt-oss-20b and 120b on an RTX PRO
+6000), 3.5 (Qwen3.6-35B-A3B on an L40S)."""
 UNKNOWN_LAYER_S = 100e-6
 """Fixed cost of a block on an integrated GPU that the table does not have; cautious, as on a processor."""
 CACHE_BANDWIDTH_SHARE = {KvType.F16: 1.0, KvType.Q8_0: 1.0, KvType.Q4_0: 0.5}
@@ -77,17 +81,26 @@ def _layer_overhead_s(spec: GpuSpec | None, gpu: Gpu | None, memory: ModelMemory
     overhead = spec.layer_overhead_s if spec else UNKNOWN_LAYER_S
     if memory.geometry.n_expert:
         is_metal = gpu is not None and gpu.vendor is Vendor.APPLE
-        overhead = overhead + METAL_EXPERT_LAYER_S if is_metal else overhead * EXPERT_OVERHEAD_FACTOR
+        overhead += METAL_EXPERT_LAYER_S if is_metal else EXPERT_LAYER_S
     return overhead + RECURRENT_LAYER_S if memory.geometry.recurrent_state_bytes else overhead
 
 
 def _prompt_cost(share: Share, memory: ModelMemory, attention: Attention, spec: GpuSpec | None) -> TokenCost | None:
-    """One token of a prompt: two operations per active weight, and four per head, element and position before it."""
+    """One token of a prompt: two operations per active weight, and four per head, element and position before it.
+
+    A batch reads all experts, whichever its tokens use; the weights of dense models are read besides computing.
+    """
     weights = block_weights(share, memory)
     if spec is None or spec.prompt_flops is None or weights is None:
         return None
-    factor = EXPERT_PROMPT_FACTOR if memory.geometry.n_expert else 1.0
+    factor, read_s = 1.0, 0.0
+    if memory.geometry.n_expert:
+        is_nvidia = share.budget.gpu is not None and share.budget.gpu.vendor is Vendor.NVIDIA
+        factor = NVIDIA_EXPERT_PROMPT_FACTOR if is_nvidia else EXPERT_PROMPT_FACTOR
+        experts_bytes = memory.experts_between(share.start + share.expert_blocks, share.stop)
+        read_s = experts_bytes / (ASSUMED_SHARE_OF_PEAK * spec.bandwidth_bytes_per_s) / memory.ubatch
     position_s = 2 * attention.products(memory) / (spec.prompt_flops * ATTENTION_FLOPS_SHARE)
     return TokenCost(
-        compute_s=factor * 2 * weights / spec.prompt_flops, per_position_s=attention.full_layers * position_s,
+        read_s=read_s, compute_s=factor * 2 * weights / spec.prompt_flops,
+        per_position_s=attention.full_layers * position_s,
         per_window_position_s=attention.window_layers * position_s, window=attention.window)

@@ -145,18 +145,17 @@ def _spec(row: _Row) -> GpuSpec | None:
 def _default_overhead_s(row: _Row) -> float:
     """Fixed cost per block where no benchmark of the device itself was read: that of its measured relatives.
 
-    Fitted to llama.cpp's scoreboards (32 blocks): CUDA Ada and Blackwell 0.6-1.0 ms (also taken for Hopper: 1.8 with the
-    recurrent states of Qwen3.5 9B on an H100), Ampere 0.7-1.8, V100 2.8; ROCm RDNA3/4 1.3-3.6, older and CDNA 3.5-5.7; Arc
-    4.4; Metal base and Pro 0-1.5, Max 4, Ultra 5.
+    Fitted to llama.cpp's scoreboards (32 blocks): CUDA Ada and Blackwell 0.6-1.0 ms, Ampere's small chips 0.7-1.8, A30 3.2 and
+    V100 2.8; Hopper 1.8 with the recurrent states of Qwen3.5 9B; ROCm RDNA3/4 1.3-3.6, older and CDNA 3.5-5.7; integrated
+    RDNA3.5 (Radeon 8060S) 0.8 with Vulkan, without what experts add; Arc 4.4; Metal base and Pro 0-1.5, Max 4, Ultra 5.
     """
     capability = float(row.compute_capability or 0)
     if row.vendor == "nvidia":
-        if capability == 7.0:
-            return 88e-6
-        if capability == 8.0:
-            return 40e-6
-        return 25e-6 if capability >= 8.9 else 40e-6 if capability >= 8.6 else 60e-6
+        own = {7.0: 88e-6, 8.0: 100e-6, 9.0: 35e-6}.get(capability)
+        return own or (25e-6 if capability >= 8.9 else 40e-6 if capability >= 8.6 else 60e-6)
     if row.vendor == "amd":
+        if row.kind == "igpu":
+            return 25e-6
         return 75e-6 if (row.gfx or "").startswith(("gfx11", "gfx12")) else 145e-6
     if row.vendor == "apple":
         return 155e-6 if "Ultra" in row.name else 125e-6 if "Max" in row.name else 25e-6

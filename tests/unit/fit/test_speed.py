@@ -7,6 +7,7 @@ import json
 import msgspec
 import pytest
 
+from localai_app.engine.protocol import KvType
 from localai_app.fit.decide import decide
 from localai_app.fit.result import FitResult, Request, SpeedBasis, Subject
 from localai_app.gguf.geometry import Geometry
@@ -49,6 +50,43 @@ def test_scoreboards_lie_within_the_range(name: str, vendor: str, gib: float, me
     assert speed.low is not None
     assert speed.high is not None
     assert speed.low <= measured <= speed.high
+
+
+LLAMA3_8B = Geometry(
+    architecture="llama", n_layer=32, n_embd=4096, n_vocab=128_256, n_ff=14_336, n_head=32, head_dim=128, ctx_train=131_072,
+    cache_layers=models.full(1024, 32), params_total=8_030_261_248, params_active=8_030_261_248)
+RTX_4090 = computer(64, 60, (nvidia("RTX 4090", 24, 24),))
+RTX_5090 = computer(64, 60, (nvidia("RTX 5090", 32, 32),))
+RADEON_8060S = computer(128, 124, (integrated("AMD Radeon 8060S Graphics", 100),))
+LLAMA3_8B_Q4_0 = subject(LLAMA3_8B, label="Q4_0", bits_per_weight=4.64)
+QWEN35_27B_Q4 = subject(models.QWEN35_27B, bits_per_weight=5.01)
+QWEN3_30B_Q6 = subject(models.QWEN3_30B_A3B, label="Q6_K", bits_per_weight=6.9, expert_share=0.95)
+
+
+@pytest.mark.parametrize(("hardware", "model", "kv_type", "depth", "measured"), [
+    # llama-bench with flash attention: tokens generated per second with so many tokens in the cache.
+    (RTX_4090, LLAMA3_8B_Q4_0, KvType.F16, 32_768, 102.8),  # llama.cpp's pull request 17505
+    (RTX_5090, QWEN35_27B_Q4, KvType.F16, BENCH_DEPTH, 76.8), (RTX_5090, QWEN35_27B_Q4, KvType.F16, 8192, 74.6),
+    (RTX_5090, QWEN35_27B_Q4, KvType.F16, 32_768, 68.4),
+    (RADEON_8060S, QWEN3_30B_Q6, KvType.Q8_0, BENCH_DEPTH, 66.5), (RADEON_8060S, QWEN3_30B_Q6, KvType.Q8_0, 4096, 61.1),
+    (RADEON_8060S, QWEN3_30B_Q6, KvType.Q8_0, 16_384, 51.0), (RADEON_8060S, QWEN3_30B_Q6, KvType.Q8_0, 32_768, 42.5),
+    (RADEON_8060S, QWEN3_30B_Q6, KvType.Q4_0, BENCH_DEPTH, 66.8), (RADEON_8060S, QWEN3_30B_Q6, KvType.Q4_0, 32_768, 42.7)])
+def test_published_speeds_at_depth_lie_within_the_range(
+    hardware: HardwareReport, model: Subject, kv_type: KvType, depth: int, measured: float,
+) -> None:
+    speed = ask(hardware, model, ctx=depth, kv_type=kv_type).speed
+    assert speed.full_low is not None
+    assert speed.full_high is not None
+    assert speed.full_low <= measured <= speed.full_high
+
+
+@pytest.mark.parametrize(("hardware", "model", "measured"), [
+    (RTX_5090, QWEN35_27B_Q4, 3561), (RADEON_8060S, QWEN3_30B_Q6, 1150)])
+def test_published_prompt_speeds_lie_within_the_range(hardware: HardwareReport, model: Subject, measured: float) -> None:
+    speed = ask(hardware, model, ctx=512).speed
+    assert speed.prompt_low is not None
+    assert speed.prompt_high is not None
+    assert speed.prompt_low <= measured <= speed.prompt_high
 
 
 def two_cores() -> HardwareReport:
