@@ -22,6 +22,7 @@ from localai_app.services.events import EventBus
 from localai_app.services.hardware_service import HardwareService
 from localai_app.services.header_service import HeaderService
 from localai_app.services.hub_service import HubService
+from localai_app.services.installed_fits import InstalledFits
 from localai_app.services.library_service import LibraryService
 from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.load_previews import LoadPreviews, credited_now
@@ -65,6 +66,7 @@ def build_services(options: LaunchOptions) -> AppServices:
     load_settings = LoadSettingsService(store, events)
     load_planner = LoadPlanner(settings, library, estimate, load_settings)
     engine = EngineService(events, load_planner.plan, worker, paths.worker_dir)
+    load_previews = LoadPreviews(library, estimate, hardware, load_settings, engine)
     return AppServices(
         paths=paths, events=events, pool=pool, store=store, settings=settings, hardware=hardware,
         discovery=DiscoveryService(
@@ -72,7 +74,8 @@ def build_services(options: LaunchOptions) -> AppServices:
         library=library,
         downloads=DownloadsService(events, store, settings, hub, library),
         estimate=estimate, load_settings=load_settings, load_planner=load_planner, engine=engine,
-        load_previews=LoadPreviews(library, estimate, hardware, load_settings, engine),
+        load_previews=load_previews,
+        installed_fits=InstalledFits(events, pool, library, load_previews, lambda: hardware.report),
         chat=ChatService(events, store, settings, library, engine),
         hub=hub,
         headers=headers,

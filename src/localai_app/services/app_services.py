@@ -16,6 +16,7 @@ from localai_app.services.events import EventBus
 from localai_app.services.hardware_service import HardwareService
 from localai_app.services.header_service import HeaderService
 from localai_app.services.hub_service import HubService
+from localai_app.services.installed_fits import InstalledFits
 from localai_app.services.library_service import LibraryService
 from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.load_previews import LoadPreviews
@@ -43,6 +44,7 @@ class AppServices:
     load_settings: LoadSettingsService
     load_planner: LoadPlanner
     load_previews: LoadPreviews
+    installed_fits: InstalledFits
     engine: EngineService
     chat: ChatService
     hub: HubService
@@ -63,6 +65,7 @@ class AppServices:
         self.headers.close()
         self.dry_runs.close()
         self.discovery.close()
+        self.installed_fits.close()
         self.what_if.close()
         self.downloads.close()
         self.chat.close()

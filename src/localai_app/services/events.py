@@ -130,6 +130,11 @@ class LoadSettingsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class InstalledFitsChanged:
+    """Installed models would run differently now; read it from InstalledFits."""
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorHappened:
     """Something failed that no page asked for just now (in the background)."""
 
@@ -139,7 +144,7 @@ class ErrorHappened:
 Event = (
     HardwareReported | MemoryMeasured | SuggestionsChanged | VariantsRefined | LibraryChanged | DownloadChanged
     | DownloadFinished | EngineChanged | ModelLoaded | EngineFailed | MessageAdded | AnswerProgressed | AnswerEnded
-    | ConversationsChanged | SettingChanged | LoadSettingsChanged | ErrorHappened
+    | ConversationsChanged | SettingChanged | LoadSettingsChanged | InstalledFitsChanged | ErrorHappened
 )
 Subscriber = Callable[[Event], None]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from localai_app import errors
 from localai_app.engine.protocol import LoadOptions
 from localai_app.errors import AppError
-from localai_app.fit.result import FitResult, Request, Verdict
+from localai_app.fit.result import DeviceNeed, FitResult, Request, Verdict
 from localai_app.services.engine_service import MAY_BE_TRIED, LoadPlan
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.library_service import LibraryService
@@ -45,18 +47,25 @@ class LoadPlanner:
         except AppError as error:
             if not anyway or error.spec not in MAY_BE_TRIED:
                 raise
-            return self._blind_plan(model, wanted)
+            return self._blind_plan(model, wanted, ())
         if result.load_options is None:
             if not anyway:
                 raise refusal(model, result)
-            return self._blind_plan(model, wanted)
+            return self._blind_plan(model, wanted, result.devices)
         return LoadPlan(model, self._here(result.load_options, model), result)
 
-    def _blind_plan(self, model: InstalledModel, request: Request) -> LoadPlan:
-        """Without any fact of the model: what was asked for, and else what every computer can do."""
+    def _blind_plan(self, model: InstalledModel, request: Request, devices: Sequence[DeviceNeed]) -> LoadPlan:
+        """Without any fact of the model: what was asked for, and else what every computer can do.
+
+        A GPU that is to be left alone is: where llama.cpp's names of the others are not known, none is used.
+        """
+        layers = max(0, request.gpu_layers or 0)
+        others = tuple(device.engine_name for device in devices if device.engine_name) if request.excluded_devices else ()
+        if request.excluded_devices and not others:
+            layers = 0
         options = LoadOptions(
-            model_path="", ctx=request.ctx or request.default_ctx, gpu_layers=max(0, request.gpu_layers or 0),
-            kv_type=request.kv_type, ubatch=max(1, request.ubatch))
+            model_path="", ctx=request.ctx or request.default_ctx, gpu_layers=layers, kv_type=request.kv_type,
+            ubatch=max(1, request.ubatch), devices=others, cpu_expert_blocks=request.experts_on_cpu or 0 if layers else 0)
         return LoadPlan(model, self._here(options, model))
 
     def _here(self, options: LoadOptions, model: InstalledModel) -> LoadOptions:

@@ -11,6 +11,7 @@ import msgspec
 from PySide6.QtCore import QObject, Signal
 
 from localai_app.engine.protocol import GenerationStats, Loaded
+from localai_app.fit.result import FitResult
 from localai_app.services.events import (
     AnswerEnded,
     AnswerProgressed,
@@ -71,8 +72,8 @@ class FakeEngine:
     state: EngineState = field(default_factory=lambda: EngineState(EngineStatus.NONE))
     calls: list[tuple[str, ...]] = field(default_factory=list)
 
-    def load(self, key: str) -> None:
-        self.calls.append(("load", key))
+    def load(self, key: str, *, anyway: bool = False) -> None:
+        self.calls.append(("load", key, "anyway") if anyway else ("load", key))
         self.become(EngineState(EngineStatus.LOADING, key, "tiny"))
 
     def unload(self) -> None:
@@ -193,11 +194,20 @@ class FakeChat:
 
 
 @dataclass
+class FakeInstalledFits:
+    known: dict[str, FitResult] = field(default_factory=dict)
+
+    def fit(self, model_key: str) -> FitResult | None:
+        return self.known.get(model_key)
+
+
+@dataclass
 class FakeServices:
     bridge: FakeBridge
     chat: FakeChat
     engine: FakeEngine
     library: FakeLibrary
+    installed_fits: FakeInstalledFits = field(default_factory=FakeInstalledFits)
 
     def install(self, *models: InstalledModel) -> None:
         self.library.installed = models

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtWidgets import (
@@ -18,6 +19,8 @@ from pytestqt.qtbot import QtBot
 
 from localai_app import errors
 from localai_app.errors import AppError
+from localai_app.fit.decide import unknown_result
+from localai_app.fit.result import Request, Verdict
 from localai_app.gui.chat.links import ask_to_open
 from localai_app.gui.chat.message_views import AnswerView, QuestionView
 from localai_app.gui.itemmodels.conversation_list_model import ANSWERING_ROLE
@@ -174,6 +177,26 @@ def test_a_failed_load_says_why_and_tries_again(qtbot: QtBot, theme: ThemeState,
     assert page.view.strip.banner.error is None
 
 
+def test_a_model_that_was_held_back_is_loaded_anyway_only_after_yes(
+        qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
+    page = new_page(qtbot, theme, services)
+    failure = AppError(errors.MODEL_TOO_LARGE, name="tiny", needed="9 GiB", available="1 GiB")
+    services.engine.become(EngineState(EngineStatus.FAILED, KEY, "tiny", error=failure, may_be_tried=True))
+    other = page.view.strip.banner.other_button
+    assert (other.text(), other.isVisible()) == ("Load anyway…", True)
+    for answer in ("Do not load", "Load anyway"):
+        qtbot.mouseClick(other, Qt.MouseButton.LeftButton)
+        box = page.model.anyway.box
+        assert box is not None
+        assert failure.message in box.informativeText()
+        next(button for button in box.buttons() if button.text() == answer).click()
+        qtbot.waitUntil(lambda: page.model.anyway.box is None)
+    assert services.engine.calls == [("load", KEY, "anyway")]
+    tried = AppError(errors.ENGINE_OUT_OF_MEMORY)
+    services.engine.become(EngineState(EngineStatus.FAILED, KEY, "tiny", error=tried))
+    assert not other.isVisible()
+
+
 def test_a_question_that_nothing_answers_can_be_asked_again(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
     chat_id = services.chat.add_chat("Chat")
     services.chat.add(chat_id, Role.USER, "hi")
@@ -253,12 +276,20 @@ def test_rename_delete_and_undo(qtbot: QtBot, theme: ThemeState, services: FakeS
 
 def test_the_menu_of_models(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
     services.install(installed(), second_model())
+    too_large = msgspec.structs.replace(unknown_result("Too large.", Request()), verdict=Verdict.NO)
+    services.installed_fits.known["acme/big-GGUF:Q8_0"] = too_large
     page = new_page(qtbot, theme, services)
     services.engine.become_ready()
     menu = page.view.chooser.build_menu()
     qtbot.addWidget(menu)
     words = [action.text() for action in menu.actions() if not action.isSeparator()]
-    assert words == ["tiny · Q4_K_M\t5.0 GB", "big · Q8_0\t5.0 GB", "Get another model", "Unload, free its memory"]
+    assert words == [
+        "tiny · Q4_K_M\t5.0 GB", "big · Q8_0\twill not run · 5.0 GB", "Load settings…", "Get another model",
+        "Unload, free its memory"]
+    assert menu.actions()[1].toolTip().startswith("Will not run\nToo large.\n")
+    with qtbot.waitSignal(page.load_panel_requested) as asked:
+        next(action for action in menu.actions() if action.text() == "Load settings…").trigger()
+    assert asked.args == [KEY]
     menu.actions()[1].trigger()
     assert services.engine.calls == [("load", "acme/big-GGUF:Q8_0")]
 

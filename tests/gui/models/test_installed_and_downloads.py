@@ -22,6 +22,7 @@ from localai_app.gui.pages.models_page import ModelsPage
 from localai_app.gui.theme import CONTRAST, DARK, LIGHT, ThemeState
 from localai_app.services.app_services import AppServices
 from localai_app.services.events import DownloadChanged, LibraryChanged
+from localai_app.services.load_settings import LoadSettings
 from localai_app.services.views import DownloadStatus
 from tests.gui.models.models_stage import download, eventually, nameless, show_computer
 from tests.helpers.gguf_files import write_tiny_gguf
@@ -107,6 +108,24 @@ def test_chat_asks_for_the_model(view: InstalledView, services: AppServices, dat
     with qtbot.waitSignal(view.chat_requested) as opened:
         view.rows[0].chat_button.click()
     assert opened.args == [TINY_KEY]
+
+
+def test_a_row_says_how_its_model_would_run_as_it_would_be_loaded(
+        view: InstalledView, services: AppServices, data_dir: Path, qtbot: Any) -> None:
+    path = install_tiny_model(data_dir)
+    show_computer(services)
+    services.library.changed()
+    eventually(qtbot, lambda: len(view.rows) == 1 and view.rows[0]._verdict.text() == "GPU")
+    assert "expected" in view.rows[0]._facts.text()
+    services.load_settings.set(TINY_KEY, LoadSettings(gpu_layers=0))
+    eventually(qtbot, lambda: view.rows[0]._verdict.text() == "CPU")
+    assert view.rows[0]._verdict.toolTip().startswith("Runs on the CPU\nRuns on the processor: needs")
+    path.write_bytes(path.read_bytes()[:4000])
+    services.library.changed()
+    eventually(qtbot, lambda: view.rows[0]._verdict.text() == "unknown")
+    with qtbot.waitSignal(view.load_panel_requested) as asked:
+        view.rows[0].load_button.click()
+    assert asked.args == [TINY_KEY]
 
 
 def test_a_model_with_a_missing_part_cannot_be_chatted_with(

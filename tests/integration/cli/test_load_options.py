@@ -14,6 +14,8 @@ from tests.helpers.program import run_program
 from tests.helpers.real_models import smollm2_path
 from tests.helpers.services_fixture import TINY_KEY, install_tiny_model
 
+GPU = "NVIDIA GeForce RTX 4070"
+
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
@@ -62,6 +64,7 @@ def test_fit_takes_every_option(data_dir: Path, machine: Path) -> None:
 
     assert fit()["verdict"] == "gpu"
     assert fit("--gpu-layers", "0")["verdict"] == "cpu"
+    assert fit("--without-device", GPU)["verdict"] == "cpu"
 
 
 @pytest.mark.parametrize("arguments", [

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtWidgets import QMenu, QPushButton, QWidget
 
+from localai_app.fit.result import FitResult
 from localai_app.gui import metrics
 from localai_app.gui.icons import icon
 from localai_app.gui.styling import set_icon
 from localai_app.gui.theme import ThemeState
+from localai_app.gui.widgets.badge import verdict_short, verdict_words
 from localai_app.services.views import InstalledModel
 from localai_app.units import format_file_size
 
@@ -28,6 +30,7 @@ class ModelChooser(QPushButton):
         super().__init__(parent)
         self._theme = theme
         self._list_models: Callable[[], Sequence[InstalledModel]] = tuple
+        self._fit_of: Callable[[str], FitResult | None] = lambda _key: None
         self._current_key = ""
         self._is_loaded = False
         self.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -38,9 +41,11 @@ class ModelChooser(QPushButton):
         self.clicked.connect(self.open_menu)
         self.show_model("", "", is_loaded=False)
 
-    def set_source(self, list_models: Callable[[], Sequence[InstalledModel]]) -> None:
-        """Where the installed models come from."""
-        self._list_models = list_models
+    def set_source(
+        self, list_models: Callable[[], Sequence[InstalledModel]], fit_of: Callable[[str], FitResult | None],
+    ) -> None:
+        """Where the installed models come from, and how the one with a key would run (None: not known)."""
+        self._list_models, self._fit_of = list_models, fit_of
 
     def show_model(self, key: str, name: str, *, is_loaded: bool) -> None:
         """Show which model answers now, or would."""
@@ -64,9 +69,12 @@ class ModelChooser(QPushButton):
         menu.setToolTipsVisible(True)
         menu.setLayoutDirection(Qt.LayoutDirection.LeftToRight)
         for model in self._list_models():
-            action = menu.addAction(f"{model_title(model)}\t{format_file_size(model.size_bytes)}".replace("&", "&&"))
+            fit = self._fit_of(model.key)
+            facts = " · ".join([*([verdict_short(fit.verdict)] if fit is not None else []), format_file_size(model.size_bytes)])
+            action = menu.addAction(f"{model_title(model)}\t{facts}".replace("&", "&&"))
             action.setData(model.key)
-            action.setToolTip(str(model.paths[0]) if model.paths else model.key)
+            place = str(model.paths[0]) if model.paths else model.key
+            action.setToolTip("\n".join([verdict_words(fit.verdict), *fit.reasons[:1], place]) if fit is not None else place)
             action.setEnabled(model.is_complete)
             if model.key == self._current_key:
                 action.setIcon(icon("check", self._theme, "accent", metrics.ICON_SMALL))

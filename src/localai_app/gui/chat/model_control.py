@@ -11,6 +11,7 @@ from localai_app.gui.chat.chat_view import ChatView
 from localai_app.gui.chat.model_chooser import model_title
 from localai_app.gui.load.load_anyway import LoadAnyway
 from localai_app.services.engine_service import EngineService
+from localai_app.services.installed_fits import InstalledFits
 from localai_app.services.library_service import LibraryService
 from localai_app.services.views import EngineStatus, InstalledModel
 
@@ -24,14 +25,14 @@ class ModelControl(QObject):
     load_panel_requested = Signal(str)
 
     def __init__(
-        self, engine: EngineService, library: LibraryService, view: ChatView, session: ChatSession,
+        self, engine: EngineService, library: LibraryService, fits: InstalledFits, view: ChatView, session: ChatSession,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._engine, self._library, self._view, self._session = engine, library, view, session
         self._chosen_key = ""
         self._models: tuple[InstalledModel, ...] = ()
-        view.chooser.set_source(lambda: self._models)
+        view.chooser.set_source(lambda: self._models, fits.fit)
         view.chooser.model_chosen.connect(self.choose)
         view.chooser.unload_requested.connect(engine.unload)
         view.chooser.more_requested.connect(lambda: self.page_requested.emit("models"))

@@ -8,7 +8,7 @@ from localai_app.errors import AppError
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.tasks import BackgroundTask, run_in_background
 from localai_app.services.app_services import AppServices
-from localai_app.services.events import Event, LibraryChanged
+from localai_app.services.events import Event, InstalledFitsChanged, LibraryChanged
 from localai_app.services.views import InstalledModel
 
 
@@ -16,6 +16,8 @@ class InstalledModels(QObject):
     """Keeps the newest list. `changed` comes after every reading that found something else, and after the first one."""
 
     changed = Signal()
+    fits_changed = Signal()
+    """Models would run differently now: read it from InstalledFits."""
 
     def __init__(self, services: AppServices, bridge: Bridge, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -68,5 +70,10 @@ class InstalledModels(QObject):
             self.changed.emit()
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, LibraryChanged):
-            self.refresh()
+        match event:
+            case LibraryChanged():
+                self.refresh()
+            case InstalledFitsChanged():
+                self.fits_changed.emit()
+            case _:
+                pass

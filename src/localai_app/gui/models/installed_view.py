@@ -8,6 +8,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from localai_app.errors import AppError, Remedy
+from localai_app.fit.result import FitResult
 from localai_app.gui.folder_words import folder_words
 from localai_app.gui.metrics import SPACE_1, SPACE_3, SPACE_4, SPACE_5
 from localai_app.gui.models.installed_models import InstalledModels
@@ -16,13 +17,13 @@ from localai_app.gui.models.reveal import reveal_in_folder
 from localai_app.gui.models.scrolled_column import scrolled_column
 from localai_app.gui.styling import button, divider, icon_button, label, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
-from localai_app.gui.widgets.badge import Badge
+from localai_app.gui.widgets.badge import Badge, verdict_words
 from localai_app.gui.widgets.elided_label import ElidedLabel
 from localai_app.gui.widgets.empty_state import EmptyState
 from localai_app.gui.widgets.error_banner import ErrorBanner
 from localai_app.services.app_services import AppServices
 from localai_app.services.views import InstalledModel
-from localai_app.units import format_file_size, format_speed
+from localai_app.units import format_file_size, format_speed, format_speed_range
 
 
 class InstalledRow(QWidget):
@@ -38,6 +39,8 @@ class InstalledRow(QWidget):
         self._key = model.key
         self._name = ElidedLabel("", "strong")
         self._label = Badge()
+        self._verdict = Badge()
+        self._verdict.hide()
         self._incomplete = Badge("incomplete", "warn")
         self._incomplete.setToolTip("A part of it is missing; download it again")
         self._facts = ElidedLabel("", "caption")
@@ -56,7 +59,7 @@ class InstalledRow(QWidget):
     def _lay_out(self) -> None:
         title = QHBoxLayout()
         set_spacing(title, SPACE_3)
-        for part in (self._name, self._label, self._incomplete):
+        for part in (self._name, self._label, self._verdict, self._incomplete):
             title.addWidget(part)
         title.addStretch(1)
         words = QVBoxLayout()
@@ -70,13 +73,17 @@ class InstalledRow(QWidget):
         for control in (self.load_button, self.chat_button, self.reveal_button, self.remove_button):
             layout.addWidget(control)
 
-    def show_model(self, model: InstalledModel) -> None:
-        """Show the model as it is now."""
+    def show_model(self, model: InstalledModel, fit: FitResult | None = None) -> None:
+        """Show the model as it is now, and how it would run; `fit` None: not known yet."""
         self._name.setText(model.name)
         self._label.show_text(model.label, "neutral")
         self._label.setVisible(bool(model.label))
         self._incomplete.setVisible(not model.is_complete)
-        self._facts.setText(facts_words(model))
+        self._verdict.setVisible(fit is not None and model.is_complete)
+        if fit is not None:
+            self._verdict.show_verdict(fit.verdict, short=True)
+            self._verdict.setToolTip("\n".join((verdict_words(fit.verdict), *fit.reasons[:1])))
+        self._facts.setText(facts_words(model, fit))
         self.chat_button.setAccessibleName(f"Chat with {model.name}")
         self.chat_button.setEnabled(model.is_complete)
         self.load_button.setAccessibleName(f"Load {model.name}, with settings")
@@ -123,6 +130,7 @@ class InstalledView(QWidget):
         layout.addWidget(self._list)
         layout.addWidget(self.empty)
         installed.changed.connect(self.refresh)
+        installed.fits_changed.connect(self.refresh)
         self.refresh()
 
     @property
@@ -136,7 +144,7 @@ class InstalledView(QWidget):
         if [model.key for model in models] != list(self._lines):
             self._rebuild(models)
         for model in models:
-            self._lines[model.key].show_model(model)
+            self._lines[model.key].show_model(model, self._services.installed_fits.fit(model.key))
         self._card.setVisible(bool(models))
         self._total.setText(total_words(models, folder_words(self._services.settings.models_folder)) if models else "")
         is_empty = self._installed.is_read and not models
@@ -183,10 +191,15 @@ class InstalledView(QWidget):
             self.suggestions_requested.emit()
 
 
-def facts_words(model: InstalledModel) -> str:
+def facts_words(model: InstalledModel, fit: FitResult | None = None) -> str:
     """Size, speed, last use and where it lies, in one line."""
     parts = [format_file_size(model.size_bytes)]
-    parts.append(f"{format_speed(model.tps)} measured" if model.tps else "speed not measured yet")
+    if model.tps:
+        parts.append(f"{format_speed(model.tps)} measured")
+    elif fit is not None and fit.speed.low is not None and fit.speed.high is not None:
+        parts.append(f"{format_speed_range(fit.speed.low, fit.speed.high)} expected")
+    else:
+        parts.append("speed not measured yet")
     if model.last_used_s is not None:
         parts.append(f"used {day_words(datetime.fromtimestamp(model.last_used_s), datetime.now())}")
     parts.append(model.repo_id or folder_words(model.paths[0].parent))

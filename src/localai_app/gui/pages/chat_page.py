@@ -30,6 +30,7 @@ from localai_app.services.events import (
     MessageAdded,
     ModelLoaded,
 )
+from localai_app.services.installed_fits import InstalledFits
 from localai_app.services.library_service import LibraryService
 
 
@@ -48,6 +49,10 @@ class ChatPageServices(Protocol):
     def library(self) -> LibraryService:
         """Installed models."""
 
+    @property
+    def installed_fits(self) -> InstalledFits:
+        """How installed models would run."""
+
 
 class ChatPage(QWidget):
     """List of chats at the left, one chat at the right. `page_requested` names a page of the window."""
@@ -62,7 +67,8 @@ class ChatPage(QWidget):
         self.panel = ConversationPanel(theme)
         self.view = ChatView(theme)
         self.session = ChatSession(self._chat, self.view, self)
-        self.model = ModelControl(services.engine, services.library, self.view, self.session, self)
+        self.model = ModelControl(
+            services.engine, services.library, services.installed_fits, self.view, self.session, self)
         row = QHBoxLayout(self)
         set_spacing(row, 0)
         row.addWidget(self.panel)
