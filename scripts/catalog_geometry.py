@@ -8,7 +8,7 @@ from localai_app.gguf.geometry import CacheLayer, Geometry
 from localai_app.gguf.side_inputs import UNGATED_ARCHITECTURES, side_elements
 
 Facts = dict[str, Any]
-ATTENTION, STATE = "*", "M"
+ATTENTION, STATE, EXPERTS = "*", "M", "E"
 BLOCK_PATTERNS = {
     "nemotron_h_moe": {
         52: "MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME",
@@ -88,6 +88,17 @@ def expert_params(facts: Facts) -> int:
     matrices = 2 if facts["gguf_arch"] in UNGATED_ARCHITECTURES else 3
     width = LATENT_EXPERTS.get(facts["id"], facts["n_embd"])
     return int(layers * facts["n_expert"] * matrices * width * facts["n_ff_exp"])
+
+
+def expert_blocks(facts: Facts) -> tuple[int, ...]:
+    """The blocks that hold routed experts; empty where all of them do, or none."""
+    pattern = BLOCK_PATTERNS.get(facts["gguf_arch"], {}).get(facts["n_layer"], "")
+    lead, step = facts["n_layer_dense_lead"] or 0, facts["moe_every"] or 1
+    if not facts["n_expert"] or (not pattern and lead == 0 and step == 1):
+        return ()
+    if pattern:
+        return tuple(block for block, kind in enumerate(pattern) if kind == EXPERTS)
+    return tuple(block for block in range(lead, facts["n_layer"]) if (block + 1) % step == 0)
 
 
 def per_layer_embedding_params(facts: Facts) -> int:

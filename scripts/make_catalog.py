@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from catalog_geometry import geometry_of_facts, per_layer_embedding_params
+from catalog_geometry import expert_blocks, geometry_of_facts, per_layer_embedding_params
 from catalog_quality import Quality, qualities
 from catalog_tasks import task_qualities
 from catalog_words import publisher_of, summary_of, tasks_of, thinking_of
@@ -131,6 +131,7 @@ def _model(facts: Facts, quality: Quality, by_task: dict[str, Quality]) -> Catal
         sampling_source=(facts["sampling"] or {}).get("source") or "",
         tied_embeddings=bool(facts["tied_embeddings"]),
         per_layer_embedding_params=per_layer_embedding_params(facts),
+        expert_blocks=expert_blocks(facts),
     )
     return msgspec.structs.replace(model, files=_files(model))
 

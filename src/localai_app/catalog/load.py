@@ -8,7 +8,7 @@ import msgspec
 
 from localai_app.catalog.model import Catalog, CatalogModel
 from localai_app.errors import FILE_INVALID, FILE_UNREADABLE, AppError
-from localai_app.gguf.geometry import UNKNOWN_BLOCK
+from localai_app.gguf.geometry import UNKNOWN_BLOCK, Geometry
 
 CATALOG_VERSION = 1
 MAX_CATALOG_BYTES = 16 * 1000**2
@@ -85,10 +85,14 @@ def _geometry_fault(model: CatalogModel) -> str:
         return "more layers own a cache than there are"
     if any(layer.k_elements < 0 or layer.v_elements < 0 for layer in geometry.cache_layers):
         return "a cache layer has a negative size"
-    places = (*(layer.block for layer in geometry.cache_layers if layer.block != UNKNOWN_BLOCK), *geometry.recurrent_blocks)
-    if any(not 0 <= block < geometry.n_layer for block in places):
-        return "a cache or a state belongs to a block that does not exist"
-    return ""
+    return _place_fault(model, geometry)
+
+
+def _place_fault(model: CatalogModel, geometry: Geometry) -> str:
+    owners = (layer.block for layer in geometry.cache_layers if layer.block != UNKNOWN_BLOCK)
+    if any(not 0 <= block < geometry.n_layer for block in (*owners, *geometry.recurrent_blocks, *model.expert_blocks)):
+        return "a cache, a state or experts belong to a block that does not exist"
+    return "a block is named twice" if len(set(model.expert_blocks)) < len(model.expert_blocks) else ""
 
 
 def _with_places(model: CatalogModel) -> CatalogModel:

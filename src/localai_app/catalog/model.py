@@ -77,6 +77,8 @@ class CatalogModel(msgspec.Struct, frozen=True, kw_only=True):
     """The output head is the token table itself."""
     per_layer_embedding_params: int = 0
     """Weights of per-layer embeddings (Gemma 3n, Gemma 4 E): looked up, always in main memory."""
+    expert_blocks: tuple[int, ...] = ()
+    """The blocks that hold the routed experts of a mixture; empty: all of them."""
 
     def quality_for(self, task: str) -> TaskQuality:
         """The quality for a task; for chat the overall one, which is also the estimate where nothing else is known."""

@@ -92,7 +92,10 @@ def _feed_forward_row(geometry: Geometry) -> int:
 def _beside_feed_forward(geometry: Geometry) -> int:
     """Elements per token that lie beside a feed-forward: the input, the residual, its norm, and the place of the queries.
 
-    Where the queries took more than two rows of embeddings, one of the others lies in their place.
+    Where the queries took more than two rows of embeddings, one of the others lies in their place. The Qwen hybrids keep no
+    place for queries, as dry runs of eleven of them show.
     """
+    if geometry.n_recurrent and geometry.has_gates:
+        return (4 if geometry.n_expert else 3) * geometry.n_embd
     heads = geometry.n_head * geometry.head_dim
     return max(heads, geometry.n_embd) + (2 if heads > 2 * geometry.n_embd else 3) * geometry.n_embd

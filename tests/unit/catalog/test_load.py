@@ -102,6 +102,8 @@ def test_a_good_catalog(tmp_path: Path) -> None:
         (_geometry(cache_layers=[{"k_elements": -4, "v_elements": 4}]), "negative"),
         (_geometry(cache_layers=[{"k_elements": 4, "v_elements": 4, "block": 2}]), "does not exist"),
         (_geometry(recurrent_blocks=[-1]), "does not exist"),
+        (_model(expert_blocks=[2]), "does not exist"),
+        (_model(expert_blocks=[1, 1]), "named twice"),
         (_geometry(n_embd="8"), "n_embd"),
     ],
 )

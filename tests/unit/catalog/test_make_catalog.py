@@ -262,7 +262,8 @@ def test_quality_for_a_task_follows_its_benchmarks(by_id: dict[str, CatalogModel
 def test_file_sizes(catalog: Catalog) -> None:
     for model in catalog.models:
         sizes = [file.size_bytes for file in model.files]
-        assert sizes == sorted(sizes, reverse=True), model.id
+        if model.geometry is None or model.geometry.n_embd % 256 == 0:  # narrow rows take other types: 4 bits may be under 3
+            assert sizes == sorted(sizes, reverse=True), model.id
         for file in model.files:
             assert 1.6 < file.size_bytes * 8 / model.params_total < 9.6, (model.id, file.label)
             assert file.source

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,9 +18,14 @@ from localai_app.gguf.dimensions import geometry_of
 from localai_app.gguf.reader import read_header_file
 from localai_app.gguf.tensors import weights_of
 from tests.helpers.real_models import gemma_path, smollm2_path
+from tests.helpers.synthetic import BUILDERS, synthesise
 
-CATALOG = load_catalog(Path(__file__).resolve().parents[3] / "resources" / "catalog" / "models.json")
+FOLDER = Path(__file__).resolve().parents[3] / "resources" / "catalog"
+CATALOG = load_catalog(FOLDER / "models.json")
 BY_ID = {model.id: model for model in CATALOG.models}
+SYNTHETIC = [
+    row for row in json.loads((FOLDER / "sources" / "models.json").read_text(encoding="utf-8"))
+    if row["gguf_arch"] in BUILDERS and row["gguf_arch"] != "gpt-oss" and BY_ID[row["id"]].geometry]
 GIB = 1024**3
 
 
@@ -85,6 +92,35 @@ def test_experts_hold_most_of_a_mixture() -> None:
     experts = 48 * 128 * 3 * 2048 * 768
     share = experts / (30_532_108_288 - 2 * 151936 * 2048)
     assert sum(weights.layers_expert_bytes) / sum(weights.layers_bytes) == pytest.approx(share, rel=0.01)
+
+
+@pytest.mark.parametrize(("model_id", "blocks"), [
+    ("deepseek-r1-0528", range(3, 61)), ("llama-4-maverick", range(1, 48, 2)), ("qwen3-30b-a3b", range(48))])
+def test_experts_lie_in_the_blocks_that_have_them(model_id: str, blocks: range) -> None:
+    model = BY_ID[model_id]
+    weights = catalog_weights(model, model.files[0])
+    assert [block for block, size in enumerate(weights.layers_expert_bytes) if size] == list(blocks)
+    assert all(weights.layers_bytes[block] > weights.layers_expert_bytes[block] for block in range(len(weights.layers_bytes)))
+
+
+@pytest.mark.parametrize("label", ["Q4_K_M", "Q8_0"])
+@pytest.mark.parametrize("row", SYNTHETIC, ids=lambda row: row["id"])
+def test_estimated_bytes_are_those_of_a_header_with_true_dimensions(row: dict[str, Any], label: str) -> None:
+    """Blocks that predict further tokens are left out; so is the vocabulary, which a synthesised header does not have."""
+    model = BY_ID[row["id"]]
+    assert model.geometry is not None
+    unused = f"blk.{model.geometry.n_layer}."
+    tensors = [tensor for tensor in synthesise(row, label).tensors if not tensor.name.startswith(unused)]
+    weights = catalog_weights(model, _file(label, estimated_file_bytes(model, label)))
+    assert weights.file_bytes == pytest.approx(sum(tensor.n_bytes for tensor in tensors), rel=0.025)
+    experts = sum(tensor.n_bytes for tensor in tensors if "_exps." in tensor.name)
+    assert sum(weights.layers_expert_bytes) == pytest.approx(experts, rel=0.025)
+
+
+def test_labels_that_are_not_known_still_have_places() -> None:
+    model = BY_ID["qwen3-30b-a3b"]
+    weights = catalog_weights(model, _file("UD-Q4_K_XL", 18_000_000_000))
+    assert 0 < sum(weights.layers_expert_bytes) < weights.file_bytes < 18_000_000_000
 
 
 def test_per_layer_embeddings_stay_in_main_memory() -> None:
