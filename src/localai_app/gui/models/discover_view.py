@@ -280,7 +280,7 @@ def _task_words(task: Task) -> str:
 
 def _box(name: str, choices: Sequence[str]) -> QComboBox:
     """A box that may become narrower than its words."""
-    box = combo_box()
+    box = set_role(combo_box(), "filter")
     box.setAccessibleName(name)
     box.addItems(list(choices))
     box.setMinimumContentsLength(6)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtWidgets import QFrame, QGridLayout, QVBoxLayout, QWidget
 
 from localai_app.catalog.model import CatalogModel, Score
+from localai_app.catalog.tasks import TASK_WORDS, Task
 from localai_app.gui.metrics import SPACE_2, SPACE_3, SPACE_4, SPACE_5
 from localai_app.gui.styling import label, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
@@ -27,6 +28,7 @@ class ScoresCard(QFrame):
         self._theme = theme
         self._title = label("", "strong")
         self._basis = label("", "muted", wrap=True, selectable=True)
+        self._tasks = label("", "caption-strong", wrap=True)
         self._rows = QGridLayout()
         set_spacing(self._rows, SPACE_2)
         self._rows.setHorizontalSpacing(SPACE_3)
@@ -36,6 +38,7 @@ class ScoresCard(QFrame):
         set_spacing(layout, SPACE_2, (SPACE_5, SPACE_4, SPACE_5, SPACE_4))
         layout.addWidget(self._title)
         layout.addWidget(self._basis)
+        layout.addWidget(self._tasks)
         layout.addLayout(self._rows)
 
     def show_model(self, model: CatalogModel) -> None:
@@ -44,6 +47,10 @@ class ScoresCard(QFrame):
         self._title.setText(f"Quality {model.quality:.0f} of 100, {kind}")
         source = model.quality_source
         self._basis.setText(f"{source[:1].upper()}{source[1:].rstrip('.')}.")
+        self._tasks.setText(task_words(model))
+        self._tasks.setToolTip("\n".join(
+            f"{TASK_WORDS[Task(known.task)]}: {known.source}" for known in model.task_quality if known.task in list(Task)))
+        self._tasks.setVisible(bool(model.task_quality))
         self._clear()
         for line, score in enumerate(unique_scores(model.scores)):
             self._add(line, score)
@@ -65,6 +72,13 @@ class ScoresCard(QFrame):
             if widget is not None:
                 widget.hide()
                 widget.deleteLater()
+
+
+def task_words(model: CatalogModel) -> str:
+    """The quality at each task in one line, marked where it is estimated."""
+    return " · ".join(
+        f"{TASK_WORDS[Task(known.task)]} {'≈ ' if known.is_estimated else ''}{known.value:.0f}" for known in model.task_quality
+        if known.task in list(Task))
 
 
 def unique_scores(scores: Sequence[Score]) -> tuple[Score, ...]:
