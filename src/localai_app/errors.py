@@ -211,6 +211,8 @@ MACHINE_INVALID = ErrorSpec(
 # --- files given by the user -------------------------------------------------------------------
 FILE_UNREADABLE = ErrorSpec(
     "file_unreadable", "The file {name} cannot be read: {reason}.", "Check its name and permissions.")
+FILE_UNWRITABLE = ErrorSpec(
+    "file_unwritable", "The file {name} cannot be written: {reason}.", "Choose another folder.")
 FILE_INVALID = ErrorSpec(
     "file_invalid", "The file {name} is not a valid {kind} file: {reason}.", "Correct the file, or leave the option out.")
 

@@ -47,8 +47,8 @@ def hardware(context: typer.Context) -> None:
 def suggest(context: typer.Context, hardware: HardwareOption = None, task: TaskOption = None) -> None:
     """Suggest models that run well on this computer, or on another one."""
     session: Session = context.obj
-    report = read_hardware(hardware) if hardware is not None else None
     with session.services() as services:
+        report = read_hardware(services, hardware)
         if report is None:
             services.hardware.detect_now()
             suggestions = services.discovery.compute_now(task)

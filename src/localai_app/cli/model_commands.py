@@ -6,7 +6,6 @@ import threading
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from localai_app import errors
@@ -19,6 +18,7 @@ from localai_app.hub.reference import parse_model_reference
 from localai_app.progress import Progress
 from localai_app.services.app_services import AppServices
 from localai_app.services.events import DownloadChanged, DownloadFinished, Event
+from localai_app.services.machine_file import read_machine
 from localai_app.services.views import DownloadStatus, InstalledModel
 from localai_app.units import (
     format_bytes_per_s,
@@ -31,8 +31,8 @@ from localai_app.units import (
     format_speed_range,
 )
 
-HardwareOption = Annotated[Path | None, typer.Option("--hardware", help="A file with what `hardware --json` prints.")]
-MAX_HARDWARE_FILE_BYTES = 1_000_000
+HardwareOption = Annotated[Path | None, typer.Option(
+    "--hardware", help="A file with what `hardware --json` prints, or with a computer in a few lines (user guide).")]
 HEADER_ERRORS = ("not_a_gguf", "gguf_truncated", "gguf_refused", "model_parts_missing")
 
 
@@ -63,14 +63,17 @@ def show(
     context: typer.Context, repository: Annotated[str, typer.Argument(help="OWNER/REPO, or its address.")],
     ctx: CtxOption = None, kv_type: KvOption = None,
     quick: Annotated[bool, typer.Option("--quick", help="Read one header only; the others follow from their sizes.")] = False,
+    hardware: HardwareOption = None,
 ) -> None:
     """Show a repository's variants with their sizes and whether they fit, each from its own header."""
     session: Session = context.obj
     with session.services() as services:
-        services.hardware.detect_now(with_engine=False)
+        report = read_hardware(services, hardware)
+        if report is None:
+            services.hardware.detect_now(with_engine=False)
         repo = services.variants.find(parse_model_reference(repository).repo_id)
         request = LoadChoices(ctx, kv_type).applied_to(services.estimate.default_request())
-        rows = services.variants.read(repo, request, quick=quick)
+        rows = services.variants.read(repo, request, quick=quick, hardware=report)
     session.output.document({
         "repo_id": repo.repo_id, "commit": repo.commit, "license": repo.license, "gated": repo.gated,
         "downloads": repo.downloads, "likes": repo.likes, "last_modified": repo.last_modified,
@@ -105,8 +108,8 @@ def fit(
     """Say whether a model fits, on which device, with which context and how fast."""
     session: Session = context.obj
     choices = LoadChoices(ctx, kv_type, gpu_layers, experts_on_cpu, without_device, with_projector=with_projector)
-    report = read_hardware(hardware) if hardware is not None else None
     with session.services() as services:
+        report = read_hardware(services, hardware)
         if report is None:
             services.hardware.detect_now()
         choices.require_devices(report or services.hardware.report_now())
@@ -236,17 +239,9 @@ def _fit_any(services: AppServices, model: str, choices: LoadChoices, report: Ha
     return services.estimate.fit_repo_variant(reference.repo_id, reference.variant, request, report)
 
 
-def read_hardware(path: Path) -> HardwareReport:
-    """A report from a file; AppError if it cannot be read or is none."""
-    try:
-        if path.exists() and not path.is_file():
-            raise AppError(errors.FILE_UNREADABLE, name=path, reason="it is not a regular file")
-        with path.open("rb") as file:
-            return msgspec.json.decode(file.read(MAX_HARDWARE_FILE_BYTES), type=HardwareReport)
-    except OSError as error:
-        raise AppError(errors.FILE_UNREADABLE, name=path.name, reason=(error.strerror or str(error)).lower()) from error
-    except msgspec.MsgspecError as error:
-        raise AppError(errors.FILE_INVALID, name=path.name, kind="hardware", reason=str(error)) from error
+def read_hardware(services: AppServices, path: Path | None) -> HardwareReport | None:
+    """The computer in a file, if one is named; AppError if it cannot be read or holds none."""
+    return read_machine(path, services.what_if.gpus()) if path is not None else None
 
 
 def fit_document(result: FitResult) -> dict[str, object]:

@@ -8,12 +8,13 @@ import msgspec
 import typer
 
 from localai_app import errors
-from localai_app.cli.machine_commands import hardware_lines, suggestion_document, suggestion_lines
-from localai_app.cli.model_commands import fit_document, speed_words
+from localai_app.cli.machine_commands import TaskOption, hardware_lines, suggestion_document, suggestion_lines
+from localai_app.cli.model_commands import HardwareOption, fit_document, speed_words
 from localai_app.cli.session import Session
 from localai_app.errors import AppError
 from localai_app.fit.result import VERDICT_WORDS
 from localai_app.services.candidates import runs
+from localai_app.services.machine_file import machine_words, read_machine
 from localai_app.services.machine_parts import KnownGpu, find_gpu
 from localai_app.services.views import DiscoveryRow
 from localai_app.services.what_if import PRESETS, MachineSpec, WhatIfAnswer, WhatIfService, machine_with
@@ -35,6 +36,8 @@ def what_if(
     ram_gbs: Annotated[
         float | None, typer.Option("--ram-gbs", min=1, max=10_000, help="Peak speed of main memory in GB/s.")] = None,
     cores: Annotated[int | None, typer.Option("--cores", min=1, max=1024, help="Cores of the processor.")] = None,
+    hardware: HardwareOption = None,
+    task: TaskOption = None,
     list_parts: Annotated[bool, typer.Option("--list", help="List what can be chosen.")] = False,
 ) -> None:
     """Say what another computer could run, and how fast, without having it."""
@@ -43,15 +46,24 @@ def what_if(
         if list_parts:
             _print_parts(session, services.what_if.gpus())
             return
+        if hardware is not None:
+            if computer or any(value is not None for value in (ram_gib, gpus, vram_gib, ram_gbs, cores)):
+                raise typer.BadParameter("the file describes the whole computer", param_hint="--hardware")
+            report = read_machine(hardware, services.what_if.gpus())
+            name = machine_words(report)
+            answer = services.what_if.answer_now(report, task or services.discovery.task)
+            session.output.document(answer_document(name, answer))
+            _print_answer(session, name, answer)
+            return
         if not computer and ram_gib is None:
             raise typer.BadParameter("name a GPU or a computer of --list, or give --ram-gib", param_hint="COMPUTER")
         spec = _spec(services.what_if, computer, ram_gib, gpus, vram_gib)
         spec = msgspec.structs.replace(
             spec, cores=cores or spec.cores,
             ram_bandwidth_bytes_per_s=ram_gbs * 1e9 if ram_gbs is not None else spec.ram_bandwidth_bytes_per_s)
-        answer = services.what_if.answer_now(services.what_if.machine(spec))
-    session.output.document(answer_document(spec, answer))
-    _print_answer(session, spec, answer)
+        answer = services.what_if.answer_now(services.what_if.machine(spec), task or services.discovery.task)
+    session.output.document(answer_document(spec.name, answer))
+    _print_answer(session, spec.name, answer)
 
 
 def _spec(
@@ -73,10 +85,11 @@ def _spec(
     return changed if changed == preset else msgspec.structs.replace(changed, name=f"{preset.name}, changed")
 
 
-def answer_document(spec: MachineSpec, answer: WhatIfAnswer) -> dict[str, object]:
-    """The answer for JSON; `hardware` can be given to `suggest --hardware` and `fit --hardware`."""
+def answer_document(name: str, answer: WhatIfAnswer) -> dict[str, object]:
+    """The answer for JSON; `hardware` is what `--hardware` of other commands takes."""
     return {
-        "computer": spec.name, "hardware": answer.report, "runnable": answer.suggestions.runnable_count,
+        "computer": name, "hardware": answer.report, "task": answer.suggestions.task,
+        "runnable": answer.suggestions.runnable_count,
         "total": answer.suggestions.total_count,
         "suggestions": [suggestion_document(card, answer.suggestions.task) for card in answer.suggestions.cards],
         "rows": [_row_document(row) for row in answer.rows],
@@ -90,9 +103,9 @@ def _row_document(row: DiscoveryRow) -> dict[str, object]:
     return {**document, **(fit_document(row.fit) if row.fit is not None else {"verdict": "unknown"})}
 
 
-def _print_answer(session: Session, spec: MachineSpec, answer: WhatIfAnswer) -> None:
+def _print_answer(session: Session, name: str, answer: WhatIfAnswer) -> None:
     output = session.output
-    output.words(spec.name)
+    output.words(name)
     for line in hardware_lines(answer.report):
         output.words(f"  {line}")
     output.words()

@@ -13,6 +13,7 @@ from localai_app.catalog.model import CatalogModel
 from localai_app.errors import AppError
 from localai_app.fit.difference import basis_reason
 from localai_app.fit.result import Basis, FitResult, Request
+from localai_app.hardware.report import HardwareReport
 from localai_app.hub.model import Repo, Variant
 from localai_app.progress import Cancelled, CancelToken
 from localai_app.services.background import BackgroundPool
@@ -132,10 +133,13 @@ class VariantEstimates:
         with self._lock:
             return self._facts_of(repo).problem
 
-    def read(self, repo: Repo, request: Request | None = None, *, quick: bool = False) -> tuple[VariantRow, ...]:
+    def read(
+        self, repo: Repo, request: Request | None = None, *, quick: bool = False, hardware: HardwareReport | None = None,
+    ) -> tuple[VariantRow, ...]:
         """All variants from their own headers and plans, in the calling thread: seconds to minutes.
 
-        `quick`: one header only, the others' weights in proportion to their sizes. AppError if the Hub cannot be asked.
+        `quick`: one header only, the others' weights in proportion to their sizes. `hardware` None: on this computer.
+        AppError if the Hub cannot be asked.
         """
         wanted = request or self._estimate.default_request()
         with self._lock:
@@ -147,7 +151,7 @@ class VariantEstimates:
             self._plan(facts, variant, wanted)
         if facts.problem is not None:
             raise facts.problem
-        return rows_of(facts, self._estimate, wanted, None, is_refining=False)
+        return rows_of(facts, self._estimate, wanted, None, is_refining=False, hardware=hardware)
 
     def _facts_of(self, repo: Repo) -> RepoFacts:
         """Called with the lock held."""

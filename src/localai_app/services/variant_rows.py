@@ -13,6 +13,7 @@ from localai_app.fit.decide import unknown_result
 from localai_app.fit.quality import loss_words
 from localai_app.fit.result import Basis, FitResult, Request, Subject
 from localai_app.gguf.header import GgufHeader
+from localai_app.hardware.report import HardwareReport
 from localai_app.hub.model import Repo, Variant
 from localai_app.services.dry_run import DryRun
 from localai_app.services.estimate_service import EstimateService, PlanKey
@@ -84,33 +85,38 @@ class RepoFacts:
 
 def rows_of(
     facts: RepoFacts, estimate: EstimateService, request: Request, model: CatalogModel | None, *, is_refining: bool,
+    hardware: HardwareReport | None = None,
 ) -> tuple[VariantRow, ...]:
-    """One row per variant, smallest first: from its own header, else from its size. Within milliseconds."""
-    key = estimate.plan_key(request)
+    """One row per variant, smallest first: from its own header, else from its size. Within milliseconds.
+
+    `hardware` None: on this computer.
+    """
+    key, can_fit = estimate.plan_key(request), estimate.is_ready or hardware is not None
     rows = []
     for variant in facts.repo.variants:
         known = facts.variants.get(variant.label)
         is_done = known is not None and (known.problem is not None or key in known.planned_for)
         rows.append(VariantRow(
             label=variant.label, size_bytes=variant.size_bytes, size_is_exact=True, loss_words=loss_words(variant.label),
-            fit=_fit(facts, variant, estimate, request, model) if estimate.is_ready else None,
+            fit=_fit(facts, variant, estimate, request, model, hardware) if can_fit else None,
             is_refining=is_refining and not is_done))
     return tuple(rows)
 
 
 def fit_from_size(
     facts: RepoFacts, variant: Variant, estimate: EstimateService, request: Request, model: CatalogModel | None,
+    hardware: HardwareReport | None = None,
 ) -> FitResult | None:
     """As long as only a sister's header is known, or the catalog's dimensions; None where neither is."""
     base = _nearest(facts, variant)
     if base is not None and base.subject is not None:
         # Caches and buffers are those of the sister, which has the same dimensions; rearranged weights are not.
         run = replace(base.run, planned=base.run.planned and base.run.planned.without_repacked())
-        result = estimate.fit_planned(scaled_subject(base.subject, variant), run, request)
+        result = estimate.fit_planned(scaled_subject(base.subject, variant), run, request, hardware)
         reason = f"The weights are estimated from the size of the file and from the header of {base.subject.label}."
     elif model is not None and model.geometry is not None:
         file = CatalogFile(label=variant.label, size_bytes=variant.size_bytes, source="the Hub", is_exact=True)
-        result = estimate.fit_catalog(model, file, request)
+        result = estimate.fit_catalog(model, file, request, hardware)
         reason = ""
     else:
         return None
@@ -120,14 +126,15 @@ def fit_from_size(
 
 def _fit(
     facts: RepoFacts, variant: Variant, estimate: EstimateService, request: Request, model: CatalogModel | None,
+    hardware: HardwareReport | None,
 ) -> FitResult | None:
     known = facts.variants.get(variant.label)
     if known is None:
-        return fit_from_size(facts, variant, estimate, request, model)
+        return fit_from_size(facts, variant, estimate, request, model, hardware)
     if known.subject is None:
         problem = known.problem
         return unknown_result(problem.message if problem is not None else "", request)
-    return estimate.fit_planned(known.subject, known.run, request)
+    return estimate.fit_planned(known.subject, known.run, request, hardware)
 
 
 def _nearest(facts: RepoFacts, variant: Variant) -> KnownVariant | None:

@@ -9,6 +9,8 @@ import pytest
 
 from localai_app.catalog.load import load_catalog
 from localai_app.paths import resources_dir
+from tests.helpers.gguf_files import write_tiny_gguf
+from tests.helpers.hub_server import HubServer, RepoFixture
 from tests.helpers.program import run_program
 
 RUNS = ("gpu", "gpu_partial", "cpu")
@@ -89,3 +91,55 @@ def test_suggest_refuses_a_file_that_is_no_report(data_dir: Path, tmp_path: Path
     file.write_text("{}", encoding="utf-8")
     outcome = run_program("suggest", "--hardware", file, "--json", "--data-dir", data_dir)
     assert (outcome.code, outcome.document["error"]["code"]) == (1, "file_invalid")
+
+
+def test_a_computer_of_a_few_lines_is_taken_by_every_command(data_dir: Path, tmp_path: Path) -> None:
+    """Two different cards, and experts of a large model in main memory."""
+    file = tmp_path / "machine.json"
+    file.write_text(json.dumps({
+        "ram_gib": 96, "ram_gbs": 90, "cores": 16, "gpus": [{"name": "RTX 4090"}, {"name": "RTX 4060", "count": 1}]}))
+    answer = run_program("what-if", "--hardware", file, "--task", "code", "--json", "--data-dir", data_dir).document
+    assert answer["computer"] == "NVIDIA GeForce RTX 4090, NVIDIA GeForce RTX 4060, 96.0 GiB"
+    assert answer["task"] == "code"
+    assert answer["runnable"] == sum(row["verdict"] in RUNS for row in answer["rows"])
+    large = next(row for row in answer["rows"] if row["id"] == "gpt-oss-120b")
+    assert large["verdict"] == "gpu_partial"
+    assert any("experts" in reason for reason in large["reasons"])
+    assert {device["name"] for device in large["devices"]} >= {"NVIDIA GeForce RTX 4090", "NVIDIA GeForce RTX 4060"}
+
+    suggested = run_program("suggest", "--hardware", file, "--task", "code", "--json", "--data-dir", data_dir).document
+    assert suggested["suggestions"] == answer["suggestions"]
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps(answer["hardware"]))
+    again = run_program("what-if", "--hardware", report, "--task", "code", "--json", "--data-dir", data_dir).document
+    assert again["rows"] == answer["rows"]
+    model = write_tiny_gguf(tmp_path / "tiny.gguf")
+    fit = run_program("fit", model, "--hardware", file, "--json", "--data-dir", data_dir)
+    assert (fit.code, fit.document["verdict"]) == (0, "gpu")
+
+
+def test_show_takes_a_computer_from_a_file(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "machine.json"
+    file.write_text(json.dumps({"ram_gib": 64, "gpus": [{"name": "RTX 4090"}]}))
+    files = {"tiny-F32.gguf": write_tiny_gguf(tmp_path / "tiny.gguf").read_bytes()}
+    with HubServer({"tester/Tiny-GGUF": RepoFixture(files)}) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.endpoint)
+        shown = run_program("show", "tester/Tiny-GGUF", "--hardware", file, "--json", "--data-dir", data_dir)
+    (variant,) = shown.document["variants"]
+    assert variant["verdict"] == "gpu"
+    assert "NVIDIA GeForce RTX 4090" in [device["name"] for device in variant["devices"]]
+
+
+@pytest.mark.parametrize("command", [("what-if",), ("suggest",), ("fit", "any.gguf"), ("show", "a/b")])
+def test_a_wrong_file_is_refused_in_words(data_dir: Path, tmp_path: Path, command: tuple[str, ...]) -> None:
+    file = tmp_path / "machine.json"
+    file.write_text('{"ram_gib": 64, "gpu": "RTX 4090"}')
+    outcome = run_program(*command, "--hardware", file, "--json", "--data-dir", data_dir)
+    assert (outcome.code, outcome.document["error"]["code"]) == (1, "file_invalid")
+    assert "unknown field `gpu`" in outcome.document["error"]["message"]
+
+
+def test_a_file_and_parts_of_a_computer_do_not_go_together(data_dir: Path, tmp_path: Path) -> None:
+    file = tmp_path / "machine.json"
+    file.write_text('{"ram_gib": 64}')
+    assert run_program("what-if", "RTX 4090", "--hardware", file, "--data-dir", data_dir).code == 2
