@@ -16,6 +16,7 @@ from localai_app.store.conversations import ConversationStore
 from localai_app.store.downloads import DownloadStore
 from localai_app.store.library import LibraryStore
 from localai_app.store.load_settings import LoadSettingsStore
+from localai_app.store.measurements import MeasurementStore
 from localai_app.store.migrations import MIGRATIONS, Migration, migrate, refuse_newer
 from localai_app.store.recovery import find_damage, is_torso, move_aside, remove_database, salvage
 from localai_app.store.text import FOLDED_CONTAINS, folded_contains
@@ -36,6 +37,7 @@ class Store:
         self.downloads = DownloadStore(connection, clock)
         self.library = LibraryStore(connection, clock)
         self.load_settings = LoadSettingsStore(connection)
+        self.measurements = MeasurementStore(connection)
 
     def close(self) -> None:
         """Write everything into the main file and let go of it; a second call does nothing."""

@@ -70,9 +70,16 @@ def _add_load_settings(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE TABLE load_settings (model_key TEXT PRIMARY KEY NOT NULL, json TEXT NOT NULL)")
 
 
+def _add_measurements(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TABLE measurements ("
+        "id INTEGER PRIMARY KEY AUTOINCREMENT, measured_s REAL NOT NULL, model_key TEXT NOT NULL, json TEXT NOT NULL)")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration("schema", _create_schema),
     Migration("load_settings", _add_load_settings),
+    Migration("measurements", _add_measurements),
 )
 
 

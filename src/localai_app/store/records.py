@@ -102,3 +102,44 @@ class ModelUse(msgspec.Struct, frozen=True, kw_only=True):
     last_used_s: float
     tps: float | None = None
     prompt_tps: float | None = None
+
+
+class Measurement(msgspec.Struct, frozen=True, kw_only=True):
+    """One load (its memory) or one answer (its speed) on this computer: as predicted, and as measured. None: not part of it.
+
+    Predicted is what was told, corrections included; `formula_` is what was calculated before any correction.
+    """
+
+    time_s: float
+    model_key: str
+    model_name: str
+    label: str
+    description: str
+    """llama.cpp's words for the model: architecture, size and type."""
+    engine_build: str
+    processor: str
+    gpus: tuple[str, ...]
+    """Those that hold layers, by name, in the order of the plan."""
+    place: str
+    """gpu, gpu_partial or cpu."""
+    gpu_layers: int
+    kv_type: str
+    ctx: int
+    predicted_bytes: int | None = None
+    measured_bytes: int | None = None
+    host_overhead_bytes: int | None = None
+    """Main memory that the engine's process took beyond llama.cpp's buffers, less what is calculated for its tokenizer."""
+    gpu_overhead_bytes: int | None = None
+    """What vanished of the GPUs' free memory beyond llama.cpp's buffers, for each GPU on average."""
+    depth: int = 0
+    """Tokens in the cache in the middle of the answer."""
+    tokens: int = 0
+    """Generated."""
+    formula_tps: float | None = None
+    predicted_tps: float | None = None
+    measured_tps: float | None = None
+    prompt_tokens: int = 0
+    """Evaluated; what was still in the cache is not counted."""
+    formula_prompt_tps: float | None = None
+    predicted_prompt_tps: float | None = None
+    measured_prompt_tps: float | None = None

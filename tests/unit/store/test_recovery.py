@@ -11,6 +11,7 @@ import pytest
 from localai_app.errors import AppError
 from localai_app.store.database import Store, open_store
 from localai_app.store.records import MessageState, Role
+from tests.helpers.measurements import MEASUREMENT
 
 PAGE_BYTES = 4096
 CHATS = 30
@@ -31,6 +32,7 @@ def _fill(path: Path) -> None:
     store.library.set_fact("memory_bandwidth", "123")
     store.library.link("/models/a.gguf")
     store.load_settings.set("/models/a.gguf", '{"ctx":4096}')
+    store.measurements.add(MEASUREMENT)
     store.close()
 
 
@@ -80,6 +82,7 @@ def test_a_damaged_header_costs_nothing(store_path: Path, expect_log: Callable[[
     assert store.library.get_fact("memory_bandwidth") == "123"
     assert [linked.path for linked in store.library.linked()] == ["/models/a.gguf"]
     assert store.load_settings.get("/models/a.gguf") == '{"ctx":4096}'
+    assert store.measurements.list() == (MEASUREMENT,)
     _assert_usable(store, store_path)
 
 
