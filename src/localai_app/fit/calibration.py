@@ -48,6 +48,8 @@ class Run:
     """gpu, gpu_partial or cpu."""
     gpu_layers: int
     kv_type: str
+    expert_blocks: int = 0
+    """Blocks on GPUs whose experts lie in main memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +248,8 @@ def _narrowed(spread: float, factor: Factor) -> float:
 
 
 def _is_own(one: Measurement, run: Run) -> bool:
-    return (one.model_key, one.kv_type, one.gpu_layers) == (run.model_key, run.kv_type, run.gpu_layers) and bool(run.model_key)
+    where = (one.kv_type, one.gpu_layers, one.expert_blocks) == (run.kv_type, run.gpu_layers, run.expert_blocks)
+    return where and bool(run.model_key) and one.model_key == run.model_key
 
 
 def _is_sound(one: Measurement) -> bool:

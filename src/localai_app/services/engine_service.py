@@ -19,7 +19,7 @@ from localai_app.engine.outcome import WorkerOutcome
 from localai_app.errors import AppError
 from localai_app.fit.result import FitResult, Request
 from localai_app.services.engine_tracker import AnswerSink, EngineTracker
-from localai_app.services.events import EventBus, ModelLoaded
+from localai_app.services.events import AnswerTimed, EventBus, ModelLoaded
 from localai_app.services.views import EngineState, EngineStatus, InstalledModel
 from localai_app.units import format_count
 
@@ -199,7 +199,9 @@ class EngineService:
             case protocol.Finished():
                 sink = self._tracker.end_answer(generation, event.id, event.stats)
                 if sink is not None:
+                    model_key = self.state.model_key
                     sink.on_finished(event.reason, event.stats)
+                    self._events.publish(AnswerTimed(model_key, event.stats))
             case protocol.RequestFailed():
                 self._on_request_failed(generation, event)
             case _:

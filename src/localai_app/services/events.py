@@ -77,6 +77,19 @@ class ModelLoaded:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerTimed:
+    """The engine finished an answer, whoever asked for it; its counts and seconds."""
+
+    model_key: str
+    stats: GenerationStats
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementsChanged:
+    """Something was measured or forgotten, so predictions may change; read it from CalibrationService."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineFailed:
     """The engine died or could not load; the error is in words."""
 

@@ -123,6 +123,8 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     place: str
     """gpu, gpu_partial or cpu."""
     gpu_layers: int
+    expert_blocks: int = 0
+    """Blocks on GPUs whose experts lie in main memory."""
     kv_type: str
     ctx: int
     predicted_bytes: int | None = None
