@@ -77,9 +77,3 @@ def _next(events: queue.SimpleQueue[Event], kind: type[E]) -> E:
         assert not isinstance(event, RequestFailed), event
     return event
 
-
-def model_path_options(path: Path, ctx: int, kv_type: str) -> LoadOptions:
-    """Options of a load on the processor."""
-    from localai_app.engine.protocol import KvType
-
-    return LoadOptions(model_path=str(path), ctx=ctx, kv_type=KvType(kv_type))

@@ -157,7 +157,8 @@ class ErrorHappened:
 Event = (
     HardwareReported | MemoryMeasured | SuggestionsChanged | VariantsRefined | LibraryChanged | DownloadChanged
     | DownloadFinished | EngineChanged | ModelLoaded | EngineFailed | MessageAdded | AnswerProgressed | AnswerEnded
-    | ConversationsChanged | SettingChanged | LoadSettingsChanged | InstalledFitsChanged | ErrorHappened
+    | ConversationsChanged | SettingChanged | LoadSettingsChanged | InstalledFitsChanged | AnswerTimed | MeasurementsChanged
+    | ErrorHappened
 )
 Subscriber = Callable[[Event], None]
 

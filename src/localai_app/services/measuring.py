@@ -85,9 +85,10 @@ class MeasurementRecorder:
     def _blank(self, state: EngineState, fit: FitResult, loaded: Loaded, report: HardwareReport) -> Measurement:
         run = run_of(fit, state.model_key, report)
         return Measurement(
-            time_s=self._clock(), model_key=run.model_key, model_name=state.model_name, label=label_of_name(PurePath(state.model_key).name),
-            description=loaded.description, engine_build=self._build, processor=run.processor, gpus=run.gpus, place=run.place,
-            gpu_layers=run.gpu_layers, expert_blocks=run.expert_blocks, kv_type=run.kv_type, ctx=loaded.ctx)
+            time_s=self._clock(), model_key=run.model_key, model_name=state.model_name,
+            label=label_of_name(PurePath(state.model_key).name), description=loaded.description, engine_build=self._build,
+            processor=run.processor, gpus=run.gpus, place=run.place, gpu_layers=run.gpu_layers,
+            expert_blocks=run.expert_blocks, kv_type=run.kv_type, ctx=loaded.ctx)
 
     def _load(self, fit: FitResult, blank: Measurement, info: Loaded) -> Measurement:
         report = self._hardware.report_now()
