@@ -12,12 +12,13 @@ from localai_app.fit.gpu_table import load_gpu_table
 from localai_app.paths import app_paths, resources_dir
 from localai_app.services.app_services import AppServices
 from localai_app.services.background import BackgroundPool
+from localai_app.services.calibration import CalibrationService
 from localai_app.services.chat_service import ChatService
 from localai_app.services.discovery_service import DiscoveryService
 from localai_app.services.downloads_service import DownloadsService
 from localai_app.services.dry_run import DryRunService
 from localai_app.services.engine_service import EngineService
-from localai_app.services.estimate_service import EstimateService
+from localai_app.services.estimate_service import EstimateService, FitFacts
 from localai_app.services.events import EventBus
 from localai_app.services.hardware_service import HardwareService
 from localai_app.services.header_service import HeaderService
@@ -27,6 +28,7 @@ from localai_app.services.library_service import LibraryService
 from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.load_previews import LoadPreviews, credited_now
 from localai_app.services.load_settings import LoadSettingsService
+from localai_app.services.measuring import MeasurementRecorder
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.variant_estimates import VariantEstimates
 from localai_app.services.what_if import WhatIfService
@@ -52,7 +54,6 @@ def build_services(options: LaunchOptions) -> AppServices:
     worker = list(options.worker) if options.worker is not None else worker_command()
     catalog = load_catalog(options.catalog or resources_dir() / "catalog" / "models.json")
     gpu_table_file = resources_dir() / "catalog" / "gpus.json"
-    gpu_table = load_gpu_table(gpu_table_file)
     settings = SettingsService(SettingsFile(paths.settings_file), events, paths)
     store = open_store(paths.store_file)
     pool = BackgroundPool()
@@ -62,7 +63,9 @@ def build_services(options: LaunchOptions) -> AppServices:
     # Another worker than the program's own has nothing to plan with.
     dry_runs = DryRunService(planner_command() if options.worker is None else None, paths.worker_dir, paths.cache)
     headers = HeaderService(hub, paths.cache)
-    estimate = EstimateService(settings, hardware, library, hub, headers, gpu_table, dry_runs)
+    calibration = CalibrationService(events, store)
+    facts = FitFacts(load_gpu_table(gpu_table_file), calibration)
+    estimate = EstimateService(settings, hardware, library, hub, headers, facts, dry_runs)
     load_settings = LoadSettingsService(store, events)
     load_planner = LoadPlanner(settings, library, estimate, load_settings)
     engine = EngineService(events, load_planner.plan, worker, paths.worker_dir)
@@ -81,5 +84,6 @@ def build_services(options: LaunchOptions) -> AppServices:
         headers=headers,
         variants=VariantEstimates(events, pool, hub, estimate, headers),
         dry_runs=dry_runs,
+        calibration=calibration, recorder=MeasurementRecorder(events, engine, hardware, calibration),
         what_if=WhatIfService(catalog, estimate, gpu_table_file),
     )

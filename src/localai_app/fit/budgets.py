@@ -41,6 +41,8 @@ class Budget:
     gpu: Gpu | None = None
     surcharge_bytes: int = 0
     """What llama.cpp's own plan takes here beyond the formulas."""
+    overhead_bytes: int = 0
+    """What the engine's process was measured to take here beyond llama.cpp's buffers."""
     usable_bytes: int = field(init=False)
     """Free memory less the reserve and the surcharge, never below zero."""
 

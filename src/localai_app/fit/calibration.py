@@ -81,6 +81,7 @@ class Calibration:
             if one.measured_tps is not None or one.measured_prompt_tps is not None:
                 self._answers.setdefault((one.processor, one.gpus, one.place), []).append(one)
         loads = [one for one in sound if one.host_overhead_bytes is not None]
+        self.has_loads = bool(loads)
         self._host_overheads = {
             has_gpu: [one.host_overhead_bytes or 0 for one in loads if bool(one.gpus) is has_gpu] for has_gpu in (False, True)}
         self._gpu_overheads: dict[str, list[int]] = {}
@@ -112,6 +113,9 @@ class Calibration:
     def gpu_overhead_bytes(self, name: str) -> int:
         """Memory of a GPU that loads took beyond llama.cpp's buffers: the driver's context."""
         return typical_overhead(self._gpu_overheads.get(name, []))
+
+
+NO_CALIBRATION = Calibration()
 
 
 def token_factor(answers: Sequence[Measurement], kv_type: str) -> Factor | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from localai_app.engine.protocol import KvType, LoadOptions
 from localai_app.fit.budgets import Budgets, budgets_of
+from localai_app.fit.calibration import NO_CALIBRATION, Calibration, Run
 from localai_app.fit.choice import LONGEST_CTX, SHORTEST_CTX, Choice, Chooser
 from localai_app.fit.exact import ExactPlan, with_plan
 from localai_app.fit.explain import Explanation, reasons_of
@@ -19,19 +20,15 @@ from localai_app.fit.result import (
     DeviceNeed,
     FitResult,
     Request,
-    SpeedBasis,
-    SpeedRange,
     Subject,
     Verdict,
 )
-from localai_app.fit.speed import estimate_speed
+from localai_app.fit.speed import UNKNOWN_SPEED, speed_parts, speed_range
+from localai_app.fit.speed_parts import SpeedParts
 from localai_app.gguf.rearranged import rearranging_of
 from localai_app.hardware.report import Cpu, HardwareReport
 
 __all__ = ["LONGEST_CTX", "SHORTEST_CTX", "Machine", "decide", "decide_on", "machine_of", "memory_of", "unknown_result"]
-
-_UNKNOWN_SPEED = SpeedRange(low=None, high=None, basis=SpeedBasis.UNKNOWN)
-
 
 @dataclass(frozen=True, slots=True)
 class Machine:
@@ -40,16 +37,20 @@ class Machine:
     hardware: HardwareReport
     budgets: Budgets
     gpus: GpuTable
+    calibration: Calibration = NO_CALIBRATION
 
 
 def machine_of(
     hardware: HardwareReport, request: Request, gpus: GpuTable, surcharges: Sequence[tuple[str, int]] = (),
+    calibration: Calibration = NO_CALIBRATION,
 ) -> Machine:
     """The computer for a request: its replaced model's memory is free, its excluded GPUs are left out.
 
     `surcharges`: (llama.cpp's name of a GPU, empty for main memory; bytes) that a plan took beyond the formulas.
+    `calibration`: what was measured on it.
     """
-    return Machine(hardware, budgets_of(hardware, request, surcharges), gpus)
+    budgets = calibrated_budgets(budgets_of(hardware, request, surcharges), calibration)
+    return Machine(hardware, budgets, gpus, calibration)
 
 
 def memory_of(subject: Subject, request: Request, cpu: Cpu) -> ModelMemory:
@@ -58,14 +59,16 @@ def memory_of(subject: Subject, request: Request, cpu: Cpu) -> ModelMemory:
         subject.geometry, subject.weights, max(1, request.ubatch), subject.planned, rearranging_of(cpu.instruction_sets))
 
 
-def decide(hardware: HardwareReport, subject: Subject, request: Request, gpus: GpuTable) -> FitResult:
+def decide(
+    hardware: HardwareReport, subject: Subject, request: Request, gpus: GpuTable, calibration: Calibration = NO_CALIBRATION,
+) -> FitResult:
     """Where the model would run with the memory that is free now. Pure and quick; never raises for odd figures.
 
     A context that the request leaves open starts at `default_ctx` and is shortened, to 4,096 tokens at the least, where that
     keeps all layers on the GPU or lets the model run at all. What the request fixes is honoured, the rest is planned around
     it. `max_ctx` is the longest context with the same verdict (where it does not run: with which it runs at all).
     """
-    return decide_on(machine_of(hardware, request, gpus), subject, request)
+    return decide_on(machine_of(hardware, request, gpus, calibration=calibration), subject, request)
 
 
 def decide_on(
@@ -86,11 +89,34 @@ def decide_on(
         planned = with_plan(choice.placement, exact, subject.weights.projector_bytes)
         choice = choice if planned is None else Choice(choice.verdict, planned, choice.placer)
     max_ctx = {kv_type.value: chooser.max_ctx(choice.verdict, kv_type) for kv_type in KvType}
-    speed = _UNKNOWN_SPEED
+    parts = None
     if runs:
-        speed = estimate_speed(choice.placement, choice.placer.memory, subject.label, machine.hardware, machine.gpus)
-    told = Explanation(choice, chooser, machine.budgets, request, subject, max_ctx, speed)
-    return _result(told, options)
+        parts = speed_parts(choice.placement, choice.placer.memory, subject.label, machine.hardware, machine.gpus)
+    corrected = machine.calibration.speed(_run(choice, options, subject, machine.hardware.cpu), parts)
+    speed = UNKNOWN_SPEED
+    if runs and corrected.parts is not None:
+        speed = speed_range(corrected.parts, choice.placement.ctx, basis=corrected.basis)
+    told = Explanation(
+        choice, chooser, machine.budgets, request, subject, max_ctx, speed, corrected.reason if runs else "")
+    return _result(told, options, parts)
+
+
+def calibrated_budgets(budgets: Budgets, calibration: Calibration) -> Budgets:
+    """The budgets with what earlier loads on these devices took beyond llama.cpp's buffers."""
+    if not calibration.has_loads:
+        return budgets
+    groups = tuple(
+        tuple(replace(budget, overhead_bytes=calibration.gpu_overhead_bytes(budget.name)) for budget in group)
+        for group in budgets.groups)
+    host_bytes = calibration.host_overhead_bytes(has_gpu=bool(groups))
+    return replace(budgets, host=replace(budgets.host, overhead_bytes=host_bytes), groups=groups)
+
+
+def _run(choice: Choice, options: LoadOptions | None, subject: Subject, cpu: Cpu) -> Run:
+    return Run(
+        model_key=subject.key, processor=cpu.model, gpus=tuple(share.budget.name for share in choice.placement.gpus),
+        place=choice.verdict.value, gpu_layers=options.gpu_layers if options is not None else 0,
+        kv_type=choice.placement.kv_type.value, expert_blocks=options.cpu_expert_blocks if options is not None else 0)
 
 
 def unknown_result(reason: str, request: Request, basis: Basis = Basis.HEADER) -> FitResult:
@@ -98,7 +124,7 @@ def unknown_result(reason: str, request: Request, basis: Basis = Basis.HEADER) -
     return FitResult(
         verdict=Verdict.UNKNOWN, basis=basis, ctx=request.ctx or request.default_ctx, kv_type=request.kv_type, weights_bytes=0,
         kv_bytes=0, compute_bytes=0, total_bytes=0, devices=(), max_ctx={kv_type.value: 0 for kv_type in KvType},
-        speed=_UNKNOWN_SPEED, reasons=(reason,))
+        speed=UNKNOWN_SPEED, reasons=(reason,))
 
 
 def _missing(hardware: HardwareReport, subject: Subject, kv_type: KvType) -> str:
@@ -111,7 +137,7 @@ def _missing(hardware: HardwareReport, subject: Subject, kv_type: KvType) -> str
     return ""
 
 
-def _result(told: Explanation, options: LoadOptions | None) -> FitResult:
+def _result(told: Explanation, options: LoadOptions | None, parts: SpeedParts | None) -> FitResult:
     placement = told.choice.placement
     shares = _with_idle(placement, told.budgets)
     return FitResult(
@@ -119,7 +145,8 @@ def _result(told: Explanation, options: LoadOptions | None) -> FitResult:
         weights_bytes=sum(share.weights_bytes for share in shares), kv_bytes=sum(share.kv_bytes for share in shares),
         compute_bytes=sum(share.compute_bytes for share in shares), total_bytes=placement.total_bytes,
         devices=tuple(_need(share) for share in shares), max_ctx=told.max_ctx, speed=told.speed, reasons=reasons_of(told),
-        remedies=remedies_of(told), load_options=options)
+        remedies=remedies_of(told), load_options=options, overhead_bytes=sum(share.overhead_bytes for share in shares),
+        tokenizer_bytes=told.placer.memory.tokenizer_bytes, speed_parts=parts)
 
 
 def _with_idle(placement: Placement, budgets: Budgets) -> tuple[Share, ...]:
@@ -142,7 +169,7 @@ def _need(share: Share) -> DeviceNeed:
         name=budget.name, kind=budget.kind, layers=share.layers, weights_bytes=share.weights_bytes, kv_bytes=share.kv_bytes,
         compute_bytes=share.compute_bytes, free_bytes=budget.free_bytes, reserve_bytes=budget.reserve_bytes,
         total_bytes=share.total_bytes, capacity_bytes=budget.total_bytes, engine_name=budget.engine_name,
-        expert_blocks=share.expert_blocks, repacked_bytes=share.repacked_bytes)
+        expert_blocks=share.expert_blocks, repacked_bytes=share.repacked_bytes, overhead_bytes=share.overhead_bytes)
 
 
 def _load_options(placement: Placement, budgets: Budgets, subject: Subject) -> LoadOptions:

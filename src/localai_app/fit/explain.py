@@ -9,7 +9,10 @@ from localai_app.fit.choice import Choice, Chooser
 from localai_app.fit.difference import difference_reason, repacked_reason
 from localai_app.fit.placement import Placement, Placer, Share
 from localai_app.fit.result import Basis, Request, SpeedBasis, SpeedRange, Subject, Verdict
-from localai_app.units import format_count, format_gib
+from localai_app.units import MIB, format_count, format_gib
+
+WORTH_TELLING_BYTES = 100 * MIB
+"""Less than this vanishes in a rounded sum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,8 @@ class Explanation:
     subject: Subject
     max_ctx: dict[str, int]
     speed: SpeedRange
+    speed_reason: str = ""
+    """Which measurements corrected the speed."""
 
     @property
     def verdict(self) -> Verdict:
@@ -178,4 +183,13 @@ def _about_figures(told: Explanation) -> list[str]:
     if told.verdict is not Verdict.NO and told.speed.basis is SpeedBasis.UNKNOWN:
         device = told.placement.gpus[0].budget.name if told.placement.gpus else "main memory"
         reasons.append(f"The speed is unknown until the first run: there is no figure for the bandwidth of {device}.")
-    return reasons
+    if told.speed_reason:
+        reasons.append(told.speed_reason)
+    return reasons + _about_overhead(told)
+
+
+def _about_overhead(told: Explanation) -> list[str]:
+    measured = sum(share.budget.overhead_bytes for share in told.placement.shares)
+    if measured < WORTH_TELLING_BYTES:
+        return []
+    return [f"{format_gib(measured)} of it is what earlier loads on this computer took beyond llama.cpp's buffers."]

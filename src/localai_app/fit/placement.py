@@ -37,6 +37,8 @@ class Share:
     """Main memory only: the experts of those blocks, part of `weights_bytes`."""
     repacked_bytes: int = 0
     """Main memory only: part of `weights_bytes` that the processor holds rearranged."""
+    overhead_bytes: int = 0
+    """What the process takes beyond llama.cpp's buffers: the tokenizer's tables, and what earlier loads showed."""
 
     @property
     def layers(self) -> int:
@@ -46,7 +48,7 @@ class Share:
     @property
     def total_bytes(self) -> int:
         """Everything it takes there."""
-        return self.weights_bytes + self.kv_bytes + self.compute_bytes
+        return self.weights_bytes + self.kv_bytes + self.compute_bytes + self.overhead_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Placer:
         self.all_layers = memory.blocks + 1
         weights = memory.weights
         self._head_bytes = weights.output_bytes + weights.projector_bytes
+        self._overhead = memory.tokenizer_bytes + host.overhead_bytes
         self._cpu_weights = memory.host_weights(memory.blocks, has_head=True) + weights.projector_bytes
 
     def on_cpu(self, ctx: int, kv_type: KvType) -> Placement:
@@ -105,7 +108,8 @@ class Placer:
 
     def cpu_room(self, at: Moment) -> int:
         """Bytes of main memory that are left when the processor runs everything; negative where it does not fit."""
-        return self.host.usable_bytes - self._cpu_weights - at.kv(0, self.memory.blocks) - at.host_with_head
+        needed = self._cpu_weights + at.kv(0, self.memory.blocks) + at.host_with_head + self._overhead
+        return self.host.usable_bytes - needed
 
     def room(self, group: Gpus, layout: Layout) -> int:
         """Bytes that are left in the tighter of both memories; negative where the layout does not fit."""
@@ -216,7 +220,7 @@ class Placer:
         at = layout.at
         needed = self.memory.weights_between(start, stop, layout.expert_blocks) + at.kv(start, stop)
         needed += self._head_bytes + at.gpu_with_head if has_head else at.gpu
-        return needed + self._beside(group, index, layout)
+        return needed + self._beside(group, index, layout) + group[index].overhead_bytes
 
     def _beside(self, group: Gpus, index: int, layout: Layout) -> int:
         """Buffers of a GPU that depend on where the other layers are: copies of a pipeline, and of weights in main memory."""
@@ -241,7 +245,7 @@ class Placer:
                 budget, start, stop, has_head,
                 weights_bytes=self.memory.weights_between(start, stop, layout.expert_blocks) + has_head * self._head_bytes,
                 kv_bytes=at.kv(start, stop), compute_bytes=compute,
-                expert_blocks=max(0, min(stop, layout.expert_blocks) - start)))
+                expert_blocks=max(0, min(stop, layout.expert_blocks) - start), overhead_bytes=budget.overhead_bytes))
             start = stop
         host = self._host_share(layout, group)
         return Placement(
@@ -261,14 +265,15 @@ class Placer:
         holders = memory.weights.layers_expert_bytes[blocks : layout.expert_blocks] if expert_bytes else ()
         return Share(
             self.host, 0, blocks, is_alone, weights_bytes=weights, kv_bytes=at.kv(0, blocks), compute_bytes=compute,
-            expert_blocks=sum(map(bool, holders)), expert_bytes=expert_bytes, repacked_bytes=rearranged)
+            expert_blocks=sum(map(bool, holders)), expert_bytes=expert_bytes, repacked_bytes=rearranged,
+            overhead_bytes=self._overhead)
 
     def _host_room(self, group: Gpus, layout: Layout) -> int:
         """Main memory that is left beside what is not on the GPUs, and beside the GPU's part where it is the same memory."""
         memory, at = self.memory, layout.at
         blocks = self.all_layers - layout.gpu_layers
         need = memory.host_weights(blocks, has_head=False) + memory.experts_between(blocks, layout.expert_blocks)
-        need += at.kv(0, blocks) + (at.host if blocks or layout.expert_blocks else at.inputs)
+        need += at.kv(0, blocks) + (at.host if blocks or layout.expert_blocks else at.inputs) + self._overhead
         if group[0].shares_host:
             need += self._gpu_bytes(group, 0, blocks, memory.blocks, layout)
         return self.host.usable_bytes - need

@@ -8,6 +8,7 @@ import msgspec
 
 from localai_app.engine.protocol import KvType, LoadOptions
 from localai_app.fit.planned import PlannedMemory
+from localai_app.fit.speed_parts import SpeedParts
 from localai_app.gguf.geometry import Geometry, Weights
 
 
@@ -57,6 +58,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     basis: Basis
     label: str = ""
     """Quantization label (Q4_K_M), which decides how much of the bandwidth decoding can use."""
+    key: str = ""
+    """What an installed model of this file is called (owner/repo:LABEL, or its path), by which measurements know it."""
     model_path: str = ""
     planned: PlannedMemory | None = None
     """llama.cpp's own figures, used instead of formulas."""
@@ -96,7 +99,7 @@ class DeviceNeed(msgspec.Struct, frozen=True, kw_only=True):
     free_bytes: int
     reserve_bytes: int
     total_bytes: int
-    """Sum of the three needs."""
+    """Sum of the three needs and of `overhead_bytes`."""
     engine_name: str = ""
     """llama.cpp's name for it (CUDA0); empty for main memory, and where llama.cpp was not asked."""
     expert_blocks: int = 0
@@ -105,6 +108,8 @@ class DeviceNeed(msgspec.Struct, frozen=True, kw_only=True):
     """Part of the weights that the processor holds rearranged; their originals in the file are not counted."""
     capacity_bytes: int = 0
     """All the memory that the device has; 0 where it is not known."""
+    overhead_bytes: int = 0
+    """What the process takes beyond llama.cpp's buffers: the tokenizer's tables, and what earlier loads here showed."""
 
 
 class SpeedRange(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,3 +149,9 @@ class FitResult(msgspec.Struct, frozen=True, kw_only=True):
     remedies: tuple[str, ...] = ()
     """What would make it fit (or fit better), whole sentences."""
     load_options: LoadOptions | None = None
+    overhead_bytes: int = 0
+    """Part of the total on all devices that llama.cpp's buffers do not hold."""
+    tokenizer_bytes: int = 0
+    """The part of it that is the tokenizer's tables."""
+    speed_parts: SpeedParts | None = None
+    """What a token costs by the formula, before any correction; None where a bandwidth is not known."""

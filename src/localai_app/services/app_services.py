@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from localai_app.paths import AppPaths
 from localai_app.services.background import BackgroundPool
+from localai_app.services.calibration import CalibrationService
 from localai_app.services.chat_service import ChatService
 from localai_app.services.discovery_service import DiscoveryService
 from localai_app.services.downloads_service import DownloadsService
@@ -21,6 +22,7 @@ from localai_app.services.library_service import LibraryService
 from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.load_previews import LoadPreviews
 from localai_app.services.load_settings import LoadSettingsService
+from localai_app.services.measuring import MeasurementRecorder
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.variant_estimates import VariantEstimates
 from localai_app.services.what_if import WhatIfService
@@ -52,6 +54,8 @@ class AppServices:
     variants: VariantEstimates
     dry_runs: DryRunService
     what_if: WhatIfService
+    calibration: CalibrationService
+    recorder: MeasurementRecorder
 
     def start(self) -> None:
         """Begin what runs by itself: probes, gauges and the downloads that were under way."""
@@ -70,5 +74,6 @@ class AppServices:
         self.downloads.close()
         self.chat.close()
         self.engine.close()
+        self.recorder.close()
         self.pool.close()
         self.store.close()

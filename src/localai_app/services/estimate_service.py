@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
@@ -12,13 +13,15 @@ from localai_app import errors
 from localai_app.catalog.model import CatalogFile, CatalogModel
 from localai_app.engine.protocol import KvType
 from localai_app.errors import AppError
+from localai_app.fit.calibration import NO_CALIBRATION
 from localai_app.fit.decide import decide, unknown_result
 from localai_app.fit.gpu_table import GpuTable
 from localai_app.fit.projector import counted_subject, with_projector_told
-from localai_app.fit.result import FitResult, Request, SpeedBasis, Subject
+from localai_app.fit.result import FitResult, Request, Subject
 from localai_app.gguf.header import GgufHeader
 from localai_app.hardware.report import HardwareReport
 from localai_app.hub.model import Repo, Variant
+from localai_app.services.calibration import CalibrationService
 from localai_app.services.dry_run import DryRun, DryRunService
 from localai_app.services.hardware_service import HardwareService
 from localai_app.services.header_service import HeaderService
@@ -30,8 +33,13 @@ from localai_app.services.views import InstalledModel
 
 log = logging.getLogger(__name__)
 
-MEASURED_SPREAD = 0.05
-"""How far the next answer may be from the last one's speed."""
+
+@dataclass(frozen=True, slots=True)
+class FitFacts:
+    """What predictions rest on besides the model and the computer."""
+
+    gpu_table: GpuTable
+    calibration: CalibrationService
 
 
 class PlanKey(NamedTuple):
@@ -48,14 +56,14 @@ class EstimateService:
 
     def __init__(
         self, settings: SettingsService, hardware: HardwareService, library: LibraryService, hub: HubService,
-        headers: HeaderService, gpu_table: GpuTable, dry_runs: DryRunService,
+        headers: HeaderService, facts: FitFacts, dry_runs: DryRunService,
     ) -> None:
         self._settings = settings
         self._hardware = hardware
         self._library = library
         self._hub = hub
         self._headers = headers
-        self._gpu_table = gpu_table
+        self._facts = facts
         self._dry_runs = dry_runs
 
     def default_request(self) -> Request:
@@ -73,17 +81,25 @@ class EstimateService:
         """Fit any subject on this machine, or on the given one."""
         wanted = request or self.default_request()
         counted = counted_subject(subject, wanted)
-        return with_projector_told(decide(self._report(hardware), counted, wanted, self._gpu_table), subject, wanted)
+        report = self._report(hardware)
+        # What was measured on this computer says nothing about another one.
+        calibration = self._facts.calibration.calibration if self._is_here(report) else NO_CALIBRATION
+        return with_projector_told(decide(report, counted, wanted, self._facts.gpu_table, calibration), subject, wanted)
+
+    def _is_here(self, report: HardwareReport) -> bool:
+        """Whether a report is of this computer, with the memory that was free at any moment."""
+        here = self._hardware.report
+        return here is not None and (report.cpu, report.memory.total_bytes, report.engine_devices) == (
+            here.cpu, here.memory.total_bytes, here.engine_devices)
 
     def fit_installed(self, key: str, request: Request | None = None, hardware: HardwareReport | None = None) -> FitResult:
         """Fit of an installed model or a .gguf path, from llama.cpp's plan of its header; AppError if the header is refused.
 
-        May take a second. Its speed is the one measured at its last use, where it would run in the same way on this machine.
+        May take a second.
         """
         model = self._library.get(key)
         headers = self._headers.of_installed(model)
-        result = self._fit_planned(installed_subject(model, headers), headers, request, hardware)
-        return result if hardware is not None else self._as_measured(result, model, request)
+        return self._fit_planned(installed_subject(model, headers), headers, request, hardware)
 
     def headers_of(self, model: InstalledModel) -> list[GgufHeader]:
         """The headers of an installed model for `fit_headers`; AppError if one is refused or a part is missing."""
@@ -98,23 +114,9 @@ class EstimateService:
         """
         subject = installed_subject(model, headers)
         if asks_engine:
-            return self._as_measured(self._fit_planned(subject, headers, request, None), model, request)
+            return self._fit_planned(subject, headers, request, None)
         known = self._dry_runs.known(headers, ubatch=max(1, request.ubatch), gpu=_gpu_to_plan(self._report(None)))
-        return self._as_measured(self.fit_subject(msgspec.structs.replace(subject, planned=known), request), model, request)
-
-    def _as_measured(self, result: FitResult, model: InstalledModel, request: Request | None) -> FitResult:
-        """With the speed of the model's last use on this machine, where it would run in the same way."""
-        if model.tps is None or not self._is_as_set(request) or result.load_options is None:
-            return result
-        speed = msgspec.structs.replace(
-            result.speed, low=model.tps * (1 - MEASURED_SPREAD), high=model.tps * (1 + MEASURED_SPREAD),
-            basis=SpeedBasis.MEASURED_HERE)
-        return msgspec.structs.replace(result, speed=speed)
-
-    def _is_as_set(self, request: Request | None) -> bool:
-        """Whether a request places a model as the settings do; the length of the context hardly matters for the speed."""
-        default = self.default_request()
-        return request is None or (request.kv_type, request.gpu_layers) == (default.kv_type, default.gpu_layers)
+        return self.fit_subject(msgspec.structs.replace(subject, planned=known), request)
 
     def fit_catalog(
         self, model: CatalogModel, file: CatalogFile, request: Request | None = None, report: HardwareReport | None = None,

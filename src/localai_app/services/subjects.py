@@ -27,23 +27,25 @@ def catalog_subject(model: CatalogModel, file: CatalogFile) -> Subject:
         raise AppError(errors.FILE_INVALID, name=model.name, kind="catalog", reason="its dimensions are not known")
     return Subject(
         name=f"{model.name} {file.label}", geometry=model.geometry, weights=catalog_weights(model, file),
-        basis=Basis.CATALOG, label=file.label)
+        basis=Basis.CATALOG, label=file.label, key=f"{model.repo_id}:{file.label}")
 
 
 def installed_subject(model: InstalledModel, headers: Sequence[GgufHeader]) -> Subject:
     """A model on this disk."""
-    return _subject(f"{model.name} {model.label}".strip(), headers, model.label, model.paths[0])
+    return _subject(f"{model.name} {model.label}".strip(), headers, model.label, model.key, model.paths[0])
 
 
 def remote_subject(repo: Repo, variant: Variant, headers: Sequence[GgufHeader]) -> Subject:
     """A variant on the Hub."""
-    return _subject(f"{repo.repo_id.split('/')[-1]} {variant.label}", headers, variant.label, None)
+    key = f"{repo.repo_id}:{variant.label}"
+    return _subject(f"{repo.repo_id.split('/')[-1]} {variant.label}", headers, variant.label, key, None)
 
 
-def _subject(name: str, headers: Sequence[GgufHeader], label: str, path: Path | None) -> Subject:
+def _subject(name: str, headers: Sequence[GgufHeader], label: str, key: str, path: Path | None) -> Subject:
     return Subject(
         name=name, geometry=geometry_of(headers[0], headers[1:]), weights=weights_of(headers), basis=Basis.HEADER,
-        label=label or label_of_name(path.name if path else name), model_path=str(path) if path else "")
+        label=label or label_of_name(path.name if path else name), model_path=str(path) if path else "",
+        key=key)
 
 
 def scaled_subject(base: Subject, variant: Variant) -> Subject:
@@ -51,7 +53,8 @@ def scaled_subject(base: Subject, variant: Variant) -> Subject:
     weights = base.weights
     factor = variant.size_bytes / max(1, weights.file_bytes - weights.projector_bytes)
     return msgspec.structs.replace(
-        base, label=variant.label, basis=Basis.CATALOG, name=base.name.rsplit(" ", 1)[0] + f" {variant.label}",
+        base, label=variant.label, basis=Basis.CATALOG, key=f"{base.key.rpartition(':')[0]}:{variant.label}",
+        name=base.name.rsplit(" ", 1)[0] + f" {variant.label}",
         weights=Weights(
             layers_bytes=tuple(round(size * factor) for size in weights.layers_bytes),
             layers_expert_bytes=tuple(round(size * factor) for size in weights.layers_expert_bytes),

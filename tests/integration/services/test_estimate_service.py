@@ -12,10 +12,13 @@ from localai_app.engine.protocol import KvType
 from localai_app.errors import AppError
 from localai_app.fit.result import SpeedBasis
 from localai_app.services.app_services import AppServices
-from localai_app.services.events import AnswerEnded
+from localai_app.services.calibration import CalibrationService
+from localai_app.services.events import AnswerEnded, MeasurementsChanged
+from localai_app.services.measuring import run_of
 from tests.helpers.gguf_files import TinyModel, Typed, encode_gguf, tiny_metadata, tiny_tensors, write_tiny_gguf
 from tests.helpers.hub_server import HubServer, RepoFixture
-from tests.helpers.services_fixture import TINY_KEY, EventRecorder, install_tiny_model, open_services, wait_until
+from tests.helpers.measurements import answer_of
+from tests.helpers.services_fixture import TINY_KEY, EventRecorder, install_tiny_model, open_services
 
 REPO = "tester/Split-GGUF"
 PART_NAMES = tuple(f"big-Q4_K_M-{number:05d}-of-00002.gguf" for number in (1, 2))
@@ -42,13 +45,29 @@ def services(tmp_path: Path) -> Iterator[AppServices]:
         yield opened
 
 
+def measured(services: AppServices, tps: float, **fields: object) -> None:
+    """An answer of the tiny model at this speed, where it would run by the settings."""
+    report = services.hardware.report
+    fit = services.estimate.fit_installed(TINY_KEY)
+    assert report is not None
+    run = run_of(fit, TINY_KEY, report)
+    services.calibration.add(answer_of(
+        TINY_KEY, **{
+            "processor": run.processor, "gpus": run.gpus, "place": run.place, "gpu_layers": run.gpu_layers,
+            "kv_type": run.kv_type, "depth": 256, "measured_tps": tps, **fields}))
+
+
 def test_a_speed_measured_here_counts_more_than_the_formula(services: AppServices) -> None:
-    assert services.estimate.fit_installed(TINY_KEY).speed.basis is not SpeedBasis.MEASURED_HERE
-    services.library.note_use(TINY_KEY, tps=40.0)
-    speed = services.estimate.fit_installed(TINY_KEY).speed
-    assert speed.basis is SpeedBasis.MEASURED_HERE
-    assert speed.low == pytest.approx(38.0)
-    assert speed.high == pytest.approx(42.0)
+    assert services.estimate.fit_installed(TINY_KEY).speed.basis is SpeedBasis.FORMULA
+    measured(services, 40.0)
+    fit = services.estimate.fit_installed(TINY_KEY)
+    assert fit.speed.basis is SpeedBasis.MEASURED_HERE
+    assert fit.speed.low is not None
+    assert fit.speed.high is not None
+    assert 30 < fit.speed.low < 40.0 < fit.speed.high < 50
+    assert "measured on this computer in 1 answer of this model" in fit.reasons[-1]
+    services.calibration.forget()
+    assert services.estimate.fit_installed(TINY_KEY).speed.basis is SpeedBasis.FORMULA
 
 
 def test_an_answer_is_such_a_measurement(services: AppServices) -> None:
@@ -56,7 +75,7 @@ def test_an_answer_is_such_a_measurement(services: AppServices) -> None:
     services.chat.send(services.chat.create().id, "question", TINY_KEY)
     ended = recorder.wait_for(AnswerEnded)
     assert ended.message.stats is not None
-    wait_until(lambda: services.library.get(TINY_KEY).tps is not None)
+    recorder.wait_for(MeasurementsChanged)
     speed = services.estimate.fit_installed(TINY_KEY).speed
     assert speed.basis is SpeedBasis.MEASURED_HERE
     assert speed.low is not None
@@ -65,17 +84,23 @@ def test_an_answer_is_such_a_measurement(services: AppServices) -> None:
 
 
 def test_it_does_not_count_for_another_machine_or_another_placement(services: AppServices) -> None:
-    services.library.note_use(TINY_KEY, tps=40.0)
+    measured(services, 40.0)
     estimate, report = services.estimate, services.hardware.report
     default = estimate.default_request()
     assert report is not None
-    on_cpu = msgspec.structs.replace(default, gpu_layers=0)
     small_cache = msgspec.structs.replace(default, kv_type=KvType.Q4_0)
     longer = msgspec.structs.replace(default, ctx=1024)
-    assert estimate.fit_installed(TINY_KEY, on_cpu).speed.basis is not SpeedBasis.MEASURED_HERE
-    assert estimate.fit_installed(TINY_KEY, small_cache).speed.basis is not SpeedBasis.MEASURED_HERE
-    assert estimate.fit_installed(TINY_KEY, default, report).speed.basis is not SpeedBasis.MEASURED_HERE
+    other = msgspec.structs.replace(report, cpu=msgspec.structs.replace(report.cpu, model="Other CPU"))
+    assert estimate.fit_installed(TINY_KEY, small_cache).speed.basis is SpeedBasis.CALIBRATED
+    assert estimate.fit_installed(TINY_KEY, default, other).speed.basis is SpeedBasis.FORMULA
     assert estimate.fit_installed(TINY_KEY, longer).speed.basis is SpeedBasis.MEASURED_HERE
+
+
+def test_measurements_outlive_the_program(services: AppServices, tmp_path: Path) -> None:
+    measured(services, 40.0)
+    again = CalibrationService(services.events, services.store)
+    assert again.measurements() == services.calibration.measurements()
+    assert len(again.measurements()) == 1
 
 
 def test_loading_follows_the_settings(services: AppServices) -> None:

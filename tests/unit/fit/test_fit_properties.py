@@ -76,10 +76,10 @@ def answer(hardware: HardwareReport, subject: Subject, request: Request) -> FitR
 @given(computers(), subjects(), requests)
 def test_totals_add_up_and_stay_within_the_budgets(hardware: HardwareReport, subject: Subject, request: Request) -> None:
     result = answer(hardware, subject, request)
-    assert result.total_bytes == result.weights_bytes + result.kv_bytes + result.compute_bytes
+    assert result.total_bytes == result.weights_bytes + result.kv_bytes + result.compute_bytes + result.overhead_bytes
     assert result.total_bytes == sum(device.total_bytes for device in result.devices)
     for device in result.devices:
-        assert device.total_bytes == device.weights_bytes + device.kv_bytes + device.compute_bytes
+        assert device.total_bytes == device.weights_bytes + device.kv_bytes + device.compute_bytes + device.overhead_bytes
     assert sum(device.layers for device in result.devices) == len(subject.weights.layers_bytes) + 1
     assert (result.load_options is None) == (result.verdict is Verdict.NO)
     if result.load_options is not None:
