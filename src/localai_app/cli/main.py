@@ -17,7 +17,7 @@ import typer
 
 from localai_app import __version__, errors
 from localai_app.bootstrap import LaunchOptions
-from localai_app.cli import chat_commands, load_commands, machine_commands, model_commands, what_if_command
+from localai_app.cli import chat_commands, load_commands, machine_commands, measurement_command, model_commands, what_if_command
 from localai_app.cli.output import Output, prepare_streams
 from localai_app.cli.session import Session, StoppedError
 from localai_app.errors import AppError
@@ -42,6 +42,7 @@ app = typer.Typer(
     epilog="Everywhere: --json prints one JSON document; --data-dir DIR keeps all files of the program in DIR; "
            "--catalog FILE uses another catalog of models; --verbose writes more into the log.")
 machine_commands.register(app)
+measurement_command.register(app)
 what_if_command.register(app)
 model_commands.register(app)
 chat_commands.register(app)

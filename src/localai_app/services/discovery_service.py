@@ -21,6 +21,7 @@ from localai_app.services.events import (
     Event,
     EventBus,
     HardwareReported,
+    MeasurementsChanged,
     MemoryMeasured,
     ModelLoaded,
     SettingChanged,
@@ -207,7 +208,7 @@ class DiscoveryService:
             case SettingChanged(key=key) if key in FIT_SETTINGS:
                 self._is_other = True
                 self.refresh()
-            case ModelLoaded():
+            case ModelLoaded() | MeasurementsChanged():
                 self.refresh()
             case SettingChanged(key="task"):
                 self._rank()

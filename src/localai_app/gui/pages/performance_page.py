@@ -16,6 +16,7 @@ from localai_app.gui.performance.cards import (
     engine_devices_card,
     notes_card,
 )
+from localai_app.gui.performance.measured_card import MeasuredCard
 from localai_app.gui.performance.report_text import report_text
 from localai_app.gui.performance.what_if_section import WhatIfSection
 from localai_app.gui.styling import button, set_icon, set_role, set_spacing
@@ -46,7 +47,9 @@ class PerformancePage(QWidget):
         self._cards_holder: QWidget | None = None
         self._column = QVBoxLayout()
         self._column.setSpacing(SPACE_4)
+        self.measured = MeasuredCard(services, theme, bridge)
         self.what_if = WhatIfSection(services, theme, bridge)
+        self._column.addWidget(self.measured)
         self._column.addWidget(self.what_if)
         self._column.addStretch(1)
         self._scroll = QScrollArea()

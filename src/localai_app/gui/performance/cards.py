@@ -40,7 +40,8 @@ class Card(QFrame):
         head = QVBoxLayout()
         head.setSpacing(0)
         head.addWidget(label(heading, "caption"))
-        head.addWidget(label(name, "name", wrap=True, selectable=True))
+        self.name_label = label(name, "name", wrap=True, selectable=True)
+        head.addWidget(self.name_label)
         self.body.addLayout(head)
 
     def add_facts(self, facts: Sequence[tuple[str, str]]) -> dict[str, QLabel]:

@@ -17,7 +17,7 @@ from localai_app.gui.widgets.flow_layout import FlowLayout
 from localai_app.gui.widgets.meter import Segment, segment_widths
 from localai_app.units import GIB, format_gib
 
-WEIGHTS, CONTEXT, WORKING, OTHERS, RESERVE = "gpu", "gpu_light", "ram", "faint", "reserve"
+WEIGHTS, CONTEXT, WORKING, ENGINE, OTHERS, RESERVE = "gpu", "gpu_light", "ram", "muted", "faint", "reserve"
 """Colours of the parts, fields of Palette; the reserve is hatched."""
 BAR = 12
 DOT = 10
@@ -149,7 +149,8 @@ class DeviceBar(QWidget):
         capacity = max(device.capacity_bytes, device.free_bytes)
         self.bar.show_parts(
             [Segment(capacity - device.free_bytes, OTHERS), Segment(device.weights_bytes, WEIGHTS),
-             Segment(device.kv_bytes, CONTEXT), Segment(device.compute_bytes, WORKING)],
+             Segment(device.kv_bytes, CONTEXT), Segment(device.compute_bytes, WORKING),
+             Segment(device.overhead_bytes, ENGINE)],
             min(device.reserve_bytes, device.free_bytes), capacity)
         words = device_words(device)
         self.setAccessibleName(f"Memory of {words[0]}")
@@ -198,17 +199,21 @@ class MemoryBars(QWidget):
             (WEIGHTS, "Weights", sum(device.weights_bytes for device in shown)),
             (CONTEXT, "Context", sum(device.kv_bytes for device in shown)),
             (WORKING, "Working memory", sum(device.compute_bytes for device in shown)),
+            (ENGINE, "Engine", sum(device.overhead_bytes for device in shown)),
             (OTHERS, "In use already", sum(max(0, device.capacity_bytes - device.free_bytes) for device in shown)),
             (RESERVE, "Kept free", sum(min(device.reserve_bytes, device.free_bytes) for device in shown)),
         ):
             self._sums[token].setText(f"{name} {format_gib(n_bytes)}")
+            if token == ENGINE:
+                self._sums[token].setVisible(n_bytes > 0)
+                self._sums[token].parentWidget().setVisible(n_bytes > 0)
         self._together.setText(f"Together {format_gib(sum(device.total_bytes for device in shown))}")
         self.updateGeometry()
 
     def _legend(self) -> QWidget:
         holder = QWidget()
         flow = FlowLayout(holder)
-        for token in (WEIGHTS, CONTEXT, WORKING, OTHERS, RESERVE):
+        for token in (WEIGHTS, CONTEXT, WORKING, ENGINE, OTHERS, RESERVE):
             entry = QWidget()
             row = QHBoxLayout(entry)
             set_spacing(row, SPACE_2 - 2)
@@ -224,10 +229,11 @@ def device_words(device: DeviceNeed) -> list[str]:
     """Everything that a bar shows, in short sentences."""
     usable = max(0, device.free_bytes - device.reserve_bytes)
     capacity = max(device.capacity_bytes, device.free_bytes)
+    engine = f", engine {format_gib(device.overhead_bytes)}" if device.overhead_bytes else ""
     return [
         f"{device.name}: {format_gib(device.total_bytes)} of {format_gib(usable)} usable.",
         f"Weights {format_gib(device.weights_bytes)}, context {format_gib(device.kv_bytes)}, "
-        f"working memory {format_gib(device.compute_bytes)}.",
+        f"working memory {format_gib(device.compute_bytes)}{engine}.",
         f"{format_gib(capacity - device.free_bytes)} of {format_gib(capacity)} is in use already, "
         f"{format_gib(min(device.reserve_bytes, device.free_bytes))} is kept free.",
     ]
