@@ -22,7 +22,7 @@ from localai_app.services.views import (
 )
 from localai_app.services.what_if import MachineSpec, WhatIfAnswer, build_machine
 from localai_app.settings.file import SettingsFile
-from localai_app.store.records import Conversation
+from localai_app.store.records import Conversation, Measurement
 
 GIB = 1024**3
 REPORT = HardwareReport(
@@ -111,6 +111,17 @@ class FakeWhatIf:
 
 
 @dataclass
+class FakeCalibration:
+    known: tuple[Measurement, ...] = ()
+
+    def measurements(self) -> tuple[Measurement, ...]:
+        return self.known
+
+    def forget(self) -> None:
+        self.known = ()
+
+
+@dataclass
 class FakeStore:
     notice: AppError | None = None
 
@@ -130,6 +141,7 @@ class FakeServices:
     store: FakeStore = field(default_factory=FakeStore)
     discovery: FakeDiscovery = field(default_factory=FakeDiscovery)
     what_if: FakeWhatIf = field(default_factory=FakeWhatIf)
+    calibration: FakeCalibration = field(default_factory=FakeCalibration)
 
 
 def frame_services(folder: Path) -> FakeServices:
