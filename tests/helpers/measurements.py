@@ -19,5 +19,5 @@ def answer_of(model_key: str = MEASUREMENT.model_key, **fields: object) -> Measu
 
 def load_of(host: int | None = 0, gpu: int | None = None, **fields: object) -> Measurement:
     """A load that took so many bytes beyond what was calculated."""
-    return msgspec.structs.replace(
-        MEASUREMENT, predicted_bytes=1_000, measured_bytes=1_100, host_overhead_bytes=host, gpu_overhead_bytes=gpu, **fields)
+    figures = {"predicted_bytes": 1_000, "measured_bytes": 1_100, "host_overhead_bytes": host, "gpu_overhead_bytes": gpu}
+    return msgspec.structs.replace(MEASUREMENT, **{**figures, **fields})

@@ -204,9 +204,6 @@ class MemoryBars(QWidget):
             (RESERVE, "Kept free", sum(min(device.reserve_bytes, device.free_bytes) for device in shown)),
         ):
             self._sums[token].setText(f"{name} {format_gib(n_bytes)}")
-            if token == ENGINE:
-                self._sums[token].setVisible(n_bytes > 0)
-                self._sums[token].parentWidget().setVisible(n_bytes > 0)
         self._together.setText(f"Together {format_gib(sum(device.total_bytes for device in shown))}")
         self.updateGeometry()
 
