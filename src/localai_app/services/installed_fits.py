@@ -19,6 +19,7 @@ from localai_app.services.events import (
     InstalledFitsChanged,
     LibraryChanged,
     LoadSettingsChanged,
+    MeasurementsChanged,
     MemoryMeasured,
     ModelLoaded,
     SettingChanged,
@@ -123,7 +124,7 @@ class InstalledFits:
 
     def _on_event(self, event: Event) -> None:
         match event:
-            case HardwareReported() | LibraryChanged() | LoadSettingsChanged() | ModelLoaded():
+            case HardwareReported() | LibraryChanged() | LoadSettingsChanged() | ModelLoaded() | MeasurementsChanged():
                 self.refresh()
             case SettingChanged(key=key) if key in FIT_SETTINGS:
                 self.refresh()
