@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -113,7 +114,7 @@ def source_rows() -> list[dict[str, Any]]:
 def smallest_of_each_architecture() -> list[dict[str, Any]]:
     """One model for each architecture."""
     smallest: dict[str, dict[str, Any]] = {}
-    for row in sorted(source_rows(), key=lambda row: row["params_total"] or 0):
+    for row in sorted(source_rows(), key=lambda row: row["params_total"] or math.inf):
         smallest.setdefault(row["gguf_arch"], row)
     return [smallest[architecture] for architecture in sorted(smallest)]
 
@@ -184,7 +185,7 @@ def parts_of_memory(memory: ModelMemory, case: Case) -> Parts:
     return Parts(
         weights=memory.host_weights(memory.blocks, has_head=True),
         kv=memory.kv_between(0, memory.blocks, case.ctx, case.kv_type),
-        compute=memory.host_compute(case.ctx, case.kv_type, host_blocks=memory.blocks, has_head=True),
+        compute=memory.at(case.ctx, case.kv_type).host_with_head,
         rearranged=memory.rearranged_bytes(memory.blocks, has_head=True))
 
 

@@ -6,10 +6,12 @@ length of which only the header takes room: its weights are zeros.
 
 from __future__ import annotations
 
-from tests.helpers.synthetic import dense, gemma, hybrid, mla, moe
+from tests.helpers.synthetic import compressed, dense, gemma, hybrid, mla, moe
 from tests.helpers.synthetic.model import Builder, Facts, SyntheticModel, assembled, write_sparse
 
-BUILDERS: dict[str, Builder] = {**dense.BUILDERS, **gemma.BUILDERS, **moe.BUILDERS, **mla.BUILDERS, **hybrid.BUILDERS}
+BUILDERS: dict[str, Builder] = {
+    **dense.BUILDERS, **gemma.BUILDERS, **moe.BUILDERS, **mla.BUILDERS, **compressed.BUILDERS, **hybrid.BUILDERS,
+}
 """One builder per gguf architecture."""
 
 

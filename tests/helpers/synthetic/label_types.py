@@ -91,6 +91,8 @@ def _more_bits(number: int, count: int) -> bool:
 
 def _kept_type(name: str, dimensions: tuple[int, ...]) -> str | None:
     """The type of a tensor that is not quantized; None for those that are."""
+    if name.endswith("tid2eid.weight"):
+        return "I32"
     if len(dimensions) < 2 or not name.endswith(".weight") or name.endswith("_norm.weight"):
         return "F32"
     if any(part in name for part in _KEPT_F32):

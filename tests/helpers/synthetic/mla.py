@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.helpers.synthetic.model import Blueprint, Builder, Facts, Metadata, Shapes
 from tests.helpers.synthetic.parts import blocks, dimensions, experts, f32, feed_forward, flag, norms, tables, u32
 
-_SIGMOID = 2
+_SOFTMAX, _SIGMOID = 1, 2
 _INDEXER_HEADS = {"deepseek32": 64, "glm-dsa": 32}
 _INDEXER_KEY, _INDEXER_TOP_K = 128, 2048
 """`index_n_heads`, `index_head_dim` and `index_topk` in the config.json of DeepSeek-V3.2 and GLM-5."""
@@ -14,6 +14,17 @@ _INDEXER_KEY, _INDEXER_TOP_K = 128, 2048
 def _deepseek2(facts: Facts) -> Blueprint:
     """The files on the Hub hold no block that predicts the next-but-one token: the converter left it out."""
     return _latent(facts, facts["n_layer"])
+
+
+def _mistral4(facts: Facts) -> Blueprint:
+    """Gate and up of the experts in one tensor, and no biases of the router."""
+    plain = _latent(facts, facts["n_layer"])
+    shapes = {name: shape for name, shape in plain.shapes.items() if "exp_probs_b" not in name}
+    for block in blocks(facts["n_layer"]):
+        n_embd, n_ff, n_expert = shapes.pop(f"{block}ffn_gate_exps.weight")
+        del shapes[f"{block}ffn_up_exps.weight"]
+        shapes[f"{block}ffn_gate_up_exps.weight"] = (n_embd, 2 * n_ff, n_expert)
+    return Blueprint(plain.metadata | {"expert_weights_scale": f32(1.0), "expert_gating_func": u32(_SOFTMAX)}, shapes)
 
 
 def _with_indexer(facts: Facts) -> Blueprint:
@@ -80,4 +91,6 @@ def _latent_attention(block: str, facts: Facts) -> Shapes:
         f"{block}attn_output.weight": (n_head * mla["v_head_dim"], n_embd)}
 
 
-BUILDERS: dict[str, Builder] = {"deepseek2": _deepseek2, "deepseek32": _with_indexer, "glm-dsa": _with_indexer}
+BUILDERS: dict[str, Builder] = {
+    "deepseek2": _deepseek2, "mistral4": _mistral4, "deepseek32": _with_indexer, "glm-dsa": _with_indexer,
+}

@@ -37,8 +37,6 @@ pytestmark = pytest.mark.model
 
 CASES = (
     Case(4096, KvType.F16), Case(4096, KvType.F16, use_repack=False), Case(32_768, KvType.Q8_0), Case(8192, KvType.Q4_0))
-NOT_SYNTHESISED = {"deepseek4", "mistral4"}
-"""Not all dimensions of these models are in the catalog's sources."""
 LOADED = (
     ("llama-3.2-1b-instruct", True), ("gemma-3-1b-it", False), ("gemma-4-e2b-it", False), ("qwen3.5-0.8b", False),
     ("lfm2.5-1.2b-instruct", True))
@@ -57,14 +55,14 @@ def rows_by_architecture() -> dict[str, dict[str, Any]]:
 
 def test_every_architecture_of_the_catalog_is_here() -> None:
     sources = json.loads((CATALOG_FOLDER / "sources" / "models.json").read_text(encoding="utf-8"))
-    assert {row["gguf_arch"] for row in sources} - set(rows_by_architecture()) <= NOT_SYNTHESISED
+    assert {row["gguf_arch"] for row in sources} == set(rows_by_architecture())
 
 
 @pytest.mark.parametrize("architecture", sorted(rows_by_architecture()))
 def test_the_header_says_what_llama_cpp_plans(architecture: str, comparer: Comparer) -> None:
     for comparison in comparer.compare(rows_by_architecture()[architecture], CASES):
         if comparison.unknown_parts:
-            assert comparison.header.kv < comparison.dry_run.kv
+            assert comparison.header.kv != comparison.dry_run.kv
         else:
             assert comparison.misses() == [], comparison
             assert comparison.header.rearranged == comparison.dry_run.rearranged, comparison

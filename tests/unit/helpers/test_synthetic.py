@@ -18,6 +18,8 @@ ROWS = json.loads(
 KNOWN = [
     row for row in ROWS if row["gguf_arch"] in BUILDERS and row["n_layer"] and row["n_vocab"] and row["n_head"]
     and (row["recurrent"] is None or row["recurrent"]["d_state"] or row["recurrent"]["l_cache"])]
+COUNTED = [row for row in KNOWN if row["gguf_arch"] != "deepseek4"]
+"""Not DeepSeek V4, whose published number is that of a revision with parts that llama.cpp does not run."""
 GB = 10**9
 
 
@@ -25,7 +27,7 @@ def row_of(model_id: str) -> dict[str, Any]:
     return next(row for row in ROWS if row["id"] == model_id)
 
 
-@pytest.mark.parametrize("row", KNOWN, ids=lambda row: row["id"])
+@pytest.mark.parametrize("row", COUNTED, ids=lambda row: row["id"])
 def test_a_header_holds_as_many_weights_as_the_model(row: dict[str, Any]) -> None:
     last_block = f"blk.{row['n_layer']}."
     model = synthesise(row)
