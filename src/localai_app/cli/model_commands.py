@@ -12,7 +12,7 @@ from localai_app import errors
 from localai_app.cli.load_commands import CtxOption, ExpertsOption, KvOption, LayersOption, LoadChoices, WithoutOption
 from localai_app.cli.session import Session, StoppedError
 from localai_app.errors import AppError
-from localai_app.fit.result import VERDICT_WORDS, FitResult, SpeedRange, Verdict
+from localai_app.fit.result import VERDICT_WORDS, FitResult, SpeedRange, Verdict, slowdown_words
 from localai_app.hardware.report import HardwareReport
 from localai_app.hub.reference import parse_model_reference
 from localai_app.progress import Progress
@@ -264,7 +264,9 @@ def fit_lines(result: FitResult) -> list[str]:
             f"{format_gib(device.kv_bytes)} + working memory {format_gib(device.compute_bytes)}; "
             f"{format_gib(device.free_bytes)} free, {format_gib(device.reserve_bytes)} kept free")
     lines.append("  Longest context: " + ", ".join(f"{format_count(ctx)} ({kv})" for kv, ctx in result.max_ctx.items()))
-    lines.append(f"  Speed: {speed_words(result.speed)} ({result.speed.basis.replace('_', ' ')})")
+    lines.append(
+        f"  Speed: {speed_words(result.speed)} ({result.speed.basis.replace('_', ' ')}). "
+        f"{slowdown_words(result.speed)}".rstrip())
     lines += [f"  {remedy}" for remedy in result.remedies]
     lines.append(f"  Figures from: {result.basis.replace('_', ' ')}")
     return lines

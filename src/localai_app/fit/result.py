@@ -10,6 +10,7 @@ from localai_app.engine.protocol import KvType, LoadOptions
 from localai_app.fit.planned import PlannedMemory
 from localai_app.fit.speed_parts import SpeedParts
 from localai_app.gguf.geometry import Geometry, Weights
+from localai_app.units import format_speed_range
 
 
 class Verdict(StrEnum):
@@ -38,6 +39,10 @@ class Basis(StrEnum):
     DRY_RUN = "dry_run"
     HEADER = "header"
     CATALOG = "catalog"
+
+
+WORTH_TELLING = 0.9
+"""A full context that leaves more than this share of the speed is not worth a sentence."""
 
 
 class SpeedBasis(StrEnum):
@@ -127,6 +132,16 @@ class SpeedRange(msgspec.Struct, frozen=True, kw_only=True):
     full_prompt_low: float | None = None
     full_prompt_high: float | None = None
     """A prompt as long as the whole context, on average."""
+
+
+def slowdown_words(speed: SpeedRange) -> str:
+    """How fast an answer is where the whole context is in use, as a sentence; empty where that is hardly slower or unknown."""
+    if speed.low is None or speed.high is None or speed.full_low is None or speed.full_high is None:
+        return ""
+    if speed.full_low + speed.full_high > WORTH_TELLING * (speed.low + speed.high):
+        return ""
+    pace = format_speed_range(speed.full_low, speed.full_high)
+    return f"Answers slow down as a conversation grows: {pace} in a full context."
 
 
 class FitResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -163,7 +163,7 @@ class HardwareService:
         bandwidth = self._known_number(_bandwidth_fact(report))
         if bandwidth is None:
             bandwidth = measure_memory_bandwidth()
-            self._remember_bandwidth(report, bandwidth)
+            _remember_bandwidth(self._store, report, bandwidth)
         return _replace_bandwidth(report, bandwidth)
 
     def _measure_bandwidth_again(self) -> None:
@@ -173,13 +173,8 @@ class HardwareService:
             return
         bandwidth = measure_memory_bandwidth()
         if bandwidth > BETTER_BANDWIDTH * (report.memory.bandwidth_bytes_per_s or 0.0):
-            self._remember_bandwidth(report, bandwidth)
+            _remember_bandwidth(self._store, report, bandwidth)
             self._publish(_replace_bandwidth(report, bandwidth))
-
-    def _remember_bandwidth(self, report: HardwareReport, bandwidth: float) -> None:
-        # Not worth an error: it is measured again at the next start.
-        with contextlib.suppress(AppError):
-            self._store.library.set_fact(_bandwidth_fact(report), str(bandwidth))
 
     def _known_number(self, fact: str) -> float | None:
         with contextlib.suppress(AppError, ValueError):
@@ -223,6 +218,12 @@ def _bandwidth_fact(report: HardwareReport) -> str:
     """The name under which the store keeps the figure; other memory modules have another one."""
     memory_gib = round(report.memory.total_bytes / GIB)
     return f"{BANDWIDTH_FACT}:{report.cpu.model}:{report.cpu.physical_cores}:{memory_gib}"
+
+
+def _remember_bandwidth(store: Store, report: HardwareReport, bandwidth: float) -> None:
+    # Not worth an error: it is measured again at the next start.
+    with contextlib.suppress(AppError):
+        store.library.set_fact(_bandwidth_fact(report), str(bandwidth))
 
 
 def _replace_bandwidth(report: HardwareReport, bandwidth: float) -> HardwareReport:

@@ -9,7 +9,7 @@ import pytest
 
 from localai_app.engine.protocol import KvType
 from localai_app.fit.decide import decide
-from localai_app.fit.result import FitResult, Request, SpeedBasis, Subject
+from localai_app.fit.result import FitResult, Request, SpeedBasis, Subject, slowdown_words
 from localai_app.gguf.geometry import Geometry
 from localai_app.hardware.report import Gpu, HardwareReport, Vendor
 from localai_app.units import GIB
@@ -191,3 +191,11 @@ def test_answers_are_slower_where_the_context_is_full() -> None:
     assert long.full_high is not None
     assert long.high is not None
     assert 2 * long.full_high < short.full_high < long.high
+
+
+def test_a_full_context_is_told_of_where_it_slows_answers_down() -> None:
+    slow, fast = (ask(two_cores(), subject(models.SMOLLM2_135M), ctx=ctx).speed for ctx in (8192, 512))
+    assert slowdown_words(slow).startswith("Answers slow down as a conversation grows: ")
+    assert slowdown_words(slow).endswith(" tok/s in a full context.")
+    assert slowdown_words(fast) == ""
+    assert slowdown_words(ask(computer(32, bandwidth_gb_s=None), subject(models.QWEN3_8B)).speed) == ""

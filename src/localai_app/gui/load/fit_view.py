@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
-from localai_app.fit.result import Basis, FitResult, Verdict
+from localai_app.fit.result import Basis, FitResult, Verdict, slowdown_words
 from localai_app.gui.metrics import SPACE_1, SPACE_3, SPACE_4, SPACE_5
 from localai_app.gui.models.wording import BASIS_WORDS, speed_words
 from localai_app.gui.styling import label, set_role, set_spacing
@@ -99,5 +99,5 @@ class FitView(QFrame):
         is_asking = not is_final and fit.basis is not Basis.DRY_RUN
         words = ASKING if is_asking else BASIS_NOTES[fit.basis]
         speed = f" Speed: {BASIS_WORDS[fit.speed.basis][0].lower()}{BASIS_WORDS[fit.speed.basis][1:]}" if runs else ""
-        self._basis.setText(words + speed)
+        self._basis.setText(f"{words}{speed} {slowdown_words(fit.speed) if runs else ''}".rstrip())
         self._basis.setVisible(fit.verdict is not Verdict.UNKNOWN)
