@@ -22,7 +22,8 @@ pytestmark = pytest.mark.model
 SOURCES = Path(__file__).resolve().parents[3] / "resources" / "catalog" / "sources" / "models.json"
 ROWS = {row["id"]: row for row in json.loads(SOURCES.read_text(encoding="utf-8"))}
 MODELS = (
-    "deepseek-r1-0528", "deepseek-v3.1", "kimi-k2-instruct", "glm-4.7-flash", "qwen3-next-80b-a3b-instruct", "qwen3.5-9b",
+    "deepseek-r1-0528", "deepseek-v3.1", "kimi-k2-instruct", "glm-4.7-flash",
+    "mistral-large-3-675b", "qwen3-next-80b-a3b-instruct", "qwen3.5-9b",
     "qwen3.5-27b", "qwen3.5-35b-a3b", "qwen3.5-122b-a10b", "qwen3.5-397b-a17b", "lfm2.5-1.2b-instruct", "granite-4.0-h-tiny",
     "nemotron-3-nano-30b-a3b", "nemotron-3-super-120b-a12b")
 WITH_INDEXER = ("deepseek-v3.2", "glm-5.2")
