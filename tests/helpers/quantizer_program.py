@@ -34,11 +34,11 @@ def _main() -> None:
 
     said: list[str] = []
 
-    @library.llama_log_callback
     def keep(_level: int, text: bytes, _data: object) -> None:
         said.append(text.decode("utf-8", "replace"))
 
-    library.llama_log_set(keep, ctypes.c_void_p(0))
+    callback = library.llama_log_callback(keep)
+    library.llama_log_set(callback, ctypes.c_void_p(0))
     parameters = library.llama_model_quantize_default_params()
     parameters.ftype = FILE_TYPES[sys.argv[2]]
     parameters.dry_run = True
