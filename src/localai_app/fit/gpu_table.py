@@ -106,6 +106,9 @@ class GpuTable:
         words = key.split()
         if rows is None and "pcie" in words and not _PCIE_IS_SLOWER.intersection(words):
             rows = self._rows.get(" ".join(word for word in words if word != "pcie"))
+        if rows is None and words[-1:] == ["core"]:
+            # A chip whose bins share one bandwidth stands in the table without its cores.
+            rows = self._rows.get(" ".join(words[:-2]))
         return rows or []
 
 

@@ -24,7 +24,7 @@ def probe_apple(*, run: RunCommand = run_command) -> Findings:
             probe="apple", message="sysctl does not say how much memory this Mac has.",
             remedy="Restart the Mac and try again."),))
     total = working_set_bytes(memory_bytes, _number(values.get("iogpu.wired_limit_mb")))
-    name = values.get("machdep.cpu.brand_string") or "Apple Silicon"
+    name = _with_cores(values.get("machdep.cpu.brand_string") or "Apple Silicon", run)
     return Findings(gpus=(Gpu(
         index=0, name=name, vendor=Vendor.APPLE, total_bytes=total, free_bytes=_free_bytes(run, total), unified=True,
         source="metal"),))
@@ -54,6 +54,14 @@ def parse_vm_stat(text: str) -> int | None:
     if page_size is None or "Pages free" not in pages:
         return None
     return int(page_size.group(1)) * sum(int(pages.get(kind, 0)) for kind in PAGE_KINDS_FREE)
+
+
+def _with_cores(name: str, run: RunCommand) -> str:
+    """A Max chip with the number of its GPU cores, which decides its bandwidth; others as they are."""
+    if not name.endswith("Max"):
+        return name
+    cores = re.search(r'"gpu-core-count" = (\d+)', run(["ioreg", "-rc", "AGXAccelerator", "-d1"]) or "")
+    return f"{name} ({cores[1]}-core GPU)" if cores else name
 
 
 def _free_bytes(run: RunCommand, total_bytes: int) -> int | None:

@@ -88,6 +88,7 @@ METAL_NAMES: list[tuple[str, float | None, str | None]] = [
     ("Apple M2 Max", 48, "Apple M2 Max"), ("Apple M2 Ultra", 144, "Apple M2 Ultra (76-core GPU)"), ("Apple M3", 16, "Apple M3"),
     ("Apple M3 Pro", 24, "Apple M3 Pro"), ("Apple M3 Max", 48, None),
     ("Apple M3 Max (40-core GPU)", 48, "Apple M3 Max (40-core GPU)"),
+    ("Apple M1 Max (32-core GPU)", 48, "Apple M1 Max"), ("Apple M5 Max (32-core GPU)", 48, None),
     ("Apple M3 Max (30-core GPU)", 24, "Apple M3 Max (30-core GPU)"), ("Apple M3 Ultra", 192, "Apple M3 Ultra (80-core GPU)"),
     ("Apple M4", 10.7, "Apple M4"), ("Apple M4 Pro", 36, "Apple M4 Pro"), ("Apple M4 Max", 48, None),
     ("Apple M5", 21.3, "Apple M5"),

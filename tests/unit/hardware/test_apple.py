@@ -26,13 +26,23 @@ Pages stored in compressor:              900000.
 FREE_BYTES = 4 * GIB
 
 
-def _mac(memory_gib: int, *, brand: str = "Apple M2", vm_stat: str | None = VM_STAT) -> Callable[..., str | None]:
+IOREG = """+-o AGXAcceleratorG15X  <class AGXAcceleratorG15X, id 0x10000039c, registered, matched, active, busy 0>
+    {
+      "model" = "Apple M3 Max"
+      "gpu-core-count" = 40
+    }
+"""
+
+
+def _mac(
+    memory_gib: int, *, brand: str = "Apple M2", vm_stat: str | None = VM_STAT, ioreg: str | None = IOREG,
+) -> Callable[..., str | None]:
     sysctl = (
         f"hw.optional.arm64: 1\nhw.memsize: {memory_gib * GIB}\nmachdep.cpu.brand_string: {brand}\n"
         "iogpu.wired_limit_mb: 0\n")
 
     def run(command: Sequence[str]) -> str | None:
-        return {"sysctl": sysctl, "vm_stat": vm_stat}[command[0]]
+        return {"sysctl": sysctl, "vm_stat": vm_stat, "ioreg": ioreg}[command[0]]
 
     return run
 
@@ -51,9 +61,9 @@ def test_a_limit_set_by_hand_counts_unless_it_is_more_than_there_is(wired_mb: in
 
 @pytest.mark.parametrize("memory_gib", [8, 16, 64])
 def test_a_mac_has_one_unified_gpu(memory_gib: int) -> None:
-    findings = probe_apple(run=_mac(memory_gib, brand="Apple M3 Max"))
+    findings = probe_apple(run=_mac(memory_gib, brand="Apple M3 Pro"))
     (gpu,) = findings.gpus
-    assert (gpu.name, gpu.vendor, gpu.unified, gpu.source) == ("Apple M3 Max", Vendor.APPLE, True, "metal")
+    assert (gpu.name, gpu.vendor, gpu.unified, gpu.source) == ("Apple M3 Pro", Vendor.APPLE, True, "metal")
     assert gpu.total_bytes == working_set_bytes(memory_gib * GIB)
     assert gpu.free_bytes == FREE_BYTES
     assert findings.notes == ()
@@ -87,3 +97,10 @@ def test_a_mac_that_hides_its_memory_leaves_a_note() -> None:
     findings = probe_apple(run=lambda _command: "hw.optional.arm64: 1\n")
     assert findings.gpus == ()
     assert [note.probe for note in findings.notes] == ["apple"]
+
+
+@pytest.mark.parametrize(("ioreg", "name"), [
+    (IOREG, "Apple M3 Max (40-core GPU)"), ("", "Apple M3 Max"), (None, "Apple M3 Max")])
+def test_max_chips_are_told_apart_by_their_gpu_cores(ioreg: str | None, name: str) -> None:
+    (gpu,) = probe_apple(run=_mac(64, brand="Apple M3 Max", ioreg=ioreg)).gpus
+    assert gpu.name == name
