@@ -132,8 +132,9 @@ def _fit(
     if known is None:
         return fit_from_size(facts, variant, estimate, request, model, hardware)
     if known.subject is None:
-        problem = known.problem
-        return unknown_result(problem.message if problem is not None else "", request)
+        assert known.problem is not None
+        result = unknown_result(known.problem.message, request)
+        return msgspec.structs.replace(result, remedies=("Choose another variant.",))
     return estimate.fit_planned(known.subject, known.run, request, hardware)
 
 

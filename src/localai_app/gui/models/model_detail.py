@@ -211,7 +211,7 @@ class ModelDetail(QStackedWidget):
         if fit is not None and self._entry is not None:
             place = f"detail {self._entry.repo_id}:{name}"
             self.why.show_fit(name, self._services.discovery.with_change(place, fit, self.context.request))
-            self.context.show_taken(format_gib(fit.kv_bytes), fit.ctx)
+            self.context.show_taken(format_gib(fit.kv_bytes) if fit.total_bytes else "", fit.ctx)
 
     def _show_states(self) -> None:
         if self._entry is None:

@@ -24,6 +24,7 @@ from localai_app.gui.models.wording import BASIS_WORDS, need_details, need_words
 from localai_app.gui.styling import button, divider, label, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.badge import Badge, verdict_words
+from localai_app.gui.widgets.elided_label import ElidedLabel
 from localai_app.services.views import DownloadView, VariantRow
 from localai_app.units import format_context
 
@@ -31,6 +32,8 @@ HEADER = ("Variant", "Size", "Quality loss", "Needs", "Here", "tok/s", "Max cont
 BUTTON_WIDTH = 88
 ROW_HEIGHT = 41
 MINIMUM_WIDTH = 300
+NAME_WIDTH = 150
+"""A name that is longer is shortened: it would take the room of the figures."""
 GIVEN_UP = (6, 2, 3, 1)
 """Columns that are left out one after the other where it is narrow: max context, quality loss, needs, size."""
 SHORT_LOSS = {
@@ -55,7 +58,7 @@ class VariantLine(QAbstractButton):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        self._name = label("", "strong")
+        self._name = ElidedLabel("", "strong")
         self._size = label("")
         self._loss = label("", "muted")
         self._need = label("")
@@ -244,6 +247,7 @@ class VariantsTable(QFrame):
     def _share_widths(self) -> None:
         grids = [self._head_grid, *(line.grid for line in self._lines)]
         widths = [max(_cell_width(grid, column) for grid in grids) for column in range(len(HEADER))]
+        widths[0] = min(widths[0], NAME_WIDTH)
         self._above_buttons.setFixedWidth(max(BUTTON_WIDTH, widths[-1]))
         hidden: set[int] = set()
         for column in GIVEN_UP:
