@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localai_app.catalog.load import load_catalog
+from localai_app.catalog.sizes import with_sizes
 from localai_app.engine.launch import planner_command, worker_command
 from localai_app.fit.gpu_table import load_gpu_table
 from localai_app.paths import app_paths, resources_dir
@@ -24,6 +25,7 @@ from localai_app.services.hardware_service import HardwareService
 from localai_app.services.header_service import HeaderService
 from localai_app.services.hub_service import HubService
 from localai_app.services.installed_fits import InstalledFits
+from localai_app.services.known_sizes import KnownSizes
 from localai_app.services.library_service import LibraryService
 from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.load_previews import LoadPreviews, credited_now
@@ -52,7 +54,8 @@ def build_services(options: LaunchOptions) -> AppServices:
     paths = app_paths(options.data_dir)
     events = EventBus()
     worker = list(options.worker) if options.worker is not None else worker_command()
-    catalog = load_catalog(options.catalog or resources_dir() / "catalog" / "models.json")
+    sizes = KnownSizes(paths.cache)
+    catalog = with_sizes(load_catalog(options.catalog or resources_dir() / "catalog" / "models.json"), sizes.all())
     gpu_table_file = resources_dir() / "catalog" / "gpus.json"
     settings = SettingsService(SettingsFile(paths.settings_file), events, paths)
     store = open_store(paths.store_file)
@@ -82,7 +85,7 @@ def build_services(options: LaunchOptions) -> AppServices:
         chat=ChatService(events, store, settings, library, engine),
         hub=hub,
         headers=headers,
-        variants=VariantEstimates(events, pool, hub, estimate, headers),
+        variants=VariantEstimates(events, pool, hub, sizes, estimate, headers),
         dry_runs=dry_runs,
         calibration=calibration, recorder=MeasurementRecorder(events, engine, hardware, calibration),
         what_if=WhatIfService(catalog, estimate, gpu_table_file),

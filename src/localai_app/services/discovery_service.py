@@ -9,6 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from localai_app.catalog.model import Catalog, CatalogModel
+from localai_app.catalog.sizes import with_sizes
 from localai_app.catalog.tasks import Task
 from localai_app.fit.quality import loss_words
 from localai_app.fit.result import FitResult, Request
@@ -25,6 +26,7 @@ from localai_app.services.events import (
     MemoryMeasured,
     ModelLoaded,
     SettingChanged,
+    SizesLearned,
     SuggestionsChanged,
 )
 from localai_app.services.memory_band import MemoryBand, free_bytes
@@ -209,6 +211,9 @@ class DiscoveryService:
                 self._is_other = True
                 self.refresh()
             case ModelLoaded() | MeasurementsChanged():
+                self.refresh()
+            case SizesLearned(repo_id=repo_id, sizes=sizes):
+                self._catalog = with_sizes(self._catalog, {repo_id.lower(): sizes})
                 self.refresh()
             case SettingChanged(key="task"):
                 self._rank()

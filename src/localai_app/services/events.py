@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from localai_app.engine.protocol import GenerationStats, Loaded
@@ -41,6 +41,14 @@ class VariantsRefined:
     """More is known of the variants of a repository; read them from VariantEstimates."""
 
     repo_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SizesLearned:
+    """The Hub gave other sizes of a repository's variants than were known: bytes by label."""
+
+    repo_id: str
+    sizes: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +163,7 @@ class ErrorHappened:
 
 
 Event = (
-    HardwareReported | MemoryMeasured | SuggestionsChanged | VariantsRefined | LibraryChanged | DownloadChanged
+    HardwareReported | MemoryMeasured | SuggestionsChanged | VariantsRefined | SizesLearned | LibraryChanged | DownloadChanged
     | DownloadFinished | EngineChanged | ModelLoaded | EngineFailed | MessageAdded | AnswerProgressed | AnswerEnded
     | ConversationsChanged | SettingChanged | LoadSettingsChanged | InstalledFitsChanged | AnswerTimed | MeasurementsChanged
     | ErrorHappened

@@ -18,9 +18,10 @@ from localai_app.hub.model import Repo, Variant
 from localai_app.progress import Cancelled, CancelToken
 from localai_app.services.background import BackgroundPool
 from localai_app.services.estimate_service import EstimateService
-from localai_app.services.events import EventBus, VariantsRefined
+from localai_app.services.events import EventBus, SizesLearned, VariantsRefined
 from localai_app.services.header_service import HeaderService
 from localai_app.services.hub_service import HubService
+from localai_app.services.known_sizes import KnownSizes
 from localai_app.services.variant_rows import RepoFacts, fit_from_size, rows_of
 from localai_app.services.views import VariantRow
 
@@ -50,11 +51,13 @@ class VariantEstimates:
     """
 
     def __init__(
-        self, events: EventBus, pool: BackgroundPool, hub: HubService, estimate: EstimateService, headers: HeaderService,
+        self, events: EventBus, pool: BackgroundPool, hub: HubService, sizes: KnownSizes, estimate: EstimateService,
+        headers: HeaderService,
     ) -> None:
         self._events = events
         self._pool = pool
         self._hub = hub
+        self._sizes = sizes
         self._estimate = estimate
         self._headers = headers
         self._lock = threading.Lock()
@@ -79,6 +82,9 @@ class VariantEstimates:
         repo = self._hub.repo(repo_id)
         if not repo.variants:
             raise AppError(errors.REPO_HAS_NO_GGUF, repo=repo.repo_id)
+        if self._sizes.note(repo):
+            sizes = {variant.label: variant.size_bytes for variant in repo.variants}
+            self._events.publish(SizesLearned(repo.repo_id, sizes))
         return repo
 
     def open(self, repo: Repo, request: Request | None = None, first: str = "") -> None:

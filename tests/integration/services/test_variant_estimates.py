@@ -9,9 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from localai_app.catalog.load import load_catalog
+from localai_app.catalog.model import Catalog
 from localai_app.engine.protocol import KvType
 from localai_app.errors import AppError
 from localai_app.fit.result import Basis, Verdict
+from localai_app.paths import resources_dir
 from localai_app.services.app_services import AppServices
 from localai_app.services.events import VariantsRefined
 from localai_app.services.views import VariantRow
@@ -187,3 +190,27 @@ def test_every_row_gets_llama_cpps_own_plan_and_a_new_context_too(hub: HubServer
         services.variants.open(repo)
         wait_until(lambda: is_refined(services.variants.rows(repo, longer)), 60)
         assert services.dry_runs._planner.pid is None, "every plan was kept"
+
+
+def test_sizes_from_the_hub_replace_the_catalogs_from_then_on(hub: HubServer, tmp_path: Path) -> None:
+    catalog = load_catalog(resources_dir() / "catalog" / "models.json")
+    model = next(model for model in catalog.models if model.id == "qwen3-8b")
+    file = tmp_path / "catalog.json"
+    file.write_bytes(msgspec.json.encode(Catalog(
+        version=catalog.version, made_from="test", models=(msgspec.structs.replace(model, repo_id=REPO),))))
+
+    def exact(services: AppServices) -> dict[str, int]:
+        (row,) = services.discovery.rows()
+        return {one.label: one.size_bytes for one in row.model.files if one.is_exact}
+
+    with open_services(tmp_path / "data", catalog=file) as services:
+        services.hardware.detect_now(with_engine=False)
+        services.discovery.compute_now()
+        assert exact(services) == {}
+        published = {variant.label: variant.size_bytes for variant in services.variants.find(REPO).variants}
+        wanted = {label: size for label, size in published.items() if label in ("Q2_K", "Q8_0")}
+        wait_until(lambda: exact(services) == wanted)
+    with open_services(tmp_path / "data", catalog=file) as services:
+        services.hardware.detect_now(with_engine=False)
+        services.discovery.compute_now()
+        assert exact(services) == wanted

@@ -207,7 +207,8 @@ class ModelDetail(QStackedWidget):
         repo = self._hub.answer(self._entry.repo_id) if self._entry is not None else None
         self.why.setVisible(fit is not None)
         if fit is not None and repo is not None and self._entry is not None:
-            fit = self._services.variants.explained(repo, name, fit, self.context.request, self._entry.model)
+            request = self._services.discovery.request(self.context.request)
+            fit = self._services.variants.explained(repo, name, fit, request, self._entry.model)
         if fit is not None and self._entry is not None:
             place = f"detail {self._entry.repo_id}:{name}"
             self.why.show_fit(name, self._services.discovery.with_change(place, fit, self.context.request))
