@@ -57,6 +57,11 @@ def test_weights_of_a_real_load_are_the_mapped_file_and_the_rearranged_copies() 
     assert cpu.kv_bytes == round((24 + 15 + 0.22) * MIB)
 
 
+def test_weights_for_matrix_units_are_rearranged_copies_too() -> None:
+    (cpu,) = buffers_in_log(["load_tensors:          AMX model buffer size =    64.00 MiB", *ONE_DEVICE], {"CPU": "cpu"})
+    assert cpu.repacked_bytes == 64 * MIB
+
+
 def test_a_cache_over_devices_is_divided_by_layers() -> None:
     kinds = {"CPU": "cpu", "CUDA0": "gpu", "CUDA1": "gpu", "CUDA10": "gpu"}
     found = {buffer.device: buffer for buffer in buffers_in_log(TWO_DEVICES, kinds)}

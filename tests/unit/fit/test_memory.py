@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from localai_app.catalog.load import load_catalog
 from localai_app.engine.protocol import KvType
 from localai_app.fit.compute import compute_shape
 from localai_app.fit.kv_cache import kv_cache_bytes, padded_context, row_bytes, sliding_cells
@@ -31,6 +34,13 @@ LLAMA_CPP_COMPUTE_MIB = [
     (models.DEEPSEEK_R1, 32_768, 512, 440.0),
 ]
 """Compute buffers of dry runs with one row of logits and flash attention."""
+CATALOG_COMPUTE_MIB = {
+    "minimax-m2.7": 134.8, "gemma-3n-e4b-it": 185.0, "gemma-4-e4b-it": 146.0, "gemma-4-26b-a4b-it": 130.5,
+    "qwen3-vl-8b-instruct": 184.6, "llama-4-scout": 139.4, "kimi-k2-instruct": 298.6, "gpt-oss-120b": 125.9, "glm-4.5": 228.6,
+    "nemotron-3-super-120b-a12b": 232.0, "qwen3.5-0.8b": 75.4, "granite-4.0-h-tiny": 83.4, "mistral-small-4-119b-2603": 117.0,
+}
+"""The same at a context of 32,768 tokens, for what sets architectures apart: experts, side inputs, latent rows, states."""
+CATALOG = load_catalog(Path(__file__).resolve().parents[3] / "resources" / "catalog" / "models.json")
 
 
 @pytest.mark.parametrize("name", LLAMA_CPP_KV_MIB)
@@ -43,6 +53,14 @@ def test_kv_cache_is_what_llama_cpp_reserves(name: str) -> None:
 def test_compute_buffer_is_close_to_dry_runs(geometry: Geometry, ctx: int, ubatch: int, mib: float) -> None:
     predicted = compute_shape(geometry, ubatch, 1).device_bytes(ctx, has_head=True) / MIB
     assert predicted == pytest.approx(mib, rel=0.08)
+
+
+@pytest.mark.parametrize(("model_id", "mib"), CATALOG_COMPUTE_MIB.items())
+def test_compute_buffer_of_catalog_models_is_close_to_dry_runs(model_id: str, mib: float) -> None:
+    geometry = next(model.geometry for model in CATALOG.models if model.id == model_id)
+    assert geometry is not None
+    predicted = compute_shape(geometry, 512, 1).device_bytes(32_768, has_head=True) / MIB
+    assert predicted == pytest.approx(mib, rel=0.09)
 
 
 @pytest.mark.parametrize(("geometry", "mib"), [

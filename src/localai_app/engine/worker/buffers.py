@@ -17,7 +17,8 @@ from localai_app.engine.worker.breakdown import BufferTypeUse
 _MIB = 1024 * 1024
 _NO_OWNERS: Mapping[str, str] = {}
 _HOST = "CPU"
-_REPACKED = "_REPACK"
+_REPACKED = ("_REPACK", "AMX", "KLEIDIAI")
+"""How the names of buffers end in which weights lie rearranged for the processor."""
 _LOG_ROUNDING_BYTES = 32 * 1024
 """The log is in MiB with two decimals, one line for each of at most three caches."""
 _WEIGHTS = re.compile(r"^load_tensors: +(\S+) model buffer size = +([\d.]+) MiB")
