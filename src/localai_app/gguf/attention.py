@@ -19,6 +19,8 @@ class SlidingRule:
     window: int = 0
     """The window where the file names none; 0: then nothing slides."""
     dense_first: bool = False
+    every_layer: bool = False
+    """All layers keep a window."""
 
 
 SLIDING_RULES: dict[str, SlidingRule] = {
@@ -42,6 +44,7 @@ SLIDING_RULES: dict[str, SlidingRule] = {
     "step35": SlidingRule(0),
     "mimo2": SlidingRule(0),
     "granite_swa": SlidingRule(0),
+    "deepseek4": SlidingRule(0, every_layer=True),
 }
 """Architectures whose window llama.cpp honours. Others (Qwen2, Mistral, Phi-3/Phi-4-mini) may name a window in the
 file, but llama.cpp runs them with full attention and a full cache."""
@@ -77,6 +80,8 @@ def sliding_layers(header: GgufHeader, n_layers: int) -> tuple[int, tuple[bool, 
         window = rule.window
     if window == 0 or (header.architecture == "exaone4" and n_layers != 64):
         return none
+    if rule.every_layer:
+        return window, (True,) * n_layers
     pattern_key = f"{header.architecture}.attention.sliding_window_pattern"
     if isinstance(header.metadata.get(pattern_key), tuple):
         flags = header.integers("attention.sliding_window_pattern", n_layers)
@@ -112,6 +117,12 @@ def recurrent_layers(header: GgufHeader, kv_heads: tuple[int, ...], feed_forward
         interval = header.integer("full_attention_interval", 4) or 1
         return tuple((layer + 1) % interval != 0 for layer in range(n_layers))
     return (False,) * n_layers
+
+
+def keeps_values(header: GgufHeader) -> bool:
+    """Whether caches store values beside keys: not where both come from one latent row (MLA, DeepSeek V4)."""
+    is_latent = header.integer("attention.key_length_mla") > 0 and header.integer("attention.value_length_mla") > 0
+    return not is_latent and header.architecture != "deepseek4"
 
 
 def attends_too(header: GgufHeader) -> bool:

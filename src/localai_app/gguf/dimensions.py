@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from localai_app.gguf.attention import (
     attends_too,
     cache_owner_count,
+    keeps_values,
     recurrent_layers,
     sliding_layers,
     state_bytes_per_layer,
@@ -97,14 +98,14 @@ def _cache_layers(
     key, value = _head_lengths(header, n_embd, heads)
     key_swa = header.integer("attention.key_length_swa", key)
     value_swa = header.integer("attention.value_length_swa", value)
-    is_mla = header.integer("attention.key_length_mla") > 0 and header.integer("attention.value_length_mla") > 0
+    has_values = keeps_values(header)
     layers = []
     for layer in range(cache_owner_count(header, n_layers)):
         if kv_heads[layer] == 0 or (recurrent[layer] and not attends_too(header)):
             continue
         sliding = slides[layer]
         k_elements = kv_heads[layer] * (key_swa if sliding else key)
-        v_elements = 0 if is_mla else kv_heads[layer] * (value_swa if sliding else value)
+        v_elements = kv_heads[layer] * (value_swa if sliding else value) if has_values else 0
         layers.append(CacheLayer(k_elements=k_elements, v_elements=v_elements, sliding=sliding, block=layer))
     return tuple(layers)
 

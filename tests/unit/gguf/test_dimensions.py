@@ -169,6 +169,24 @@ def test_latent_attention_stores_keys_only() -> None:
     ).unknown_parts
 
 
+def test_compressed_caches_are_not_counted_but_named() -> None:
+    geometry = geometry_of(
+        _header(
+            "deepseek4",
+            block_count=43,
+            embedding_length=4096,
+            attention__head_count=64,
+            attention__head_count_kv=1,
+            attention__key_length=512,
+            attention__value_length=512,
+            attention__sliding_window=128,
+        )
+    )
+    assert geometry.unknown_parts == ("the compressed attention caches",)
+    # What llama.cpp calls the raw cache at 512 cells: one row of 512 elements in each block, 21.5 MiB.
+    assert _cache_bytes(geometry, 512) == (0, round(21.5 * MIB))
+
+
 def test_hybrid_models_keep_a_state_and_a_cache() -> None:
     geometry = geometry_of(
         _header(
