@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from localai_app.catalog.tasks import Task
 from localai_app.engine.protocol import Loaded
 from localai_app.errors import AppError
 from localai_app.hardware.report import Cpu, EngineDevice, Gpu, HardwareReport, Memory, MemoryHolder, ProbeNote, Vendor
@@ -92,6 +93,7 @@ class FakeChat:
 @dataclass
 class FakeDiscovery:
     known: tuple[DiscoveryRow, ...] = ()
+    task: Task = Task.CHAT
 
     def rows(self) -> tuple[DiscoveryRow, ...]:
         return self.known
@@ -106,7 +108,7 @@ class FakeWhatIf:
     def machine(self, spec: MachineSpec) -> HardwareReport:
         return build_machine(spec, self.gpus())
 
-    def answer(self, machine: HardwareReport, **_how: object) -> WhatIfAnswer:
+    def answer(self, machine: HardwareReport, _task: Task, **_how: object) -> WhatIfAnswer:
         return WhatIfAnswer(machine, (), Suggestions((), 0, 0))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 
 from localai_app.catalog.model import CatalogModel
 from localai_app.errors import AppError
@@ -18,6 +19,26 @@ def catalog_fits(
 ) -> tuple[FitResult | None, ...]:
     """A fit for each of `model.files`; None where nothing can be said. `report` None: this computer as it is now."""
     return tuple(_fit_or_none(estimate, model, place, request, report) for place in range(len(model.files)))
+
+
+def catalog_rows(
+    estimate: EstimateService, models: Iterable[CatalogModel], request: Request, report: HardwareReport | None,
+    rest: Callable[[float], bool],
+) -> tuple[DiscoveryRow, ...] | None:
+    """A row for each model. `rest` is called after every fit with the seconds that it took; None as soon as it says True.
+
+    Python runs one thread at a time: who rests for as long as a fit took leaves the window's thread its turn.
+    """
+    rows = []
+    for model in models:
+        fits = []
+        for place in range(len(model.files)):
+            started_s = time.perf_counter()
+            fits.append(_fit_or_none(estimate, model, place, request, report))
+            if rest(time.perf_counter() - started_s):
+                return None
+        rows.append(catalog_row(model, fits))
+    return tuple(rows)
 
 
 def catalog_row(model: CatalogModel, fits: Sequence[FitResult | None]) -> DiscoveryRow:

@@ -14,9 +14,9 @@ from localai_app.catalog.tasks import Task
 from localai_app.fit.quality import loss_words
 from localai_app.fit.result import FitResult, Request
 from localai_app.hardware.report import HardwareReport
-from localai_app.services.background import BackgroundPool
+from localai_app.services.background import BackgroundPool, Wishes
 from localai_app.services.candidates import runs
-from localai_app.services.catalog_rows import catalog_fits, catalog_row
+from localai_app.services.catalog_rows import catalog_fits, catalog_row, catalog_rows
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.events import (
     Event,
@@ -52,17 +52,14 @@ class DiscoveryService:
         """`credit` adds what the loaded model would give back; None while one is being loaded: free memory says little then."""
         self._settings = settings
         self._events = events
-        self._pool = pool
         self._catalog = catalog
         self._estimate = estimate
         self._report = report
         self._credit = credit
         self._lock = threading.Lock()
-        self._is_computing = False
-        self._is_wanted = False
+        self._wishes = Wishes(pool, self._compute)
         self._is_other = False
         """Whether something else than free memory changed, so that cards may be chosen anew."""
-        self._closed = threading.Event()
         self._rows: tuple[DiscoveryRow, ...] = ()
         self._suggestions: Suggestions | None = None
         self._band = MemoryBand()
@@ -75,7 +72,7 @@ class DiscoveryService:
     def close(self) -> None:
         """Compute no more; what is being computed ends within milliseconds."""
         self._unsubscribe()
-        self._closed.set()
+        self._wishes.close()
 
     @property
     def suggestions(self) -> Suggestions | None:
@@ -123,53 +120,30 @@ class DiscoveryService:
 
     def refresh(self) -> None:
         """Compute again in the background; wishes that come while it computes are granted together, once."""
-        with self._lock:
-            self._is_wanted = True
-            if self._is_computing or self._closed.is_set():
-                return
-            self._is_computing = True
-        self._pool.submit(self._compute_while_wanted)
+        self._wishes.wish()
 
     def compute_now(self, task: Task | None = None) -> Suggestions:
         """Compute in the calling thread, for `task` or the one in the settings; publishes SuggestionsChanged if that is new."""
         report = self._report()
-        request = self.request()
-        rows = tuple(self._row(model, request, report) for model in self._catalog.models)
+        rows = self._rows_for(report, lambda _seconds: False) or ()
         if report is not None:
             self._band.is_left_by(report)
         return self._keep(rows, task or self.task, may_choose=True)
 
-    def _compute_while_wanted(self) -> None:
-        try:
-            while self._takes_wish():
-                report = self._report()
-                rows = self._rows_at_ease(report)
-                if rows is not None:
-                    self._take(rows, report)
-        except BaseException:
-            with self._lock:
-                self._is_computing = False
-            raise
-
-    def _takes_wish(self) -> bool:
-        with self._lock:
-            is_wanted = self._is_wanted and not self._closed.is_set()
-            self._is_wanted = False
-            self._is_computing = is_wanted
-            return is_wanted
+    def _compute(self) -> None:
+        report = self._report()
+        rows = self._rows_at_ease(report)
+        if rows is not None:
+            self._take(rows, report)
 
     def _rows_at_ease(self, report: HardwareReport | None) -> tuple[DiscoveryRow, ...] | None:
-        """All rows for one report, at half speed: after each model it rests for as long as that one took.
+        """All rows for one report, at half speed. None: it is closing."""
+        return self._rows_for(report, self._wishes.rest)
 
-        Python runs one thread at a time, and the window's thread must not have to wait for this one. None: it is closing.
-        """
-        rows, request = [], self.request()
-        for model in self._catalog.models:
-            started_s = time.perf_counter()
-            rows.append(self._row(model, request, report))
-            if self._closed.wait(time.perf_counter() - started_s):
-                return None
-        return tuple(rows)
+    def _rows_for(self, report: HardwareReport | None, rest: Callable[[float], bool]) -> tuple[DiscoveryRow, ...] | None:
+        request = self.request()
+        rows = catalog_rows(self._estimate, self._catalog.models, request, report, rest)
+        return tuple(self._with_changes(row, request) for row in rows) if rows is not None else None
 
     def _take(self, rows: tuple[DiscoveryRow, ...], report: HardwareReport | None) -> Suggestions:
         """Keep new rows; the cards stay as they are while free memory only goes up and down a little."""
@@ -197,11 +171,11 @@ class DiscoveryService:
             self._events.publish(SuggestionsChanged())
         return suggestions
 
-    def _row(self, model: CatalogModel, request: Request, report: HardwareReport | None) -> DiscoveryRow:
-        fits = catalog_fits(self._estimate, model, request, report)
+    def _with_changes(self, row: DiscoveryRow, request: Request) -> DiscoveryRow:
+        model = row.model
         return catalog_row(model, tuple(
             fit and self.with_change(f"{model.id}:{file.label}", fit, request)
-            for file, fit in zip(model.files, fits, strict=True)))
+            for file, fit in zip(model.files, row.fits, strict=True)))
 
     def _on_event(self, event: Event) -> None:
         match event:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +9,10 @@ from pathlib import Path
 from localai_app.errors import AppError
 from localai_app.fit.result import FitResult
 from localai_app.hardware.report import HardwareReport
-from localai_app.services.background import BackgroundPool
-from localai_app.services.discovery_service import FIT_SETTINGS
+from localai_app.services.background import BackgroundPool, Wishes
+from localai_app.services.discovery_service import FIT_SETTINGS, MEMORY_STEP_BYTES
 from localai_app.services.events import (
+    EngineFailed,
     Event,
     EventBus,
     HardwareReported,
@@ -27,6 +27,7 @@ from localai_app.services.events import (
 from localai_app.services.library_service import LibraryService
 from localai_app.services.load_previews import LoadPreview, LoadPreviews
 from localai_app.services.memory_band import MemoryBand
+from localai_app.services.verdict_changes import VerdictChanges
 from localai_app.services.views import InstalledModel
 
 _Stamp = tuple[tuple[Path, int, int], ...]
@@ -43,15 +44,12 @@ class InstalledFits:
         report: Callable[[], HardwareReport | None],
     ) -> None:
         self._events = events
-        self._pool = pool
         self._library = library
         self._previews = previews
         self._report = report
-        self._lock = threading.Lock()
-        self._is_computing = False
-        self._is_wanted = False
-        self._closed = threading.Event()
-        self._band = MemoryBand()
+        self._wishes = Wishes(pool, self._compute)
+        self._band = MemoryBand(MEMORY_STEP_BYTES // 2)
+        self._changes = VerdictChanges()
         self._opened: dict[str, tuple[_Stamp, LoadPreview]] = {}
         self._fits: dict[str, FitResult] = {}
         self._unsubscribe = events.subscribe(self._on_event)
@@ -59,7 +57,7 @@ class InstalledFits:
     def close(self) -> None:
         """Compute no more."""
         self._unsubscribe()
-        self._closed.set()
+        self._wishes.close()
 
     def fit(self, model_key: str) -> FitResult | None:
         """The newest fit of an installed model; None where none is known yet, or where its files are not usable."""
@@ -67,32 +65,11 @@ class InstalledFits:
 
     def refresh(self) -> None:
         """Compute again in the background; wishes that come while it computes are granted together, once."""
-        with self._lock:
-            self._is_wanted = True
-            if self._is_computing or self._closed.is_set():
-                return
-            self._is_computing = True
-        self._pool.submit(self._compute_while_wanted)
-
-    def _compute_while_wanted(self) -> None:
-        try:
-            while self._takes_wish():
-                self._compute()
-        except BaseException:
-            with self._lock:
-                self._is_computing = False
-            raise
-
-    def _takes_wish(self) -> bool:
-        with self._lock:
-            is_wanted = self._is_wanted and not self._closed.is_set()
-            self._is_wanted = False
-            self._is_computing = is_wanted
-            return is_wanted
+        self._wishes.wish()
 
     def _compute(self) -> None:
         """All fits, at half speed: Python runs one thread at a time, and the window's must not have to wait for this one."""
-        if self._report() is None:
+        if self._report() is None or self._previews.is_loading:
             return
         fits: dict[str, FitResult] = {}
         models = self._library.models()
@@ -100,8 +77,9 @@ class InstalledFits:
             started_s = time.perf_counter()
             preview = self._preview(model)
             if preview is not None:
-                fits[model.key] = preview.fit()
-            if self._closed.wait(time.perf_counter() - started_s):
+                asked = f"{model.key} {self._previews.remembered(model.key)} {self._previews.default_request()}"
+                fits[model.key] = self._changes.told(asked, preview.fit())
+            if self._wishes.rest(time.perf_counter() - started_s):
                 return
         keys = {model.key for model in models}
         self._opened = {key: opened for key, opened in self._opened.items() if key in keys}
@@ -124,7 +102,9 @@ class InstalledFits:
 
     def _on_event(self, event: Event) -> None:
         match event:
-            case HardwareReported() | LibraryChanged() | LoadSettingsChanged() | ModelLoaded() | MeasurementsChanged():
+            case (
+                HardwareReported() | LibraryChanged() | LoadSettingsChanged() | ModelLoaded() | EngineFailed()
+                | MeasurementsChanged()):
                 self.refresh()
             case SettingChanged(key=key) if key in FIT_SETTINGS:
                 self.refresh()

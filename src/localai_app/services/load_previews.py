@@ -58,6 +58,11 @@ class LoadPreviews:
         self._load_settings = load_settings
         self._engine = engine
 
+    @property
+    def is_loading(self) -> bool:
+        """Whether a model is being loaded: free memory says little then."""
+        return self._engine.state.status is EngineStatus.LOADING
+
     def open(self, model_key: str) -> LoadPreview:
         """An installed model or a .gguf path; AppError if it is not there, not whole, or no GGUF file at all."""
         return self.of(self._library.get(model_key))

@@ -9,7 +9,7 @@ from localai_app.units import GIB
 
 BAND_BYTES = GIB
 BAND_SHARE = 0.1
-"""Free memory may move this far up or down, whichever is less, before suggestions are chosen anew."""
+"""Free memory may move this far up or down, whichever is less, before something is chosen anew."""
 
 
 class MemoryBand:
@@ -19,14 +19,16 @@ class MemoryBand:
     width of the band moves it once at most, wherever it began.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int = BAND_BYTES) -> None:
+        """`most_bytes`: how far free memory may move up or down from where it was."""
+        self._most_bytes = most_bytes
         self._lows: list[int] = []
         self._widths: list[int] = []
 
     def is_left_by(self, report: HardwareReport) -> bool:
         """Whether free memory left the band of any device since the last call; then the band follows it."""
         free, totals = free_bytes(report), total_bytes(report)
-        widths = [2 * min(BAND_BYTES, round(BAND_SHARE * total)) for total in totals]
+        widths = [2 * min(self._most_bytes, round(BAND_SHARE * total)) for total in totals]
         if widths != self._widths:
             self._widths = widths
             self._lows = [now - width // 2 for now, width in zip(free, widths, strict=True)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from localai_app.fit.cpu_speed import READS_PER_COPY
 from localai_app.fit.result import Request
 from localai_app.hardware.report import Cpu, Gpu, HardwareReport, Memory, Vendor
 from localai_app.services.candidates import runs
-from localai_app.services.catalog_rows import catalog_fits, catalog_row
+from localai_app.services.catalog_rows import catalog_rows
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.machine_parts import KnownGpu, find_gpu, load_known_gpus
 from localai_app.services.suggest import suggest
@@ -136,19 +135,14 @@ class WhatIfService:
     ) -> tuple[DiscoveryRow, ...] | None:
         """Every model of the catalog with its best variant on `machine`. Takes up to a second, so off the window's thread.
 
-        None as soon as `is_wanted` says no. `at_ease`: rests after each model for as long as it took, because Python runs
-        one thread at a time and the window's must not wait.
+        None as soon as `is_wanted` says no. `at_ease`: rests after each fit for as long as it took.
         """
         wanted = request or self.default_request()
-        rows = []
-        for model in self._catalog.models:
-            if self._closed.is_set() or not is_wanted():
-                return None
-            started_s = time.perf_counter()
-            rows.append(catalog_row(model, catalog_fits(self._estimate, model, wanted, machine)))
-            if at_ease:
-                self._closed.wait(time.perf_counter() - started_s)
-        return tuple(rows)
+        def rest(seconds: float) -> bool:
+            is_closed = self._closed.wait(seconds) if at_ease else self._closed.is_set()
+            return is_closed or not is_wanted()
+
+        return catalog_rows(self._estimate, self._catalog.models, wanted, machine, rest)
 
     def answer(
         self, machine: HardwareReport, task: Task = Task.CHAT, *, is_wanted: Callable[[], bool] = lambda: True,
@@ -158,9 +152,7 @@ class WhatIfService:
         rows = self.rows(machine, is_wanted=is_wanted, at_ease=at_ease)
         if rows is None:
             return None
-        runnable = sum(runs(row) for row in rows)
-        cards = suggest(rows, task=task, computer="the computer")
-        return WhatIfAnswer(machine, rows, Suggestions(cards, runnable, len(rows), task))
+        return answer_for(machine, rows, task)
 
     def answer_now(self, machine: HardwareReport, task: Task = Task.CHAT) -> WhatIfAnswer:
         """The same, waited for."""
@@ -168,6 +160,12 @@ class WhatIfService:
         if answer is None:
             raise RuntimeError("the service is closed")
         return answer
+
+
+def answer_for(machine: HardwareReport, rows: tuple[DiscoveryRow, ...], task: Task) -> WhatIfAnswer:
+    """What is suggested for a task on a computer, from fits that are there; takes milliseconds."""
+    cards = suggest(rows, task=task, computer="the computer")
+    return WhatIfAnswer(machine, rows, Suggestions(cards, sum(runs(row) for row in rows), len(rows), task))
 
 
 def newly_possible(there: Sequence[DiscoveryRow], here: Sequence[DiscoveryRow]) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -167,9 +168,9 @@ def test_quick_changes_are_answered_once_off_the_windows_thread(
     asked: list[tuple[int, bool]] = []
     real = services.what_if.answer
 
-    def answer(machine, **how) -> WhatIfAnswer | None:  # type: ignore[no-untyped-def]
+    def answer(machine, _task, **how) -> WhatIfAnswer | None:  # type: ignore[no-untyped-def]
         asked.append((machine.memory.total_bytes // GIB, QThread.currentThread() == section.thread()))
-        return real(machine, **how)
+        return real(machine, _task, **how)
 
     monkeypatch.setattr(services.what_if, "answer", answer)
     for value in range(6):
@@ -202,3 +203,45 @@ def test_where_it_is_narrow_columns_are_left_out(
     section.resize(500, 900)
     qtbot.waitUntil(lambda: section.table.isColumnHidden(Column.CONTEXT))
     assert not section.table.isColumnHidden(Column.SPEED)
+
+
+def test_a_computer_is_saved_and_opened_again(
+        services: AppServices, theme: ThemeState, bridge: Bridge, show: Show, qtbot, tmp_path: Path) -> None:
+    section = make_section(services, theme, bridge, show, qtbot)
+    choose(section.picker.preset_box, PRESETS["server-h100"].name)
+    section.save_file(tmp_path / "my server.json")
+    choose(section.picker.gpu_box, NO_GPU_WORDS)
+    eventually(qtbot, lambda: not section.is_computing)
+    section.open_file(tmp_path / "my server.json")
+    assert section.picker.preset_box.currentText() == "my server: NVIDIA H100, 192.0 GiB"
+    assert not section.save_button.isEnabled()
+    eventually(qtbot, lambda: not section.is_computing)
+    assert section._answer is not None
+    assert [gpu.name for gpu in section._answer.report.gpus] == ["NVIDIA H100"]
+    choose(section.picker.gpu_box, "Apple M4")
+    assert section.picker.report is None
+    assert section.save_button.isEnabled()
+    eventually(qtbot, lambda: not section.is_computing)
+
+
+def test_a_file_with_two_kinds_of_cards_or_with_none_of_this(
+        services: AppServices, theme: ThemeState, bridge: Bridge, show: Show, qtbot, tmp_path: Path) -> None:
+    section = make_section(services, theme, bridge, show, qtbot)
+    file = tmp_path / "mixed.json"
+    file.write_text('{"ram_gib": 64, "gpus": [{"name": "RTX 4090"}, {"name": "RTX 4060"}]}', encoding="utf-8")
+    section.open_file(file)
+    eventually(qtbot, lambda: not section.is_computing)
+    assert section._answer is not None
+    assert len(section._answer.report.gpus) == 2
+    file.write_text('{"ram_gib": "plenty"}', encoding="utf-8")
+    section.open_file(file)
+    assert "mixed.json is not a valid hardware file" in section.summary.text()
+
+
+def test_what_other_hardware_is_wanted_for_is_followed_without_new_fits(
+        services: AppServices, theme: ThemeState, bridge: Bridge, show: Show, qtbot) -> None:
+    section = make_section(services, theme, bridge, show, qtbot)
+    services.settings.set("task", "vision")
+    eventually(qtbot, lambda: section._answer is not None and all(
+        "vision" in card.model.tasks for card in section._answer.suggestions.cards))
+    assert not section.is_computing

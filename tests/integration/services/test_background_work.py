@@ -46,7 +46,7 @@ def computations(services: AppServices, monkeypatch: pytest.MonkeyPatch) -> list
 
 
 def is_idle(services: AppServices) -> bool:
-    return not services.discovery._is_computing
+    return not services.discovery._wishes.is_busy
 
 
 @contextmanager

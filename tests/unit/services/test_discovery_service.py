@@ -92,7 +92,7 @@ class Machine:
         self.settle()
 
     def settle(self) -> None:
-        while self.discovery._is_computing:
+        while self.discovery._wishes.is_busy:
             time.sleep(0.0005)
 
     def measure(self, ram_gib: float, *gpu_gib: float) -> None:

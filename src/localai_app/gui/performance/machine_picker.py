@@ -20,6 +20,7 @@ from localai_app.gui.metrics import SPACE_1, SPACE_2, SPACE_4
 from localai_app.gui.models.text_scale import scaled
 from localai_app.gui.styling import combo_box, label, set_role, set_spacing
 from localai_app.gui.widgets.wheel_guard import ignore_wheel_unless_focused
+from localai_app.hardware.report import HardwareReport
 from localai_app.services.machine_parts import KnownGpu
 from localai_app.services.what_if import PRESETS, GpuChoice, MachineSpec, machine_with
 from localai_app.units import GIB
@@ -27,6 +28,7 @@ from localai_app.units import GIB
 RAM_STEPS_GIB = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 COUNTS = (1, 2, 3, 4, 6, 8)
 FIRST_PRESET = "desktop-rtx-4090"
+FILE_KEY = "file"
 OWN_WORDS, NO_GPU_WORDS = "Your own choice", "No GPU"
 COMBO_WIDTH = 200
 VISIBLE_CHOICES = 14
@@ -43,6 +45,7 @@ class MachinePicker(QWidget):
         self._gpus = {gpu.name: gpu for gpu in gpus}
         self._ram_steps: tuple[float, ...] = RAM_STEPS_GIB
         self._ram_wanted_gib: float = RAM_STEPS_GIB[0]
+        self._from_file: HardwareReport | None = None
         self.preset_box = _combo("Ready-made computer")
         self.preset_box.addItem(OWN_WORDS, "")
         for key, spec in PRESETS.items():
@@ -98,6 +101,24 @@ class MachinePicker(QWidget):
         return machine_with(
             self._gpus.get(self.gpu_box.currentData() or ""), ram_gib=self._ram_gib(), count=self.count_box.currentData())
 
+    @property
+    def report(self) -> HardwareReport | None:
+        """The computer from a file, while that is chosen; None: what `spec` describes."""
+        return self._from_file if self.preset_box.currentData() == FILE_KEY else None
+
+    def show_file(self, words: str, report: HardwareReport) -> None:
+        """Choose a computer from a file; it may be one that the other controls cannot show."""
+        self._from_file = report
+        place = self.preset_box.findData(FILE_KEY)
+        if place < 0:
+            self.preset_box.addItem(words, FILE_KEY)
+            place = self.preset_box.count() - 1
+        self.preset_box.setItemText(place, words)
+        blocked = QSignalBlocker(self.preset_box)
+        self.preset_box.setCurrentIndex(place)
+        del blocked
+        self.machine_changed.emit(self.spec)
+
     def _ram_gib(self) -> float:
         return self._ram_steps[min(self.memory_slider.value(), len(self._ram_steps) - 1)]
 
@@ -139,7 +160,7 @@ class MachinePicker(QWidget):
 
     def _on_preset_chosen(self, _index: int) -> None:
         key = self.preset_box.currentData()
-        if key:
+        if key in PRESETS:
             self._show_preset(key)
         self.machine_changed.emit(self.spec)
 

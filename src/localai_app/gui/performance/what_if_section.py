@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from localai_app.errors import AppError
 from localai_app.gui.bridge import Bridge
-from localai_app.gui.metrics import SPACE_1, SPACE_6
+from localai_app.gui.metrics import SPACE_1, SPACE_4, SPACE_6
 from localai_app.gui.models.wording import KIND_WORDS, speed_words
 from localai_app.gui.performance.cards import Card
 from localai_app.gui.performance.machine_picker import MachinePicker
@@ -21,11 +23,13 @@ from localai_app.gui.widgets.elided_label import ElidedLabel
 from localai_app.services.app_services import AppServices
 from localai_app.services.discovery_service import FIT_SETTINGS
 from localai_app.services.events import Event, SettingChanged, SuggestionsChanged
+from localai_app.services.machine_file import machine_words, read_machine, write_machine
 from localai_app.services.views import Suggestion
-from localai_app.services.what_if import MachineSpec, WhatIfAnswer, newly_possible
+from localai_app.services.what_if import MachineSpec, WhatIfAnswer, answer_for, newly_possible
 from localai_app.units import format_context, format_gib
 
 DELAY_MS = 150
+FILE_FILTER = "Computers (*.json)"
 FIRST_ROWS = 8
 N_CARDS = 3
 
@@ -46,6 +50,12 @@ class WhatIfSection(Card):
         self._delay.timeout.connect(self._ask)
         self.picker = MachinePicker(services.what_if.gpus())
         self.picker.machine_changed.connect(self._on_machine_changed)
+        self.open_button = button("Open…", "link")
+        self.open_button.setToolTip("Open a computer that was saved here, or what `localai-app hardware --json` printed")
+        self.open_button.clicked.connect(self._on_open_clicked)
+        self.save_button = button("Save…", "link")
+        self.save_button.setToolTip("Save this computer to a file, which the command line takes as well")
+        self.save_button.clicked.connect(self._on_save_clicked)
         self.summary = label("Computing what it could run…", "strong", wrap=True)
         self.essences = [SuggestionEssence() for _ in range(N_CARDS)]
         self.table = PossibleTable(theme)
@@ -67,7 +77,13 @@ class WhatIfSection(Card):
         set_spacing(more, 0)
         more.addWidget(self.more_button)
         more.addStretch(1)
+        files = QHBoxLayout()
+        set_spacing(files, SPACE_4)
+        files.addStretch(1)
+        for control in (self.open_button, self.save_button):
+            files.addWidget(control)
         self.body.addWidget(self.picker)
+        self.body.addLayout(files)
         self.body.addSpacing(SPACE_1)
         self.body.addWidget(self.summary)
         self.body.addLayout(cards)
@@ -89,7 +105,34 @@ class WhatIfSection(Card):
             self._delay.start()
 
     def _on_machine_changed(self, _spec: MachineSpec) -> None:
+        self.save_button.setEnabled(self.picker.report is None)
         self._delay.start()
+
+    def _on_open_clicked(self) -> None:
+        name, _filter = QFileDialog.getOpenFileName(self, "Open a computer", str(Path.home()), FILE_FILTER)
+        if name:
+            self.open_file(Path(name))
+
+    def open_file(self, path: Path) -> None:
+        """Show what the computer in a file could run; what is wrong with the file is said instead."""
+        try:
+            report = read_machine(path, self._services.what_if.gpus())
+        except AppError as error:
+            self._on_failed(error)
+            return
+        self.picker.show_file(f"{path.stem}: {machine_words(report)}", report)
+
+    def _on_save_clicked(self) -> None:
+        name, _filter = QFileDialog.getSaveFileName(self, "Save this computer", str(Path.home() / "computer.json"), FILE_FILTER)
+        if name:
+            self.save_file(Path(name))
+
+    def save_file(self, path: Path) -> None:
+        """Write the chosen computer to a file."""
+        try:
+            write_machine(path, self.picker.spec)
+        except AppError as error:
+            self._on_failed(error)
 
     def _ask(self) -> None:
         self._asked += 1
@@ -97,15 +140,15 @@ class WhatIfSection(Card):
         if self._task is not None:
             self._task.drop()
             self._task = None
-        service = self._services.what_if
+        service, task = self._services.what_if, self._services.discovery.task
         try:
-            machine = service.machine(self.picker.spec)
+            machine = self.picker.report or service.machine(self.picker.spec)
         except AppError as error:
             self._on_failed(error)
             return
         self._task = run_in_background(
-            self, lambda: service.answer(machine, is_wanted=lambda: asked == self._asked, at_ease=True), self._on_answered,
-            self._on_failed)
+            self, lambda: service.answer(machine, task, is_wanted=lambda: asked == self._asked, at_ease=True),
+            self._on_answered, self._on_failed)
 
     def _on_answered(self, answer: WhatIfAnswer | None) -> None:
         self._task = None
@@ -141,6 +184,9 @@ class WhatIfSection(Card):
     def _on_event(self, event: Event) -> None:
         match event:
             case SuggestionsChanged():
+                self._show_answer()
+            case SettingChanged(key="task") if self._answer is not None:
+                self._answer = answer_for(self._answer.report, self._answer.rows, self._services.discovery.task)
                 self._show_answer()
             case SettingChanged(key=key) if key in FIT_SETTINGS and self._answer is not None:
                 self._delay.start()
