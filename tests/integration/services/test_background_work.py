@@ -122,6 +122,34 @@ def test_a_little_memory_more_or_less_changes_nothing(services: AppServices, com
     assert len(computations) == 1
 
 
+def test_memory_that_another_program_takes_from_the_gpu_changes_badges_within_seconds(services: AppServices) -> None:
+    """Acceptance 11 with a simulated card, the whole catalog, and gauges that read every second."""
+    report = services.hardware.report
+    assert report is not None
+    card = Gpu(
+        index=0, name="NVIDIA GeForce RTX 4070", vendor=Vendor.NVIDIA, total_bytes=12 * GIB, free_bytes=11 * GIB)
+    report = msgspec.structs.replace(report, gpus=(card,))
+
+    def show(free_bytes: int) -> None:
+        shown = msgspec.structs.replace(report, gpus=(msgspec.structs.replace(card, free_bytes=free_bytes),))
+        services.hardware._report = shown
+        services.events.publish(MemoryMeasured(shown.memory, shown.gpus, 0))
+
+    def fit() -> FitResult | None:
+        row = next((row for row in services.discovery.rows() if row.model.id == "qwen3-8b"), None)
+        return row.fit_of("Q8_0") if row is not None else None
+
+    show(11 * GIB)
+    wait_until(lambda: is_idle(services) and (found := fit()) is not None and found.verdict is Verdict.GPU)
+    started_s = time.monotonic()
+    while (found := fit()) is None or found.verdict is Verdict.GPU:
+        show(11 * GIB - 3_000_000_000)
+        assert time.monotonic() - started_s < 12
+        time.sleep(1.0)
+    assert found.verdict is Verdict.GPU_PARTIAL
+    assert any(reason.startswith("2.8 GiB less is free on NVIDIA GeForce RTX 4070 than at ") for reason in found.reasons)
+
+
 def test_the_same_report_again_is_not_computed_again(services: AppServices, computations: list[float]) -> None:
     report = services.hardware.report
     assert report is not None
