@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from localai_app.fit.result import FitResult, Verdict
+from localai_app.hardware.report import Gpu, Vendor
 from localai_app.services import discovery_service, hardware_service
 from localai_app.services.app_services import AppServices
 from localai_app.services.background import BackgroundPool
