@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, QPoint, Qt, QTimer
+from PySide6.QtGui import QPainter
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QApplication, QListView, QPlainTextEdit, QTextEdit, QWidget
+from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QListView, QPlainTextEdit, QTextEdit, QWidget
 
 from localai_app.bootstrap import LaunchOptions, build_services
 from localai_app.gui.app import make_application, run_window
@@ -108,11 +109,18 @@ class Person(QObject):
         return "\n".join(parts)
 
     def shoot(self, name: str) -> None:
-        """Keep a picture of the window, if pictures are wanted."""
+        """Keep a picture of the window with the dialog over it, if pictures are wanted."""
         if self._shots is not None:
             self._app.processEvents()
             self._shots.mkdir(parents=True, exist_ok=True)
-            self.window.grab().save(str(self._shots / f"{name}.png"))
+            picture = self.window.grab()
+            for dialog in self.window.findChildren(QDialog):
+                if dialog.isVisible():
+                    place = self.window.rect().center() - dialog.rect().center()
+                    painter = QPainter(picture)
+                    painter.drawPixmap(place, dialog.grab())
+                    painter.end()
+            picture.save(str(self._shots / f"{name}.png"))
 
     def _focused(self) -> QWidget | None:
         """What has the cursor; where no window manager makes the window active, what would have it."""

@@ -141,6 +141,12 @@ def tour(person: Person) -> Script:
         person.click(tab)
         yield _after(1.0)
         person.shoot(tab.lower())
+    person.click("Load…")
+    yield lambda: bool(person.buttons("Back to automatic"))
+    yield lambda: "Memory as planned by llama.cpp" in person.texts()
+    yield _after(1.0)
+    person.shoot("load-panel")
+    person.click("Close")
 
 
 def _after(seconds: float) -> Callable[[], bool]:

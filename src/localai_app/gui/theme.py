@@ -29,7 +29,7 @@ Areas (QFrame, QWidget)
 ``composer``        frame around a text input of its own
 ``divider``         a line, 1 px high or wide
 ``banner-info`` ``banner-good`` ``banner-warn`` ``banner-bad``  a message across a page
-``toast`` ``popup`` floating areas
+``toast`` ``popup`` floating areas; ``sheet``: a dialog with much in it
 Buttons (QPushButton, QToolButton)
 (none)              an ordinary button
 ``primary``         the one thing to do here

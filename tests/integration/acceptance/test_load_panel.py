@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMessageBox, QWidget
 
@@ -23,6 +23,7 @@ from tests.helpers.gguf_files import Typed, write_tiny_gguf
 from tests.helpers.real_models import smollm2_path
 from tests.helpers.real_window import RealWindow, open_window, text_of, wait_for
 from tests.helpers.services_fixture import TINY_KEY, install_tiny_model
+from tests.integration.acceptance.test_usable_by_everyone import cut_off, faint_texts, nameless, out_of_reach
 
 KEY = "tester/SmolLM2-135M-Instruct-GGUF:Q4_1"
 FULL = Memory(total_bytes=8 * 1024**3, available_bytes=1024**2)
@@ -179,20 +180,21 @@ def test_escape_leaves_everything_as_it_was(tmp_path: Path, offline: None, qapp,
         assert run.services.engine.state.status is EngineStatus.NONE
 
 
-def test_with_text_of_twice_the_size_every_control_of_the_panel_can_be_reached(
-        tmp_path: Path, offline: None, qapp, qtbot) -> None:
+@pytest.mark.parametrize(("theme", "percent"), [("light", 100), ("dark", 100), ("contrast", 100), ("contrast", 200)])
+def test_everybody_can_use_it(tmp_path: Path, offline: None, qapp, qtbot, theme: str, percent: int) -> None:
     install_tiny_model(tmp_path)
     with open_window(tmp_path, is_started=False) as run:
-        run.services.settings.set("text_scale_percent", 200)
+        run.services.settings.set("theme", theme)
+        run.services.settings.set("text_scale_percent", percent)
         run.services.hardware._report = REPORT
         run.settle()
         panel = open_panel(run, qtbot)
+        panel.form.context.spin.setValue(1024)
+        wait_for(qtbot, lambda: panel.fit.ctx == 1024)
         run.settle()
-        assert panel.width() <= run.window.width()
-        assert panel.height() <= run.window.height()
-        for control in (panel.reset_button, panel.save_button, panel.close_button, panel.load_button):
-            right = control.mapTo(panel, QPoint(control.width(), 0)).x()
-            assert right <= panel.width(), control.text()
-            assert control.width() >= control.sizeHint().width(), control.text()
-        for control in (panel.form.context.spin, panel.form.kv_box, panel.form.layers.spin, *panel.form.gpu_boxes.values()):
-            assert control.mapTo(panel, QPoint(control.width(), 0)).x() <= panel.width()
+        (dialog,) = run.dialogs()
+        assert (dialog.width() <= run.window.width(), dialog.height() <= run.window.height()) == (True, True)
+        inside = RealWindow(run.app, run.services, dialog)  # type: ignore[arg-type]
+        for complaints_of in (faint_texts, cut_off, out_of_reach, nameless):
+            assert complaints_of(inside) == []
+        dialog.close()

@@ -126,7 +126,7 @@ class LoadForm(QFrame):
 
     def _experts_words(self, options: LoadOptions | None, blocks: int) -> str:
         if self.experts.value is None and options is not None:
-            return f"Chosen now: those of {options.cpu_expert_blocks} of {blocks} blocks"
+            return f"Chosen now: {options.cpu_expert_blocks} of {blocks} blocks"
         return f"{blocks} blocks in all"
 
     def _show_gpus(self, gpus: Sequence[LoadGpu]) -> None:
