@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from localai_app.gguf.geometry import CacheLayer, Geometry
-from localai_app.gguf.side_inputs import UNGATED_ARCHITECTURES, side_elements
+from localai_app.gguf.side_inputs import UNGATED_ARCHITECTURES, input_elements, side_elements
 
 Facts = dict[str, Any]
 ATTENTION, STATE, EXPERTS = "*", "M", "E"
@@ -67,13 +67,18 @@ def geometry_of_facts(facts: Facts) -> Geometry | None:
         n_ff_experts=n_used * (facts["n_ff_exp"] or 0),
         n_embd_experts=n_used * LATENT_EXPERTS.get(facts["id"], facts["n_embd"]),
         has_gates=facts["gguf_arch"] not in UNGATED_ARCHITECTURES,
-        n_embd_side=side_elements(
-            facts["gguf_arch"], facts["n_layer"], facts["n_embd"], per_layer=PER_LAYER_EMBEDDING.get(facts["id"], 0),
-            deepstack=DEEPSTACK_BLOCKS if facts["gguf_arch"] in DEEPSTACK_ARCHITECTURES else 0),
+        n_embd_inputs=input_elements(facts["gguf_arch"], facts["n_layer"], facts["n_embd"], **_side(facts)),
+        n_embd_side=side_elements(facts["gguf_arch"], facts["n_layer"], facts["n_embd"], **_side(facts)),
         params_total=total,
         params_active=total - idle,
         unknown_parts=tuple(unknown),
     )
+
+
+def _side(facts: Facts) -> dict[str, int]:
+    return {
+        "per_layer": PER_LAYER_EMBEDDING.get(facts["id"], 0),
+        "deepstack": DEEPSTACK_BLOCKS if facts["gguf_arch"] in DEEPSTACK_ARCHITECTURES else 0}
 
 
 def expert_params(facts: Facts) -> int:

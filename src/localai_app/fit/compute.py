@@ -32,6 +32,7 @@ class ComputeShape:
     embedding_bytes: int
     activation_bytes: int
     logits_bytes: int
+    side_input_bytes: int = 0
 
     def mask_bytes(self, ctx: int) -> int:
         """The attention mask in bytes; a second one where layers slide."""
@@ -44,8 +45,8 @@ class ComputeShape:
         return max(self.logits_bytes, layer) if has_head else layer
 
     def input_bytes(self, ctx: int) -> int:
-        """Main memory that the inputs take while every layer runs on a GPU: masks, and embeddings in and out."""
-        return self.mask_bytes(ctx) + 2 * self.embedding_bytes
+        """Main memory that the inputs take while every layer runs on a GPU: masks, embeddings in and out, other inputs."""
+        return self.mask_bytes(ctx) + 2 * self.embedding_bytes + self.side_input_bytes
 
 
 def compute_shape(geometry: Geometry, ubatch: int, logit_rows: int | None = LOGIT_ROWS) -> ComputeShape:
@@ -58,7 +59,7 @@ def compute_shape(geometry: Geometry, ubatch: int, logit_rows: int | None = LOGI
     rows = ubatch if logit_rows is None else min(logit_rows, ubatch)
     return ComputeShape(
         ubatch=ubatch, slides=any(layer.sliding for layer in geometry.cache_layers), window=geometry.sliding_window,
-        embedding_bytes=embedding, activation_bytes=activations,
+        embedding_bytes=embedding, activation_bytes=activations, side_input_bytes=geometry.n_embd_inputs * ubatch * F32_BYTES,
         logits_bytes=rows * geometry.n_vocab * F32_BYTES + 2 * embedding)
 
 

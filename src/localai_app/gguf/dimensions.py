@@ -15,7 +15,7 @@ from localai_app.gguf.attention import (
 )
 from localai_app.gguf.geometry import CacheLayer, Geometry
 from localai_app.gguf.header import GgufHeader, SkippedArray
-from localai_app.gguf.side_inputs import UNGATED_ARCHITECTURES, side_elements
+from localai_app.gguf.side_inputs import UNGATED_ARCHITECTURES, input_elements, side_elements
 from localai_app.gguf.tensors import PROJECTOR_ARCHITECTURES, holds_experts, layer_count, model_tensors
 
 _LARGEST_DIMENSION = 2**40
@@ -62,9 +62,8 @@ def geometry_of(header: GgufHeader, other_parts: Sequence[GgufHeader] = ()) -> G
         n_ff_experts=n_used * _expert_width(header, n_layers) if n_expert else 0,
         n_embd_experts=n_used * (header.integer("moe_latent_size") or n_embd) if n_expert else 0,
         has_gates=header.architecture not in UNGATED_ARCHITECTURES,
-        n_embd_side=side_elements(
-            header.architecture, n_layers, n_embd, per_layer=header.integer("embedding_length_per_layer_input"),
-            deepstack=header.integer("n_deepstack_layers")),
+        n_embd_inputs=input_elements(header.architecture, n_layers, n_embd, **_side(header)),
+        n_embd_side=side_elements(header.architecture, n_layers, n_embd, **_side(header)),
         params_total=total,
         params_active=active,
         unknown_parts=unknown_parts(header, recurrent, state_bytes),
@@ -121,6 +120,11 @@ def vocabulary_size(header: GgufHeader) -> int:
     if isinstance(tokens, tuple):
         return len(tokens)
     return _dimension(header, "vocab_size")
+
+
+def _side(header: GgufHeader) -> dict[str, int]:
+    return {
+        "per_layer": header.integer("embedding_length_per_layer_input"), "deepstack": header.integer("n_deepstack_layers")}
 
 
 def _has_dense_blocks(header: GgufHeader, other_parts: Sequence[GgufHeader]) -> bool:

@@ -53,6 +53,8 @@ class Geometry(msgspec.Struct, frozen=True, kw_only=True):
     """Elements per token that come out of these experts, before they are summed."""
     has_gates: bool = True
     """Whether its feed-forwards have a gate beside the way up."""
+    n_embd_inputs: int = 0
+    """Elements per token of inputs beside the embedding, looked up or received by the processor (`gguf.side_inputs`)."""
     n_embd_side: int = 0
     """Elements per token that are kept beside the activations of every block (`gguf.side_inputs`)."""
     params_total: int = 0

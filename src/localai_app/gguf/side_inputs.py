@@ -10,6 +10,12 @@ _GEMMA3N_STREAMS = 7
 """Rows of embeddings beyond those of other models: AltUp runs four copies of the residual and predicts all four."""
 
 
+def input_elements(architecture: str, n_layer: int, n_embd: int, *, per_layer: int = 0, deepstack: int = 0) -> int:
+    """Elements per token, F32, of inputs that main memory holds wherever the blocks run; arguments as of `side_elements`."""
+    per_layer = GEMMA3N_PER_LAYER if architecture == "gemma3n" else per_layer
+    return per_layer * n_layer + deepstack * n_embd
+
+
 def side_elements(architecture: str, n_layer: int, n_embd: int, *, per_layer: int = 0, deepstack: int = 0) -> int:
     """Elements per token, F32. `per_layer`: per-layer embedding of one layer; `deepstack`: blocks that image features enter.
 
