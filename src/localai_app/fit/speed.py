@@ -21,15 +21,6 @@ FILLED_TOKENS = 512
 UNKNOWN_SPEED = SpeedRange(low=None, high=None, basis=SpeedBasis.UNKNOWN)
 
 
-def estimate_speed(
-    placement: Placement, memory: ModelMemory, label: str, hardware: HardwareReport, gpus: GpuTable,
-    depth_tokens: int = FILLED_TOKENS,
-) -> SpeedRange:
-    """Tokens per second of a plan, `depth_tokens` into a conversation. Basis `unknown` where a bandwidth is not known."""
-    parts = speed_parts(placement, memory, label, hardware, gpus)
-    return UNKNOWN_SPEED if parts is None else speed_range(parts, placement.ctx, depth_tokens)
-
-
 def speed_parts(
     placement: Placement, memory: ModelMemory, label: str, hardware: HardwareReport, gpus: GpuTable,
 ) -> SpeedParts | None:

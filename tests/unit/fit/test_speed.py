@@ -134,9 +134,13 @@ def test_without_a_bandwidth_nothing_is_promised() -> None:
     assert any(reason.startswith("The speed is unknown until the first run") for reason in result.reasons)
 
 
-def test_an_unknown_card_promises_nothing() -> None:
-    result = ask(computer(32, 26, (nvidia("RTX 9999", 24),)), subject(models.QWEN3_8B))
+@pytest.mark.parametrize("name", [
+    "NVIDIA GeForce RTX 9999", "Navi 31 [Radeon RX 7900 XT/7900 XTX/7900 GRE/7900M]", "NVIDIA GeForce RTX 5090 Laptop GPU"])
+def test_unknown_and_ambiguous_cards_promise_nothing(name: str) -> None:
+    card = Gpu(index=0, name=name, vendor=Vendor.OTHER, total_bytes=24 * GIB, free_bytes=24 * GIB)
+    result = ask(computer(32, 26, (card,)), subject(models.QWEN3_8B))
     assert (result.speed.low, result.speed.basis) == (None, SpeedBasis.UNKNOWN)
+    assert f"The speed is unknown until the first run: there is no figure for the bandwidth of {name}." in result.reasons
 
 
 def test_layers_on_the_processor_cost_most() -> None:
