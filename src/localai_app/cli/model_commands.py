@@ -249,7 +249,7 @@ def fit_document(result: FitResult) -> dict[str, object]:
     return {
         "verdict": result.verdict, "basis": result.basis, "ctx": result.ctx, "kv_type": result.kv_type,
         "weights_bytes": result.weights_bytes, "kv_bytes": result.kv_bytes, "compute_bytes": result.compute_bytes,
-        "total_bytes": result.total_bytes, "devices": result.devices, "max_ctx": result.max_ctx, "speed": result.speed,
+        "overhead_bytes": result.overhead_bytes, "total_bytes": result.total_bytes, "devices": result.devices, "max_ctx": result.max_ctx, "speed": result.speed,
         "reasons": result.reasons, "remedies": result.remedies, "load_options": result.load_options,
     }
 
@@ -261,7 +261,8 @@ def fit_lines(result: FitResult) -> list[str]:
     for device in result.devices:
         lines.append(
             f"  {device.name}: {format_gib(device.total_bytes)} = weights {format_gib(device.weights_bytes)} + context "
-            f"{format_gib(device.kv_bytes)} + working memory {format_gib(device.compute_bytes)}; "
+            f"{format_gib(device.kv_bytes)} + working memory {format_gib(device.compute_bytes)} + engine "
+            f"{format_gib(device.overhead_bytes)}; "
             f"{format_gib(device.free_bytes)} free, {format_gib(device.reserve_bytes)} kept free")
     lines.append("  Longest context: " + ", ".join(f"{format_count(ctx)} ({kv})" for kv, ctx in result.max_ctx.items()))
     lines.append(

@@ -51,7 +51,7 @@ def measurement_rows(measurements: Iterable[Measurement]) -> tuple[MeasurementRo
 
 def _where(one: Measurement) -> str:
     gpus = " and ".join(dict.fromkeys(one.gpus))
-    place = "processor" if not gpus else gpus if one.place == "gpu" else f"{gpus} and processor"
+    place = "Processor" if not gpus else gpus if one.place == "gpu" else f"{gpus} and processor"
     return place if one.kv_type == "f16" else f"{place}, {one.kv_type}"
 
 

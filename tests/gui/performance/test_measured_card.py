@@ -50,7 +50,7 @@ def test_measurements_arrive_with_their_errors_and_are_forgotten(
     eventually(qtbot, lambda: card.table.table_model.rowCount() == 2)
     assert cells(card) == [
         ["Tiny", "Answer, 1,840 tokens in", "RTX 4090 and processor, q8_0", "22 tok/s", "20 tok/s", "+10%"],
-        ["Tiny", "Load with 4,096 tokens", "processor", "2.0 GiB", "2.1 GiB", "-4.8%"]]
+        ["Tiny", "Load with 4,096 tokens", "Processor", "2.0 GiB", "2.1 GiB", "-4.8%"]]
     assert card.name_label.text() == "Predictions were typically off by 4.8% for memory and 10% for speed."
     spoken = card.table.table_model.index(0, 0).data(Qt.ItemDataRole.AccessibleTextRole)
     assert spoken == (

@@ -85,7 +85,8 @@ def test_fit_of_a_file_adds_up(data_dir: Path, tiny: Path) -> None:
     assert document["basis"] == ("dry_run" if HAS_ENGINE else "header")
     assert document["ctx"] == 1024
     assert document["kv_bytes"] > 0
-    assert document["total_bytes"] == document["weights_bytes"] + document["kv_bytes"] + document["compute_bytes"]
+    parts = ("weights_bytes", "kv_bytes", "compute_bytes", "overhead_bytes")
+    assert document["total_bytes"] == sum(document[part] for part in parts)
     assert document["total_bytes"] == sum(device["total_bytes"] for device in document["devices"])
     assert document["speed"].keys() >= {"low", "high", "basis"}
     assert set(document["max_ctx"]) == {"f16", "q8_0", "q4_0"}

@@ -23,9 +23,7 @@ from localai_app.services.measurement_words import MeasurementRow, measurement_r
 SHOWN_ROWS = 10
 NARROW = 640
 """Below this width the place is left out."""
-EXPLANATION = (
-    "Each load and each answer is compared with what was predicted, and corrects the next prediction for this computer. "
-    "The newest stand first.")
+EXPLANATION = "Each load and each answer is compared with its prediction; that corrects the next prediction for this computer."
 
 
 class MeasurementTable(QTableView):
