@@ -249,7 +249,8 @@ def fit_document(result: FitResult) -> dict[str, object]:
     return {
         "verdict": result.verdict, "basis": result.basis, "ctx": result.ctx, "kv_type": result.kv_type,
         "weights_bytes": result.weights_bytes, "kv_bytes": result.kv_bytes, "compute_bytes": result.compute_bytes,
-        "overhead_bytes": result.overhead_bytes, "total_bytes": result.total_bytes, "devices": result.devices, "max_ctx": result.max_ctx, "speed": result.speed,
+        "overhead_bytes": result.overhead_bytes, "total_bytes": result.total_bytes,
+        "devices": result.devices, "max_ctx": result.max_ctx, "speed": result.speed,
         "reasons": result.reasons, "remedies": result.remedies, "load_options": result.load_options,
     }
 
