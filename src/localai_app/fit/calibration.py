@@ -71,15 +71,22 @@ class Factor:
     answers: int
 
 
+_Devices = tuple[str, tuple[str, ...], str]
+_NO_FACTOR = Factor(1.0, 0.0, 0.0, 0)
+
+
 class Calibration:
     """The measurements of this computer, newest first, ready to correct predictions; never changes."""
 
     def __init__(self, measurements: Iterable[Measurement] = ()) -> None:
         sound = [one for one in measurements if _is_sound(one)]
-        self._answers: dict[tuple[str, tuple[str, ...], str], list[Measurement]] = {}
+        self._answers: dict[_Devices, list[Measurement]] = {}
+        self._own: dict[Run, list[Measurement]] = {}
+        self._factors: dict[tuple[_Devices, str], tuple[Factor | None, Factor | None]] = {}
         for one in sound:
             if one.measured_tps is not None or one.measured_prompt_tps is not None:
                 self._answers.setdefault((one.processor, one.gpus, one.place), []).append(one)
+                self._own.setdefault(_run_of(one), []).append(one)
         loads = [one for one in sound if one.host_overhead_bytes is not None]
         self.has_loads = bool(loads)
         self._host_overheads = {
@@ -91,20 +98,28 @@ class Calibration:
 
     def speed(self, run: Run, parts: SpeedParts | None) -> CorrectedSpeed:
         """The parts of a plan as corrected by what was measured in the same place; unchanged where nothing was."""
-        near = self._answers.get((run.processor, run.gpus, run.place), [])
-        own = [one for one in near if _is_own(one, run)][:OWN_ANSWERS]
+        devices = (run.processor, run.gpus, run.place)
+        if devices not in self._answers:
+            return CorrectedSpeed(parts, SpeedBasis.UNKNOWN if parts is None else SpeedBasis.FORMULA)
+        token, prompt = self._factors_of(devices, run.kv_type)
+        own = self._own.get(run, [])[:OWN_ANSWERS] if run.model_key else []
         if any(one.measured_tps is not None for one in own):
-            return _by_own(own, near, parts)
-        factor = token_factor(near, run.kv_type)
-        if parts is None or factor is None:
-            basis = SpeedBasis.UNKNOWN if parts is None else SpeedBasis.FORMULA
-            return CorrectedSpeed(parts, basis)
-        prompt = prompt_factor(near, run.kv_type) or Factor(1.0, 0.0, 0.0, 0)
-        corrected = SpeedParts(tuple(_corrected(device, factor, prompt) for device in parts.devices))
+            return _by_own(own, prompt, parts)
+        if parts is None or token is None:
+            return CorrectedSpeed(parts, SpeedBasis.UNKNOWN if parts is None else SpeedBasis.FORMULA)
+        corrected = SpeedParts(tuple(_corrected(device, token, prompt or _NO_FACTOR) for device in parts.devices))
         reason = (
-            f"The speed is corrected by {_answers(factor.answers)} of other models measured on this computer: "
-            f"{1 / factor.value:.2f} times the formula.")
+            f"The speed is corrected by {_answers(token.answers)} measured on this computer: "
+            f"{1 / token.value:.2f} times the formula.")
         return CorrectedSpeed(corrected, SpeedBasis.CALIBRATED, reason)
+
+    def _factors_of(self, devices: _Devices, kv_type: str) -> tuple[Factor | None, Factor | None]:
+        """Of generation and of prompts; worked out once."""
+        found = self._factors.get((devices, kv_type))
+        if found is None:
+            answers = self._answers[devices]
+            found = self._factors[(devices, kv_type)] = token_factor(answers, kv_type), prompt_factor(answers, kv_type)
+        return found
 
     def host_overhead_bytes(self, *, has_gpu: bool) -> int:
         """Main memory that loads took here beyond what was calculated."""
@@ -144,7 +159,7 @@ def typical_error(pairs: Iterable[tuple[float | None, float | None]]) -> float |
     return statistics.median(errors) if errors else None
 
 
-def _by_own(own: Sequence[Measurement], near: Sequence[Measurement], parts: SpeedParts | None) -> CorrectedSpeed:
+def _by_own(own: Sequence[Measurement], others: Factor | None, parts: SpeedParts | None) -> CorrectedSpeed:
     """What the very model did here: its times by depth, and between and beyond them the formula's shape."""
     points = _by_depth([(one.depth, 1 / one.measured_tps) for one in own if one.measured_tps])
     answers = sum(one.measured_tps is not None for one in own)
@@ -155,7 +170,7 @@ def _by_own(own: Sequence[Measurement], near: Sequence[Measurement], parts: Spee
     fitted = token.fitted(points)
     base, depth = _ratio(fitted.base_s, token.base_s), _ratio(fitted.depth_s(deep), token.depth_s(deep))
     spread = _own_spread(fitted, points)
-    prompt, prompt_spread = _own_prompt(own, near)
+    prompt, prompt_spread = _own_prompt(own, others)
     devices = tuple(
         replace(
             device, token=device.token.scaled(base, depth),
@@ -180,13 +195,12 @@ def _ratio(corrected: float, formula: float) -> float:
     return corrected / formula if formula > 0 else 1.0
 
 
-def _own_prompt(own: Sequence[Measurement], near: Sequence[Measurement]) -> tuple[float, float]:
+def _own_prompt(own: Sequence[Measurement], others: Factor | None) -> tuple[float, float]:
     """(factor of the prompt's time, spread) of the very model, else of the others, whose spread is 0.0: the formula's."""
     logs = [
         math.log(one.formula_prompt_tps / one.measured_prompt_tps)
         for one in own if one.formula_prompt_tps and one.measured_prompt_tps]
     if not logs:
-        others = prompt_factor(near, own[0].kv_type)
         return (others.value if others else 1.0), 0.0
     middle = statistics.median(logs)
     scatter = statistics.median(abs(value - middle) for value in logs)
@@ -251,9 +265,8 @@ def _narrowed(spread: float, factor: Factor) -> float:
     return min(max(spread, factor.scatter), narrowed, MAX_SPREAD) if spread > 0 else 0.0
 
 
-def _is_own(one: Measurement, run: Run) -> bool:
-    where = (one.kv_type, one.gpu_layers, one.expert_blocks) == (run.kv_type, run.gpu_layers, run.expert_blocks)
-    return where and bool(run.model_key) and one.model_key == run.model_key
+def _run_of(one: Measurement) -> Run:
+    return Run(one.model_key, one.processor, one.gpus, one.place, one.gpu_layers, one.kv_type, one.expert_blocks)
 
 
 def _is_sound(one: Measurement) -> bool:

@@ -11,7 +11,7 @@ from tests.helpers.memory_truth import CONTEXTS, LINE_BYTES, Truth, truths
 from tests.helpers.real_models import gemma_path, smollm2_path
 from tests.helpers.services_fixture import open_services
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 
 GROWTH_SHARE, GROWTH_BYTES = 0.03, 30_000_000
 

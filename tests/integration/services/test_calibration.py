@@ -80,7 +80,7 @@ def test_answers_at_two_depths_correct_the_next_prediction(tmp_path: Path) -> No
         assert fit.overhead_bytes > fit.tokenizer_bytes
         other = services.estimate.fit_installed(str(gemma_path()), request)
         assert other.speed.basis is SpeedBasis.CALIBRATED
-        assert "corrected by 2 answers of other models" in " ".join(other.reasons)
+        assert "corrected by 2 answers measured on this computer" in " ".join(other.reasons)
         services.discovery.compute_now()
         bases = {row.fit.speed.basis for row in services.discovery.rows() if row.fit is not None and row.fit.load_options}
         assert bases == {SpeedBasis.CALIBRATED}

@@ -103,7 +103,7 @@ def test_more_models_weigh_more_and_narrow_the_range() -> None:
         corrected = Calibration(answers).speed(RUN, PARTS)
         assert corrected.basis is SpeedBasis.CALIBRATED
         assert corrected.parts is not None
-        assert f"{3 * count} answers of other models" in corrected.reason
+        assert f"{3 * count} answers measured on this computer" in corrected.reason
         values.append(corrected.parts.token.at(100) / TOKEN.at(100))
         low, high = corrected.parts.token_range(100) or (0.0, 0.0)
         widths.append(high / low)
