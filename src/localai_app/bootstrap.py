@@ -8,7 +8,7 @@ from pathlib import Path
 
 from localai_app.catalog.load import load_catalog
 from localai_app.catalog.sizes import with_sizes
-from localai_app.engine.launch import planner_command, worker_command
+from localai_app.engine.launch import lent_device_options, planner_command, worker_command
 from localai_app.fit.gpu_table import load_gpu_table
 from localai_app.paths import app_paths, resources_dir
 from localai_app.services.app_services import AppServices
@@ -47,13 +47,16 @@ class LaunchOptions:
     verbose: bool = False
     worker: Sequence[str] | None = None
     """Another worker command than the program's own (the echo back end, for example)."""
+    lent: Sequence[str] = ()
+    """Addresses (127.0.0.1:PORT) of llama.cpp's RPC servers on this computer, whose devices are used like GPUs."""
 
 
 def build_services(options: LaunchOptions) -> AppServices:
     """Open the files of the program and connect its services; AppError if they cannot be opened."""
     paths = app_paths(options.data_dir)
     events = EventBus()
-    worker = list(options.worker) if options.worker is not None else worker_command()
+    lent = lent_device_options(options.lent)
+    worker = list(options.worker) if options.worker is not None else worker_command(extra=lent)
     sizes = KnownSizes(paths.cache)
     catalog = with_sizes(load_catalog(options.catalog or resources_dir() / "catalog" / "models.json"), sizes.all())
     gpu_table_file = resources_dir() / "catalog" / "gpus.json"
@@ -64,7 +67,7 @@ def build_services(options: LaunchOptions) -> AppServices:
     library = LibraryService(events, store, settings)
     hardware = HardwareService(events, store, paths, worker, engine_pid=lambda: engine.pid)
     # Another worker than the program's own has nothing to plan with.
-    dry_runs = DryRunService(planner_command() if options.worker is None else None, paths.worker_dir, paths.cache)
+    dry_runs = DryRunService(planner_command(lent) if options.worker is None else None, paths.worker_dir, paths.cache)
     headers = HeaderService(hub, paths.cache)
     calibration = CalibrationService(events, store)
     facts = FitFacts(load_gpu_table(gpu_table_file), calibration)

@@ -6,9 +6,11 @@ JSON document a line, plans and then loads each of them, and prints what lies wh
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import ctypes
 import importlib.util
+import re
 import socket
 import subprocess
 import sys
@@ -22,6 +24,7 @@ import msgspec
 
 from localai_app.engine.protocol import LoadOptions, PlannedBuffer
 
+ASSIGNED = re.compile(r"^load_tensors: layer +\d+ assigned to device (\w+)")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -30,6 +33,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     planned: dict[str, PlannedBuffer]
     loaded: dict[str, PlannedBuffer]
+    layers: dict[str, int]
+    """Layers that the real load gave to each device, the head included."""
 
 
 def library_folder() -> Path | None:
@@ -101,7 +106,8 @@ def _compare(ports: Sequence[str]) -> None:
     backend = LlamaBackend(StopFlags(), [f"127.0.0.1:{port}" for port in ports])
     for line in sys.stdin:
         options = msgspec.json.decode(line, type=LoadOptions)
-        comparison = Comparison(planned=_planned(backend, options), loaded=_loaded(backend, options))
+        planned, (loaded, layers) = _planned(backend, options), _loaded(backend, options)
+        comparison = Comparison(planned=planned, loaded=loaded, layers=layers)
         print(msgspec.json.encode(comparison).decode(), flush=True)
 
 
@@ -115,16 +121,18 @@ def _planned(backend: Any, options: LoadOptions) -> dict[str, PlannedBuffer]:
         return {buffer.device: buffer for buffer in backend.plan(1, str(header), options).buffers}
 
 
-def _loaded(backend: Any, options: LoadOptions) -> dict[str, PlannedBuffer]:
+def _loaded(backend: Any, options: LoadOptions) -> tuple[dict[str, PlannedBuffer], dict[str, int]]:
     """From llama.cpp's own table; without mmap, so that every tensor lies in a buffer of its own size."""
     from localai_app.engine.worker.buffers import buffers_in_log, with_table
 
     kinds, owners = {device.name: device.kind for device in backend.devices()}, backend._devices.owners()
     backend._log.start_capture()
     backend.load(1, msgspec.structs.replace(options, use_mmap=False), lambda _fraction: None)
-    logged = buffers_in_log(backend._log.end_capture(), kinds, owners)
+    lines = backend._log.end_capture()
+    logged = buffers_in_log(lines, kinds, owners)
+    layers = collections.Counter(found[1] for line in lines if (found := ASSIGNED.match(line)))
     table = backend._planner._breakdown.of(backend._model.context)
-    return {buffer.device: buffer for buffer in with_table(logged, table, kinds, owners)}
+    return {buffer.device: buffer for buffer in with_table(logged, table, kinds, owners)}, dict(layers)
 
 
 if __name__ == "__main__":

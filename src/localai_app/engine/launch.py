@@ -30,9 +30,14 @@ def worker_command(backend: str = "llama", extra: Sequence[str] = ()) -> list[st
     return [*program, WORKER_OPTION, "--backend", backend, *extra]
 
 
-def planner_command() -> list[str]:
+def planner_command(extra: Sequence[str] = ()) -> list[str]:
     """The command line of a worker for dry runs: llama.cpp with little memory, because it reads headers of strangers."""
-    return worker_command("llama", ("--memory-cap-bytes", str(PLANNER_MEMORY_BYTES)))
+    return worker_command("llama", ("--memory-cap-bytes", str(PLANNER_MEMORY_BYTES), *extra))
+
+
+def lent_device_options(endpoints: Sequence[str]) -> list[str]:
+    """What to add to both commands so that they use the devices lent at these addresses (127.0.0.1:PORT)."""
+    return [word for endpoint in endpoints for word in ("--rpc", endpoint)]
 
 
 def worker_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -9,7 +9,7 @@ import msgspec
 
 from localai_app.engine.protocol import LoadOptions, PlannedBuffer
 from localai_app.fit.placement import Placement, Share
-from localai_app.fit.result import DeviceNeed, FitResult
+from localai_app.fit.result import FitResult
 
 MAIN_MEMORY = "CPU"
 """What a plan calls everything in main memory."""
@@ -55,18 +55,19 @@ def _planned(share: Share, buffer: PlannedBuffer, projector_bytes: int) -> Share
         repacked_bytes=buffer.repacked_bytes)
 
 
-def overflow(result: FitResult) -> dict[str, int]:
-    """Bytes by which each device of a planned answer is beyond what may be used there, by llama.cpp's name ('' the host)."""
-    return {device.engine_name: over for device in result.devices if (over := _over(device)) > 0}
+def surcharges_after(
+    chosen: FitResult, planned: FitResult, before: Sequence[tuple[str, int]] = (),
+) -> tuple[tuple[str, int], ...] | None:
+    """What to keep free by llama.cpp's name of a device ('' is main memory) in the next choice; None where all of it fits.
 
-
-def _over(device: DeviceNeed) -> int:
-    return device.total_bytes - max(0, device.free_bytes - device.reserve_bytes)
-
-
-def added(surcharges: Sequence[tuple[str, int]], more: dict[str, int]) -> tuple[tuple[str, int], ...]:
-    """Surcharges with more on top."""
-    sums = dict(surcharges)
-    for name, size in more.items():
-        sums[name] = sums.get(name, 0) + size
-    return tuple(sums.items())
+    On a device that the plan would overfill that is what the plan takes beyond the formulas, and at least what is too much.
+    """
+    formula = {device.engine_name: device.total_bytes for device in chosen.devices}
+    sums = dict(before)
+    fits = True
+    for device in planned.devices:
+        name, over = device.engine_name, device.total_bytes - max(0, device.free_bytes - device.reserve_bytes)
+        if over > 0:
+            fits = False
+            sums[name] = max(sums.get(name, 0) + over, device.total_bytes - formula.get(name, 0))
+    return None if fits else tuple(sums.items())

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from localai_app import errors
 from localai_app.engine.build import installed_build
-from localai_app.engine.protocol import KvType, LoadOptions, Planned
+from localai_app.engine.protocol import KvType, LoadOptions, Planned, PlannedBuffer
 from localai_app.errors import AppError
 from localai_app.fit.kv_cache import padded_context
 from localai_app.fit.planned import PlannedMemory, PlannedPoint
@@ -20,7 +20,7 @@ from localai_app.gguf.dimensions import geometry_of
 from localai_app.gguf.header import GgufHeader
 from localai_app.gguf.plan_header import PlanHeader, plan_header, write_plan_file
 from localai_app.gguf.tensors import layer_count
-from localai_app.services.plan_cache import HEADER_SUFFIX, PlanCache, PlanKey, PlanRecord
+from localai_app.services.plan_cache import HEADER_SUFFIX, PlacedPoint, PlanCache, PlanKey, PlanRecord
 from localai_app.services.planner import Planner
 
 log = logging.getLogger(__name__)
@@ -103,6 +103,33 @@ class DryRunService:
             return None
         layers = layer_count(headers[0]) + 1
         return self._memory(on_cpu, self._cache.find(self._key(header, ubatch, layers, gpu)) if gpu else None)
+
+    def placed(self, headers: Sequence[GgufHeader], options: LoadOptions) -> tuple[PlannedBuffer, ...] | None:
+        """What a load with exactly these options takes on each device; None where llama.cpp cannot be asked, or refuses.
+
+        It refuses devices that it does not see here. Takes up to a second, and nothing the second time.
+        """
+        if not self._build:
+            return None
+        header = plan_header(headers)
+        key = PlanKey(
+            header_sha256=header.sha256, build=self._build, ubatch=options.ubatch, gpu_layers=options.gpu_layers,
+            device=",".join(options.devices), tensor_split=options.tensor_split, cpu_expert_blocks=options.cpu_expert_blocks)
+        known = self._cache.find(key).placed_at(options.ctx, options.kv_type)
+        if known is not None:
+            return known
+        try:
+            with self._header_file(header) as path:
+                buffers = self._planner.plan(path, options).buffers
+        except (AppError, OSError) as error:
+            log.info("no dry run of a placement of %s: %s", headers[0].name, error)
+            return None
+        self._cache.add_placed(key, PlacedPoint(ctx=options.ctx, kv_type=options.kv_type, buffers=buffers))
+        return buffers
+
+    def rest(self) -> None:
+        """End the worker for now: one that planned for a GPU holds some of its memory."""
+        self._planner.rest()
 
     def close(self) -> None:
         """End the worker."""

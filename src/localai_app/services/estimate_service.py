@@ -11,7 +11,7 @@ import msgspec
 
 from localai_app import errors
 from localai_app.catalog.model import CatalogFile, CatalogModel
-from localai_app.engine.protocol import KvType
+from localai_app.engine.protocol import KvType, LoadOptions, PlannedBuffer
 from localai_app.errors import AppError
 from localai_app.fit.calibration import NO_CALIBRATION
 from localai_app.fit.decide import decide, unknown_result
@@ -23,6 +23,7 @@ from localai_app.hardware.report import HardwareReport
 from localai_app.hub.model import Repo, Variant
 from localai_app.services.calibration import CalibrationService
 from localai_app.services.dry_run import DryRun, DryRunService
+from localai_app.services.exact_plan import exact_fit
 from localai_app.services.hardware_service import HardwareService
 from localai_app.services.header_service import HeaderService
 from localai_app.services.hub_service import HubService
@@ -139,10 +140,11 @@ class EstimateService:
         """Fit of an installed model with the memory that is free at this moment; AppError if a header is refused."""
         headers, wanted = self._headers.of_installed(model), request or self.default_request()
         # Where the dry run was refused, the load itself will say why in its own words.
-        planned = self._dry_run(headers, wanted, self._report(None), is_here=True).planned
-        subject = msgspec.structs.replace(installed_subject(model, headers), planned=planned)
+        run = self._dry_run(headers, wanted, self._report(None), is_here=True)
         # What another model held a moment ago may be free now.
-        return self.fit_subject(subject, wanted, self._hardware.report_now())
+        now = self._hardware.report_now()
+        subject = msgspec.structs.replace(installed_subject(model, headers), planned=run.planned)
+        return self.fit_subject(subject, wanted, now) if run.is_final else self._fit_exactly(subject, headers, wanted, now)
 
     def _report(self, hardware: HardwareReport | None) -> HardwareReport:
         return hardware or self._hardware.report or self._hardware.detect_now(with_engine=False)
@@ -153,7 +155,24 @@ class EstimateService:
         """Fit from llama.cpp's own figures; from the header's where it cannot be asked, with the reason."""
         wanted, report = request or self.default_request(), self._report(hardware)
         run = self._dry_run(headers, wanted, report, is_here=hardware is None or hardware is self._hardware.report)
-        return self.fit_planned(subject, run, wanted, report)
+        if run.refusal is not None:
+            return self.fit_planned(subject, run, wanted, report)
+        return self._fit_exactly(msgspec.structs.replace(subject, planned=run.planned), headers, wanted, report)
+
+    def _fit_exactly(
+        self, subject: Subject, headers: Sequence[GgufHeader], request: Request, report: HardwareReport,
+    ) -> FitResult:
+        """Fit whose placement on GPUs llama.cpp was asked about; it refuses those of another computer."""
+        asked = []
+
+        def plan(options: LoadOptions) -> tuple[PlannedBuffer, ...] | None:
+            asked.append(options)
+            return self._dry_runs.placed(headers, options)
+
+        result = exact_fit(plan, counted_subject(subject, request), request, report, self._gpu_table)
+        if asked:
+            self._dry_runs.rest()
+        return with_projector_told(result, subject, request)
 
     @property
     def is_ready(self) -> bool:

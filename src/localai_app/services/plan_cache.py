@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from localai_app.engine.protocol import KvType
+from localai_app.engine.protocol import KvType, PlannedBuffer
 from localai_app.fit.planned import PlannedPoint
 
 log = logging.getLogger(__name__)
@@ -32,12 +32,22 @@ class PlanKey(msgspec.Struct, frozen=True, kw_only=True):
     ubatch: int
     gpu_layers: int
     device: str
-    """The GPU's name in llama.cpp; empty for the processor."""
+    """The GPU's name in llama.cpp; empty for the processor, several are joined by commas."""
+    tensor_split: tuple[float, ...] = ()
+    cpu_expert_blocks: int = 0
 
     @property
     def file_name(self) -> str:
         """The file of these runs."""
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:32] + _SUFFIX
+
+
+class PlacedPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One dry run of one placement: what it takes on each device."""
+
+    ctx: int
+    kv_type: KvType
+    buffers: tuple[PlannedBuffer, ...]
 
 
 class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +56,12 @@ class PlanRecord(msgspec.Struct, frozen=True, kw_only=True):
     key: PlanKey
     points: tuple[PlannedPoint, ...] = ()
     refused: tuple[KvType, ...] = ()
+    placed: tuple[PlacedPoint, ...] = ()
+    """Runs whose figures are wanted by device."""
+
+    def placed_at(self, ctx: int, kv_type: KvType) -> tuple[PlannedBuffer, ...] | None:
+        """What one of these runs found; None where there was none."""
+        return next((point.buffers for point in self.placed if (point.ctx, point.kv_type) == (ctx, kv_type)), None)
 
 
 class PlanCache:
@@ -67,11 +83,18 @@ class PlanCache:
         """Keep more runs; all of them."""
         before = self.find(key)
         known = {(point.kv_type.value, point.ctx): point for point in (*before.points, *points)}
-        record = PlanRecord(
+        return self._keep(PlanRecord(
             key=key, points=tuple(point for _key, point in sorted(known.items())),
-            refused=tuple(sorted({*before.refused, *refused})))
+            refused=tuple(sorted({*before.refused, *refused})), placed=before.placed))
+
+    def add_placed(self, key: PlanKey, point: PlacedPoint) -> None:
+        """Keep a run whose figures are wanted by device; of many, the newest."""
+        before = self.find(key)
+        self._keep(msgspec.structs.replace(before, placed=(*before.placed, point)[-MAX_POINTS:]))
+
+    def _keep(self, record: PlanRecord) -> PlanRecord:
         with self._lock:
-            self._records[key] = record
+            self._records[record.key] = record
         if len(record.points) <= MAX_POINTS:
             self._write(record)
         return record
