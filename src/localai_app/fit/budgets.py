@@ -46,13 +46,12 @@ class Budget:
     usable_bytes: int = field(init=False)
     """Free memory less the reserve and the surcharge, never below zero."""
 
+    copies_weights: bool = field(init=False)
+    """Whether it multiplies weights of main memory for whole prompts, with a copy; devices lent over RPC do not."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "usable_bytes", max(0, self.free_bytes - self.reserve_bytes - self.surcharge_bytes))
-
-    @property
-    def copies_weights(self) -> bool:
-        """Whether it multiplies weights of main memory for whole prompts, with a copy; devices lent over RPC do not."""
-        return not self.engine_name.startswith("RPC")
+        object.__setattr__(self, "copies_weights", not self.engine_name.startswith("RPC"))
 
 
 @dataclass(frozen=True, slots=True)

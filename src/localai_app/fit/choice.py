@@ -50,9 +50,15 @@ class Chooser:
         self._has_experts = bool(memory.sums.experts)
         self._fixed_experts = self._experts_wish(memory.blocks)
         self._short_placer: Placer | None = None
+        gpus = max((sum(budget.usable_bytes for budget in group) for group in budgets.groups), default=0)
+        is_shared = any(budget.shares_host for group in budgets.groups for budget in group)
+        self._pool_bytes = budgets.host.usable_bytes + (0 if is_shared else gpus)
+        self._file_bytes = memory.weights.file_bytes
 
     def choose(self) -> Choice:
         """The best verdict that is possible, with the longest context up to the wanted one."""
+        if self._spare(self._placer.memory.at(self._shortest, self._kv_type)) < 0:
+            return Choice(Verdict.NO, self._placer.on_cpu(self._shortest, self._kv_type), self._placer)
         for verdict, plan in self._levels():
             for placer in self._placers():
                 placement = plan(placer)
@@ -151,6 +157,9 @@ class Chooser:
 
     def _room(self, placer: Placer, rank: int, at: Moment) -> int:
         """Bytes that are left for the best way to reach a verdict of that rank or better; negative: none reaches it."""
+        spare = self._spare(at)
+        if spare < 0:
+            return spare
         rooms = []
         for room in self._rooms(placer, rank):
             left = room(at)
@@ -158,6 +167,10 @@ class Chooser:
                 return left
             rooms.append(left)
         return max(rooms)
+
+    def _spare(self, at: Moment) -> int:
+        """What weights and cache alone leave of all memory together; negative: no way to place them can fit."""
+        return self._pool_bytes - self._file_bytes - at.kv(0, self._all_layers - 1)
 
     def _rooms(self, placer: Placer, rank: int) -> Iterator[Callable[[Moment], int]]:
         fixed = self.fixed_layers

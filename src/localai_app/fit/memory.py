@@ -38,16 +38,17 @@ class Moment:
         self.ctx, self.kv_type = ctx, kv_type
         shape, sums = memory.shape, memory.sums
         self._full, self._sliding, unit_bytes = sums.cells(kv_type)
-        self._per_cell = padded_context(ctx) * unit_bytes
+        padded, mask_bytes = padded_context(ctx), shape.mask_bytes(ctx)
+        self._per_cell = padded * unit_bytes
         self._per_window_cell = sliding_cells(ctx, shape.window, shape.ubatch) * unit_bytes if self._sliding else 0
         self._state = sums.state
         self._planned = self._known = 0
-        self.gpu = self.host = shape.device_bytes(ctx, has_head=False)
-        self.gpu_with_head = self.host_with_head = shape.device_bytes(ctx, has_head=True)
-        self.inputs = shape.input_bytes(ctx)
-        self.pipeline = (PIPELINE_COPIES - 1) * (shape.mask_bytes(ctx) + shape.embedding_bytes)
+        self.gpu = self.host = mask_bytes + shape.activation_bytes
+        self.gpu_with_head = self.host_with_head = max(self.gpu, shape.logits_bytes)
+        self.inputs = mask_bytes + 2 * shape.embedding_bytes
+        self.pipeline = (PIPELINE_COPIES - 1) * (mask_bytes + shape.embedding_bytes)
         if memory.planned is not None:
-            self._correct(memory, padded_context(ctx), kv_type)
+            self._correct(memory, padded, kv_type)
 
     def kv(self, start: int, stop: int) -> int:
         """Cache and recurrent state of blocks `start` to `stop` (excluded)."""

@@ -99,6 +99,8 @@ class Placer:
         weights = memory.weights
         self._head_bytes = weights.output_bytes + weights.projector_bytes
         self._overhead = memory.tokenizer_bytes + host.overhead_bytes
+        self._copied_experts = memory.copied_bytes(has_blocks=False)
+        self._copied_blocks = memory.copied_bytes(has_blocks=True)
         self._cpu_weights = memory.host_weights(memory.blocks, has_head=True) + weights.projector_bytes
 
     def on_cpu(self, ctx: int, kv_type: KvType) -> Placement:
@@ -113,16 +115,14 @@ class Placer:
 
     def room(self, group: Gpus, layout: Layout) -> int:
         """Bytes that are left in the tighter of both memories; negative where the layout does not fit."""
-        host_room = self._host_room(group, layout)
+        start, blocks = self.all_layers - layout.gpu_layers, self.memory.blocks
+        need = self._gpu_bytes(layout, start, blocks, self._beside(group, layout)[0] + group[0].overhead_bytes)
+        host_room = self.host.usable_bytes - self._host_bytes(layout) - (need if group[0].shares_host else 0)
         if len(group) == 1:
-            blocks = self.memory.blocks
-            need = self._gpu_bytes(group, 0, self.all_layers - layout.gpu_layers, blocks, layout)
             return min(host_room, group[0].usable_bytes - need)
         if self._filled(group, layout, 1.0) is not None:
-            return max(0, host_room) if host_room >= 0 else host_room
-        pooled = sum(budget.usable_bytes for budget in group)
-        need = self._gpu_bytes(group, 0, self.all_layers - layout.gpu_layers, self.memory.blocks, layout)
-        return min(host_room, pooled - need, -1)
+            return host_room
+        return min(host_room, sum(budget.usable_bytes for budget in group) - need, -1)
 
     def placed(self, group: Gpus, layout: Layout) -> Placement:
         """The plan of a layout that fits, balanced over the GPUs."""
@@ -149,7 +149,7 @@ class Placer:
             return None
         if len(group) == 1:
             some = Layout(gpu_layers, start + 1, at)
-            need = self._gpu_bytes(group, 0, start, blocks, some) + experts[start + 1] - experts[start]
+            need = self._gpu_bytes(some, start, blocks, self._beside(group, some)[0] + group[0].overhead_bytes) + experts[start + 1] - experts[start]
             found = max(start + 1, bisect_left(experts, experts[start] + need - group[0].usable_bytes))
             return found if found <= blocks else None
         if self._filled(group, Layout(gpu_layers, blocks, at), 1.0) is None:
@@ -186,61 +186,75 @@ class Placer:
 
     def _filled(self, group: Gpus, layout: Layout, share: float, may_fall_short: bool = False) -> tuple[int, ...] | None:
         """Layers per GPU, the last one filled first, up to `share` of each budget; None where they do not all fit."""
-        stop, needs_head, left = self.memory.blocks, True, layout.gpu_layers
+        stop, has_head, left = self.memory.blocks, True, layout.gpu_layers
         counts = [0] * len(group)
+        first_beside, beside = self._beside(group, layout)
         for index in range(len(group) - 1, -1, -1):
+            limit = int(group[index].usable_bytes * share)
+            extra = (beside if index else first_beside) + group[index].overhead_bytes
             if left == 0:
                 break
-            limit = int(group[index].usable_bytes * share)
-            if needs_head and self._gpu_bytes(group, index, stop, stop, layout) > limit:
+            if has_head and self._gpu_bytes(layout, stop, stop, extra) > limit:
                 continue
-            low, high = 0, min(stop, left - needs_head)
-            if self._gpu_bytes(group, index, stop - high, stop, layout, needs_head) <= limit:
-                low = high
-            elif index == 0 and not may_fall_short:
+            most = min(stop, left - has_head)
+            blocks = self._most_blocks(layout, stop, most, limit - extra, has_head)
+            if index == 0 and blocks < most and not may_fall_short:
                 return None
-            while low < high:
-                middle = (low + high + 1) // 2
-                if self._gpu_bytes(group, index, stop - middle, stop, layout, needs_head) <= limit:
-                    low = middle
-                else:
-                    high = middle - 1
-            counts[index] = low + needs_head
+            counts[index] = blocks + has_head
             left -= counts[index]
-            stop -= low
-            needs_head = False
+            stop -= blocks
+            has_head = False
         return tuple(counts) if left == 0 or may_fall_short else None
 
-    def _is_pipelined(self, group: Gpus, layout: Layout) -> bool:
-        """llama.cpp works in a pipeline only with everything on several GPUs (`llama_context` constructor)."""
-        return len(group) > 1 and layout.gpu_layers == self.all_layers and not layout.expert_blocks
+    def _most_blocks(self, layout: Layout, stop: int, most: int, limit: int, has_head: bool) -> int:
+        """How many blocks in front of `stop` fit into `limit` bytes; blocks are much alike, so few are tried."""
+        whole = self._gpu_bytes(layout, stop - most, stop, 0, has_head)
+        if whole <= limit:
+            return most
+        low, high = 0, most
+        low_bytes, high_bytes = self._gpu_bytes(layout, stop, stop, 0, has_head), whole
+        asked = 0
+        while high - low > 1:
+            asked += 1
+            middle = low + (high - low) * (limit - low_bytes) // (high_bytes - low_bytes) if asked % 3 else (low + high) // 2
+            middle = min(max(middle, low + 1), high - 1)
+            needed = self._gpu_bytes(layout, stop - middle, stop, 0, has_head)
+            if needed <= limit:
+                low, low_bytes = middle, needed
+            else:
+                high, high_bytes = middle, needed
+        return low
 
-    def _gpu_bytes(self, group: Gpus, index: int, start: int, stop: int, layout: Layout, has_head: bool = True) -> int:
+    def _gpu_bytes(self, layout: Layout, start: int, stop: int, beside_bytes: int, has_head: bool = True) -> int:
         """What blocks `start` to `stop` (excluded), and the head, take on one GPU."""
         at = layout.at
-        needed = self.memory.weights_between(start, stop, layout.expert_blocks) + at.kv(start, stop)
-        needed += self._head_bytes + at.gpu_with_head if has_head else at.gpu
-        return needed + self._beside(group, index, layout) + group[index].overhead_bytes
+        needed = self.memory.weights_between(start, stop, layout.expert_blocks) + at.kv(start, stop) + beside_bytes
+        return needed + self._head_bytes + at.gpu_with_head if has_head else needed + at.gpu
 
-    def _beside(self, group: Gpus, index: int, layout: Layout) -> int:
-        """Buffers of a GPU that depend on where the other layers are: copies of a pipeline, and of weights in main memory."""
-        if self._is_pipelined(group, layout):
-            return layout.at.pipeline
-        host_blocks = self.all_layers - layout.gpu_layers
-        if index == 0 and (host_blocks or layout.expert_blocks) and group[0].copies_weights:
-            return self.memory.copied_bytes(has_blocks=host_blocks > 0)
-        return 0
+    def _beside(self, group: Gpus, layout: Layout) -> tuple[int, int]:
+        """Buffers that depend on where the other layers are, on the first GPU and on each other one.
+
+        Those are copies of weights in main memory on the first; and copies of the inputs where llama.cpp works in a pipeline,
+        which it does only with everything on several GPUs (`llama_context` constructor).
+        """
+        is_whole = layout.gpu_layers == self.all_layers
+        if is_whole and not layout.expert_blocks:
+            return (layout.at.pipeline, layout.at.pipeline) if len(group) > 1 else (0, 0)
+        if not group[0].copies_weights:
+            return 0, 0
+        return self._copied_experts if is_whole else self._copied_blocks, 0
 
     def _placement(self, group: Gpus, counts: tuple[int, ...], layout: Layout) -> Placement:
         at = layout.at
         start = self.all_layers - layout.gpu_layers
         shares = []
+        extras = self._beside(group, layout)
         for index, (budget, count) in enumerate(zip(group, counts, strict=True)):
             if count == 0:
                 continue
             has_head = start + count == self.all_layers
             stop = start + count - has_head
-            compute = (at.gpu_with_head if has_head else at.gpu) + self._beside(group, index, layout)
+            compute = (at.gpu_with_head if has_head else at.gpu) + extras[index > 0]
             shares.append(Share(
                 budget, start, stop, has_head,
                 weights_bytes=self.memory.weights_between(start, stop, layout.expert_blocks) + has_head * self._head_bytes,
@@ -268,12 +282,10 @@ class Placer:
             expert_blocks=sum(map(bool, holders)), expert_bytes=expert_bytes, repacked_bytes=rearranged,
             overhead_bytes=self._overhead)
 
-    def _host_room(self, group: Gpus, layout: Layout) -> int:
-        """Main memory that is left beside what is not on the GPUs, and beside the GPU's part where it is the same memory."""
+    def _host_bytes(self, layout: Layout) -> int:
+        """What is not on the GPUs takes in main memory."""
         memory, at = self.memory, layout.at
         blocks = self.all_layers - layout.gpu_layers
-        need = memory.host_weights(blocks, has_head=False) + memory.experts_between(blocks, layout.expert_blocks)
-        need += at.kv(0, blocks) + (at.host if blocks or layout.expert_blocks else at.inputs) + self._overhead
-        if group[0].shares_host:
-            need += self._gpu_bytes(group, 0, blocks, memory.blocks, layout)
-        return self.host.usable_bytes - need
+        experts = memory.experts_between(blocks, layout.expert_blocks) if layout.expert_blocks else 0
+        working = at.host if blocks or layout.expert_blocks else at.inputs
+        return memory.host_weights(blocks, has_head=False) + experts + at.kv(0, blocks) + working + self._overhead
