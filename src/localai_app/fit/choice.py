@@ -76,6 +76,18 @@ class Chooser:
         shortest = min(CELL_STEP, self._trained)
         return longest_context(lambda ctx: self._room(placer, rank, memory.at(ctx, kv_type)), shortest, self._trained)
 
+    def limits(self, verdict: Verdict) -> dict[KvType, int]:
+        """`max_ctx` for every KV type. By formula smaller types never take more, so the ends often tell what lies between."""
+        memory = self._placer.memory
+        is_ordered = memory.planned is None and memory.sums.is_aligned
+        largest = self.max_ctx(verdict, KvType.F16)
+        if is_ordered and largest == self._trained:
+            return dict.fromkeys(KvType, largest)
+        smallest = self.max_ctx(verdict, KvType.Q4_0)
+        if is_ordered and smallest == largest:
+            return dict.fromkeys(KvType, largest)
+        return {KvType.F16: largest, KvType.Q8_0: self.max_ctx(verdict, KvType.Q8_0), KvType.Q4_0: smallest}
+
     def _experts_wish(self, blocks: int) -> int | None:
         wish = self._request.experts_on_cpu
         return None if wish is None else max(0, min(wish, blocks)) if self._has_experts else 0

@@ -6,7 +6,7 @@ on and one row of logits, as the worker sets them. docs/fit-errors.md has the ta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from localai_app.fit.kv_cache import padded_context, sliding_cells
 from localai_app.gguf.geometry import Geometry
@@ -33,6 +33,15 @@ class ComputeShape:
     activation_bytes: int
     logits_bytes: int
     side_input_bytes: int = 0
+
+    def with_ubatch(self, ubatch: int) -> ComputeShape:
+        """The same for another ubatch."""
+        if ubatch == self.ubatch:
+            return self
+        embedding = self.embedding_bytes * ubatch // self.ubatch
+        return replace(
+            self, ubatch=ubatch, embedding_bytes=embedding, activation_bytes=self.activation_bytes * ubatch // self.ubatch,
+            logits_bytes=self.logits_bytes - 2 * self.embedding_bytes + 2 * embedding)
 
     def mask_bytes(self, ctx: int) -> int:
         """The attention mask in bytes; a second one where layers slide."""

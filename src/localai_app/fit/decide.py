@@ -88,7 +88,7 @@ def decide_on(
     if exact is not None and options is not None and exact.is_of(options):
         planned = with_plan(choice.placement, exact, subject.weights.projector_bytes)
         choice = choice if planned is None else Choice(choice.verdict, planned, choice.placer)
-    max_ctx = {kv_type.value: chooser.max_ctx(choice.verdict, kv_type) for kv_type in KvType}
+    max_ctx = {kv_type.value: ctx for kv_type, ctx in chooser.limits(choice.verdict).items()}
     parts = None
     if runs:
         parts = speed_parts(choice.placement, choice.placer.memory, subject.label, machine.hardware, machine.gpus)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from localai_app.engine.protocol import KvType
-from localai_app.fit.compute import compute_shape
+from localai_app.fit.compute import ComputeShape, compute_shape
 from localai_app.fit.kv_cache import KV_BLOCKS, cell_bytes, kv_cache_bytes, padded_context, sliding_cells
 from localai_app.fit.planned import LOG_ROUNDING_BYTES, Correction, PlannedMemory, PlannedPoint
 from localai_app.gguf.geometry import Geometry, RearrangedWeights, Weights
@@ -83,32 +83,45 @@ class RunningSums:
         self.first_dense = weights.layers_bytes[0] - weights.layers_expert_bytes[0]
         self.state = self._running_state(geometry) if geometry.recurrent_state_bytes else []
         self._layers = geometry.cache_layers
-        self.sliding_layers = sum(layer.sliding for layer in self._layers)
-        self._aligned = all(layer.k_elements % UNIT == 0 == layer.v_elements % UNIT for layer in self._layers)
+        self.sliding_layers = 0
         self._cells: dict[KvType | None, tuple[list[int], list[int]]] = {}
+        aligned = self._in_units()
+        self.is_aligned = aligned is not None
+        if aligned is not None:
+            self._cells[None] = aligned
 
     def cells(self, kv_type: KvType) -> tuple[list[int], list[int], int]:
         """(full layers, sliding layers, factor): running sums that give bytes per position when multiplied by the factor.
 
         Rows of whole blocks of 32 elements are counted in these, for all cache types at once. No sliding layers: an empty list.
         """
-        key = None if self._aligned else kv_type
-        found = self._cells.get(key)
+        if self.is_aligned:
+            return (*self._cells[None], UNIT_BYTES[kv_type])
+        found = self._cells.get(kv_type)
         if found is None:
-            found = self._cells[key] = self._running_cells(key)
-        return (*found, UNIT_BYTES[kv_type] if key is None else 1)
+            full, sliding = [0] * self.blocks, [0] * self.blocks
+            for layer in self._layers:
+                (sliding if layer.sliding else full)[layer.block] += cell_bytes(layer, kv_type)
+            found = self._cells[kv_type] = self._accumulated(full, sliding)
+        return (*found, 1)
 
-    def _running_cells(self, kv_type: KvType | None) -> tuple[list[int], list[int]]:
+    def _in_units(self) -> tuple[list[int], list[int]] | None:
+        """The running sums in blocks of 32 elements; None where a row is not made of whole ones."""
         full, sliding = [0] * self.blocks, [0] * self.blocks
-        slides = False
+        is_aligned = True
         for layer in self._layers:
-            size = (layer.k_elements + layer.v_elements) // UNIT if kv_type is None else cell_bytes(layer, kv_type)
+            elements = layer.k_elements + layer.v_elements
+            if elements % UNIT or layer.k_elements % UNIT:
+                is_aligned = False
             if layer.sliding:
-                sliding[layer.block] += size
-                slides = True
+                self.sliding_layers += 1
+                sliding[layer.block] += elements // UNIT
             else:
-                full[layer.block] += size
-        return [0, *accumulate(full)], [0, *accumulate(sliding)] if slides else []
+                full[layer.block] += elements // UNIT
+        return self._accumulated(full, sliding) if is_aligned else None
+
+    def _accumulated(self, full: list[int], sliding: list[int]) -> tuple[list[int], list[int]]:
+        return [0, *accumulate(full)], [0, *accumulate(sliding)] if self.sliding_layers else []
 
     def _running_state(self, geometry: Geometry) -> list[int]:
         """Recurrent state up to each block (spread over all of them where the model does not say which keep it)."""
@@ -127,20 +140,23 @@ class ModelMemory:
 
     def __init__(
         self, geometry: Geometry, weights: Weights, ubatch: int, planned: PlannedMemory | None = None,
-        rearranging: Rearranging | None = None, sums: RunningSums | None = None,
+        rearranging: Rearranging | None = None, like: ModelMemory | None = None,
     ) -> None:
-        """`planned`: llama.cpp's own figures. `rearranging`: how the processor has its weights; None: as they are."""
+        """`planned`: llama.cpp's own figures. `rearranging`: how the processor has its weights; None: as they are.
+
+        `like`: the same model with another ubatch, or with and without plans.
+        """
         self.geometry = geometry
         self.weights = weights
         self.ubatch = ubatch
         self.planned = planned
         self.rearranging = rearranging
         self._rearranged = next((each for each in weights.rearranged if each.way == rearranging), _NOTHING_REARRANGED)
-        self.sums = sums or RunningSums(geometry, weights)
+        self.sums: RunningSums = like.sums if like is not None else RunningSums(geometry, weights)
         self.blocks = self.sums.blocks
         self.tokenizer_bytes = geometry.n_vocab * TOKENIZER_BYTES_PER_ENTRY
-        self.shape = compute_shape(geometry, ubatch)
-        self._planned_shape = self.shape if planned is None else compute_shape(geometry, planned.ubatch)
+        self.shape: ComputeShape = like.shape.with_ubatch(ubatch) if like is not None else compute_shape(geometry, ubatch)
+        self._planned_shape = self.shape if planned is None else self.shape.with_ubatch(planned.ubatch)
         self._moments: dict[tuple[int, KvType], Moment] = {}
         self._corrections: dict[tuple[str, KvType], Correction] = {}
 
@@ -148,11 +164,11 @@ class ModelMemory:
         """The same model in steps of another length; what was planned for the first length counts in proportion."""
         if ubatch == self.ubatch:
             return self
-        return ModelMemory(self.geometry, self.weights, ubatch, self.planned, self.rearranging, self.sums)
+        return ModelMemory(self.geometry, self.weights, ubatch, self.planned, self.rearranging, self)
 
     def by_formula(self) -> ModelMemory:
         """The same without what was planned."""
-        return ModelMemory(self.geometry, self.weights, self.ubatch, None, self.rearranging, self.sums)
+        return ModelMemory(self.geometry, self.weights, self.ubatch, None, self.rearranging, self)
 
     def is_planned(self, kv_type: KvType, *, on_gpu: bool) -> bool:
         """Whether llama.cpp itself was asked about this ubatch and KV type, on a GPU or on the processor."""

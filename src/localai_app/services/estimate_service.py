@@ -13,7 +13,7 @@ from localai_app import errors
 from localai_app.catalog.model import CatalogFile, CatalogModel
 from localai_app.engine.protocol import KvType, LoadOptions, PlannedBuffer
 from localai_app.errors import AppError
-from localai_app.fit.calibration import NO_CALIBRATION
+from localai_app.fit.calibration import NO_CALIBRATION, Calibration
 from localai_app.fit.decide import decide, unknown_result
 from localai_app.fit.gpu_table import GpuTable
 from localai_app.fit.projector import counted_subject, with_projector_told
@@ -83,9 +83,12 @@ class EstimateService:
         wanted = request or self.default_request()
         counted = counted_subject(subject, wanted)
         report = self._report(hardware)
-        # What was measured on this computer says nothing about another one.
-        calibration = self._facts.calibration.calibration if self._is_here(report) else NO_CALIBRATION
-        return with_projector_told(decide(report, counted, wanted, self._facts.gpu_table, calibration), subject, wanted)
+        fit = decide(report, counted, wanted, self._facts.gpu_table, self._calibration_of(report))
+        return with_projector_told(fit, subject, wanted)
+
+    def _calibration_of(self, report: HardwareReport) -> Calibration:
+        """What was measured on this computer, which says nothing about another one."""
+        return self._facts.calibration.calibration if self._is_here(report) else NO_CALIBRATION
 
     def _is_here(self, report: HardwareReport) -> bool:
         """Whether a report is of this computer, with the memory that was free at any moment."""
@@ -169,7 +172,8 @@ class EstimateService:
             asked.append(options)
             return self._dry_runs.placed(headers, options)
 
-        result = exact_fit(plan, counted_subject(subject, request), request, report, self._gpu_table)
+        result = exact_fit(
+            plan, counted_subject(subject, request), request, report, self._facts.gpu_table, self._calibration_of(report))
         if asked:
             self._dry_runs.rest()
         return with_projector_told(result, subject, request)

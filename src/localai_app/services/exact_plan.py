@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from localai_app.engine.protocol import LoadOptions, PlannedBuffer
+from localai_app.fit.calibration import NO_CALIBRATION, Calibration
 from localai_app.fit.decide import decide_on, machine_of, memory_of
 from localai_app.fit.exact import ExactPlan, surcharges_after
 from localai_app.fit.gpu_table import GpuTable
@@ -17,7 +18,7 @@ MORE_ROUNDS = 3
 
 def exact_fit(
     plan: Callable[[LoadOptions], tuple[PlannedBuffer, ...] | None], subject: Subject, request: Request,
-    hardware: HardwareReport, gpus: GpuTable,
+    hardware: HardwareReport, gpus: GpuTable, calibration: Calibration = NO_CALIBRATION,
 ) -> FitResult:
     """The fit with llama.cpp's own figures for its placement on GPUs; the formulas' where `plan` knows nothing.
 
@@ -27,7 +28,7 @@ def exact_fit(
     surcharges: tuple[tuple[str, int], ...] = ()
     memory = memory_of(subject, request, hardware.cpu)
     for _round in range(1 + MORE_ROUNDS):
-        machine = machine_of(hardware, request, gpus, surcharges)
+        machine = machine_of(hardware, request, gpus, surcharges, calibration)
         chosen = decide_on(machine, subject, request, memory=memory)
         options = chosen.load_options
         buffers = plan(options) if options is not None and options.devices else None
@@ -38,4 +39,4 @@ def exact_fit(
         if more is None:
             return exact
         surcharges = more
-    return decide_on(machine_of(hardware, request, gpus, surcharges), subject, request, memory=memory)
+    return decide_on(machine_of(hardware, request, gpus, surcharges, calibration), subject, request, memory=memory)
