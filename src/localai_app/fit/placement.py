@@ -149,7 +149,8 @@ class Placer:
             return None
         if len(group) == 1:
             some = Layout(gpu_layers, start + 1, at)
-            need = self._gpu_bytes(some, start, blocks, self._beside(group, some)[0] + group[0].overhead_bytes) + experts[start + 1] - experts[start]
+            beside_bytes = self._beside(group, some)[0] + group[0].overhead_bytes
+            need = self._gpu_bytes(some, start, blocks, beside_bytes) + experts[start + 1] - experts[start]
             found = max(start + 1, bisect_left(experts, experts[start] + need - group[0].usable_bytes))
             return found if found <= blocks else None
         if self._filled(group, Layout(gpu_layers, blocks, at), 1.0) is None:
