@@ -188,7 +188,7 @@ def titles(view: DiscoverView) -> list[str]:
 
 
 def choose(view: DiscoverView, services: AppServices, model_id: str) -> None:
-    view.fits_chip.setChecked(False)
+    view.filters.fits_chip.setChecked(False)
     name = next(row.model.name for row in services.discovery.rows() if row.model.id == model_id)
     view.list_view.setCurrentIndex(view.list_model.index(titles(view).index(name)))
 
@@ -209,12 +209,12 @@ def test_chips_and_words_filter_the_list(view: DiscoverView, services: AppServic
     everything = len(services.discovery.rows())
     running = len(titles(view))
     assert 0 < running < everything
-    view.fits_chip.setChecked(False)
+    view.filters.fits_chip.setChecked(False)
     assert len(titles(view)) == everything
-    view.task_box.setCurrentText("Vision")
+    view.filters.task_box.setCurrentText("Vision")
     assert 0 < len(titles(view)) < everything
     assert services.settings.text("task") == "vision"
-    view.task_box.setCurrentText("Any task")
+    view.filters.task_box.setCurrentText("Any task")
     view.search("gemma")
     assert titles(view)
     assert all("gemma" in title.lower() for title in titles(view))
@@ -225,7 +225,7 @@ def test_chips_and_words_filter_the_list(view: DiscoverView, services: AppServic
 def test_the_chosen_model_stays_chosen_in_another_order(view: DiscoverView, services: AppServices) -> None:
     choose(view, services, "gpt-oss-20b")
     before = titles(view)
-    view.sort_box.setCurrentText("Smallest")
+    view.filters.sort_box.setCurrentText("Smallest")
     assert titles(view) != before
     assert view.list_view.currentIndex().data() == "gpt-oss-20b"
     assert view.detail.entry is not None
@@ -378,8 +378,37 @@ def test_a_search_adds_what_only_the_hub_knows(hub_view: DiscoverView, qtbot: An
     hub_view.search_now()
     eventually(qtbot, lambda: "Other-tiny-GGUF" in titles(hub_view))
     assert "on the Hub" in hub_view.hint.text()
-    hub_view.fits_chip.setChecked(False)
+    hub_view.filters.fits_chip.setChecked(False)
     assert "Other-tiny-GGUF" in titles(hub_view)
+
+
+def test_downloads_and_dates_are_offered_where_the_hub_told_them(hub_view: DiscoverView, qtbot: Any) -> None:
+    assert hub_view.filters.sort_box.findText("Newest") < 0
+    hub_view.search("tiny")
+    hub_view.search_now()
+    eventually(qtbot, lambda: "Other-tiny-GGUF" in titles(hub_view))
+    hub_view.filters.fits_chip.setChecked(False)
+    hub_view.filters.sort_box.setCurrentText("Downloads")
+    assert hub_view.list_model.entries[0].model is None
+    hub_view.search("qwen")
+    assert hub_view.filters.sort_box.findText("Newest") < 0
+    assert hub_view.filters.sort_box.currentText() == "Recommended"
+
+
+def test_filters_for_size_and_licence(view: DiscoverView) -> None:
+    view.filters.fits_chip.setChecked(False)
+    everything = titles(view)
+    view.filters.size_box.setCurrentText("Over 40B")
+    assert "Llama 3.3 70B Instruct" in titles(view)
+    assert "Qwen3-8B" not in titles(view)
+    view.filters.size_box.setCurrentText("Any size")
+    view.filters.licence_box.setCurrentText("Free use")
+    assert "Qwen3-8B" in titles(view)
+    assert not any("Llama" in title or "Gemma 3" in title for title in titles(view))
+    free = set(titles(view))
+    view.filters.licence_box.setCurrentText("With terms")
+    assert free | set(titles(view)) == set(everything)
+    assert not free & set(titles(view))
 
 
 def test_a_pasted_reference_opens_its_repository_and_its_variant(hub_view: DiscoverView, qtbot: Any) -> None:

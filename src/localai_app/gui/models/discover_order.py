@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from localai_app.catalog.model import CatalogModel
 from localai_app.catalog.tasks import Task, is_meant_for, points_for
+from localai_app.hub.model import SearchHit
 from localai_app.services.candidates import recommended_points, runs, typical_tps
 from localai_app.services.views import DiscoveryRow
 
@@ -49,6 +50,12 @@ class SortOrder(StrEnum):
     QUALITY = "Quality"
     SPEED = "Speed"
     SIZE = "Smallest"
+    DOWNLOADS = "Downloads"
+    NEWEST = "Newest"
+
+
+HUB_ORDERS = (SortOrder.DOWNLOADS, SortOrder.NEWEST)
+"""By what only the Hub knows: its finds come first, the catalog after them as recommended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,4 +115,12 @@ _KEYS: dict[SortOrder, Callable[[DiscoveryRow, Task], float]] = {
     SortOrder.QUALITY: lambda row, task: points_for(row.model, task),
     SortOrder.SPEED: _speed,
     SortOrder.SIZE: lambda row, _task: -float(row.model.params_total or math.inf),
+    **dict.fromkeys(HUB_ORDERS, recommended_points),
 }
+
+
+def hub_order(hits: Sequence[SearchHit], order: SortOrder) -> list[SearchHit]:
+    """What the Hub found, most downloaded or newest first; else as the Hub ranks it."""
+    if order is SortOrder.DOWNLOADS:
+        return sorted(hits, key=lambda hit: -hit.downloads)
+    return sorted(hits, key=lambda hit: hit.last_modified, reverse=True) if order is SortOrder.NEWEST else list(hits)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from PySide6.QtCore import QModelIndex, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QListView, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QListView, QVBoxLayout, QWidget
 
-from localai_app.catalog.tasks import TASK_WORDS, Task
 from localai_app.errors import AppError
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.delegates.discovery_delegate import DiscoveryDelegate
@@ -19,11 +16,12 @@ from localai_app.gui.itemmodels.discovery_list_model import (
     entry_of_hit,
     entry_of_row,
 )
-from localai_app.gui.metrics import SPACE_1, SPACE_2, SPACE_3, SPACE_4
-from localai_app.gui.models.discover_order import Filters, LicenceClass, SizeClass, SortOrder, listed
+from localai_app.gui.metrics import SPACE_2, SPACE_3, SPACE_4
+from localai_app.gui.models.discover_order import HUB_ORDERS, hub_order, listed
+from localai_app.gui.models.filter_bar import FilterBar
 from localai_app.gui.models.installed_models import InstalledModels
 from localai_app.gui.models.model_detail import ModelDetail
-from localai_app.gui.styling import button, combo_box, divider, label, set_role, set_spacing
+from localai_app.gui.styling import button, divider, label, set_role, set_spacing
 from localai_app.gui.tasks import BackgroundTask, run_in_background
 from localai_app.gui.theme import ThemeState
 from localai_app.hub.model import SearchHit
@@ -72,19 +70,10 @@ class DiscoverView(QWidget):
         self._show()
 
     def _make_parts(self, theme: ThemeState) -> None:
-        self.fits_chip = _chip("Fits me", "Only models that run on this computer", checked=True)
-        self.thinking_chip = _chip("Thinking", "Only models that can think before they answer")
-        for chip in (self.fits_chip, self.thinking_chip):
-            chip.toggled.connect(lambda _checked: self._show())
-        self.task_box = _box("Task", [_task_words(task) for task in Task])
-        self.task_box.setCurrentIndex(list(Task).index(self._services.discovery.task))
-        self.task_box.currentIndexChanged.connect(self._on_task_chosen)
-        self.size_box = _box("Size", [size.value for size in SizeClass])
-        self.licence_box = _box("Licence", [licence.value for licence in LicenceClass])
-        self.licence_box.setToolTip("Free use: Apache 2.0 or MIT. Others have terms to read first.")
-        self.sort_box = _box("Sort by", [order.value for order in SortOrder])
-        for box in (self.size_box, self.licence_box, self.sort_box):
-            box.currentIndexChanged.connect(lambda _index: self._show())
+        self.filters = FilterBar(self._services.discovery.task)
+        self.filters.changed.connect(self._show)
+        # Remembered: suggestions follow the same task.
+        self.filters.task_chosen.connect(lambda task: self._services.settings.set("task", task.value))
         self.hint = label("", "caption", wrap=True)
         self.retry_button = button("Try again", compact=True)
         self.retry_button.clicked.connect(self._search_hub)
@@ -100,13 +89,6 @@ class DiscoverView(QWidget):
         theme.changed.connect(self.list_view.doItemsLayout)
 
     def _lay_out(self) -> None:
-        chips = self._chips = QHBoxLayout()
-        for chip in (self.fits_chip, self.thinking_chip):
-            chips.addWidget(chip)
-        chips.addStretch(1)
-        boxes = self._boxes = QGridLayout()
-        for index, box in enumerate((self.task_box, self.size_box, self.licence_box, self.sort_box)):
-            boxes.addWidget(box, index // 2, index % 2)
         self._note = QWidget()
         note = QVBoxLayout(self._note)
         set_spacing(note, SPACE_2, (SPACE_4, SPACE_3, SPACE_4, SPACE_3))
@@ -118,8 +100,7 @@ class DiscoverView(QWidget):
         self._fit_list()
         column = QVBoxLayout(left)
         set_spacing(column, 0)
-        column.addLayout(chips)
-        column.addLayout(boxes)
+        column.addWidget(self.filters)
         column.addWidget(divider())
         column.addWidget(self._note)
         column.addWidget(self.list_view, 1)
@@ -136,11 +117,8 @@ class DiscoverView(QWidget):
 
     def _fit_list(self) -> None:
         is_wide = self.width() >= NARROW
-        side, between = (SPACE_4, SPACE_2) if is_wide else (SPACE_2, SPACE_1)
-        set_spacing(self._chips, between, (side, SPACE_3, side, SPACE_1))
         # Large text makes the filters wider than the list would be.
-        self._left.setFixedWidth(max(LIST_WIDTH if is_wide else NARROW_LIST_WIDTH, self._chips.sizeHint().width()))
-        set_spacing(self._boxes, between, (side, SPACE_1, side, SPACE_3))
+        self._left.setFixedWidth(max(LIST_WIDTH if is_wide else NARROW_LIST_WIDTH, self.filters.set_roomy(is_wide)))
 
     def search(self, words: str) -> None:
         """Filter the catalog at once; ask the Hub when typing pauses. A pasted name or address is opened instead."""
@@ -150,6 +128,7 @@ class DiscoverView(QWidget):
         self._words = words
         self._hits, self._named = (), None
         self._drop_search()
+        self.filters.offer_hub_orders(bool(self._hits))
         self._say("")
         self._show()
         if words:
@@ -193,13 +172,11 @@ class DiscoverView(QWidget):
         if self._named is not None:
             self._set_entries([self._named])
             return
-        filters = Filters(
-            self._words, fits=self.fits_chip.isChecked(), thinking=self.thinking_chip.isChecked(),
-            task=list(Task)[self.task_box.currentIndex()], size=list(SizeClass)[self.size_box.currentIndex()],
-            licence=list(LicenceClass)[self.licence_box.currentIndex()])
-        entries = [entry_of_row(row) for row in listed(rows, filters, SortOrder(self.sort_box.currentText()))]
+        order = self.filters.order
+        entries = [entry_of_row(row) for row in listed(rows, self.filters.filters(self._words), order)]
         known = {entry.repo_id for entry in entries}
-        self._set_entries([*entries, *(entry_of_hit(hit) for hit in self._hits if hit.repo_id not in known)])
+        found = [entry_of_hit(hit) for hit in hub_order(self._hits, order) if hit.repo_id not in known]
+        self._set_entries([*found, *entries] if order in HUB_ORDERS else [*entries, *found])
         if not rows:
             self._say("Looking at this computer…")
         elif self._task is None and not self._delay.isActive() and not self.retry_button.isVisibleTo(self):
@@ -235,11 +212,12 @@ class DiscoverView(QWidget):
     def _on_hits_arrived(self, hits: tuple[SearchHit, ...]) -> None:
         self._task = None
         self._hits = hits
+        self.filters.offer_hub_orders(bool(self._hits))
         self._say("")
         self._show()
         n_more = sum(entry.model is None for entry in self.list_model.entries)
         if n_more:
-            self._say(f"{n_more} more on the Hub, below the models of the catalog" if n_more < self.list_model.rowCount()
+            self._say(f"{n_more} more on the Hub beside the models of the catalog" if n_more < self.list_model.rowCount()
                       else f"{n_more} found on the Hub")
 
     def _on_failed(self, error: AppError) -> None:
@@ -256,11 +234,6 @@ class DiscoverView(QWidget):
         if entry is not None:
             self.detail.show_entry(entry)
 
-    def _on_task_chosen(self, index: int) -> None:
-        """Remember it: suggestions follow the same task."""
-        self._services.settings.set("task", list(Task)[index].value)
-        self._show()
-
     def _on_event(self, event: Event) -> None:
         match event:
             case SuggestionsChanged():
@@ -268,31 +241,7 @@ class DiscoverView(QWidget):
                     self._say("")
                 self._show()
             case SettingChanged(key="task"):
-                self.task_box.setCurrentIndex(list(Task).index(self._services.discovery.task))
+                self.filters.show_task(self._services.discovery.task)
             case _:
                 pass
 
-
-def _task_words(task: Task) -> str:
-    """Everyday chat leaves no model out."""
-    return "Any task" if task is Task.CHAT else TASK_WORDS[task]
-
-
-def _box(name: str, choices: Sequence[str]) -> QComboBox:
-    """A box that may become narrower than its words."""
-    box = set_role(combo_box(), "filter")
-    box.setAccessibleName(name)
-    box.addItems(list(choices))
-    box.setMinimumContentsLength(6)
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    return box
-
-
-def _chip(text: str, meaning: str, *, checked: bool = False) -> QPushButton:
-    chip = button(text, "chip")
-    chip.setCheckable(True)
-    chip.setChecked(checked)
-    chip.setToolTip(meaning)
-    chip.setAccessibleDescription(meaning)
-    return chip
