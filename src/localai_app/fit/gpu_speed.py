@@ -66,10 +66,13 @@ def gpu_cost(
     attention = attention_of(memory, share.start, share.stop, kv_type)
     cache_per_s = bandwidth * CACHE_BANDWIDTH_SHARE[kv_type]
     weights_per_s = bandwidth * BANDWIDTH_SHARE.get(base_label(label), 1.0)
+    # Compressed caches (MLA) are small, but every head computes with the whole of them.
+    position_s = _position_s(memory, attention, spec)
     token = TokenCost(
         read_s=active_bytes(share, memory) / weights_per_s + state_bytes(share, memory) / bandwidth,
         fixed_s=_layer_overhead_s(spec, gpu, memory) * (share.stop - share.start),
-        per_position_s=attention.full_bytes / cache_per_s, per_window_position_s=attention.window_bytes / cache_per_s,
+        per_position_s=max(attention.full_bytes / cache_per_s, attention.full_layers * position_s),
+        per_window_position_s=max(attention.window_bytes / cache_per_s, attention.window_layers * position_s),
         window=attention.window)
     return DeviceCost(
         device=share.budget.name, kind="gpu", token=token, spread=SPREAD,
@@ -83,6 +86,13 @@ def _layer_overhead_s(spec: GpuSpec | None, gpu: Gpu | None, memory: ModelMemory
         is_metal = gpu is not None and gpu.vendor is Vendor.APPLE
         overhead += METAL_EXPERT_LAYER_S if is_metal else EXPERT_LAYER_S
     return overhead + RECURRENT_LAYER_S if memory.geometry.recurrent_state_bytes else overhead
+
+
+def _position_s(memory: ModelMemory, attention: Attention, spec: GpuSpec | None) -> float:
+    """Seconds that one layer computes for one position; 0.0 where nothing tells how fast the device computes."""
+    if spec is None or spec.prompt_flops is None:
+        return 0.0
+    return 2 * attention.products(memory) / (spec.prompt_flops * ATTENTION_FLOPS_SHARE)
 
 
 def _prompt_cost(share: Share, memory: ModelMemory, attention: Attention, spec: GpuSpec | None) -> TokenCost | None:
@@ -99,7 +109,7 @@ def _prompt_cost(share: Share, memory: ModelMemory, attention: Attention, spec: 
         factor = NVIDIA_EXPERT_PROMPT_FACTOR if is_nvidia else EXPERT_PROMPT_FACTOR
         experts_bytes = memory.experts_between(share.start + share.expert_blocks, share.stop)
         read_s = experts_bytes / (ASSUMED_SHARE_OF_PEAK * spec.bandwidth_bytes_per_s) / memory.ubatch
-    position_s = 2 * attention.products(memory) / (spec.prompt_flops * ATTENTION_FLOPS_SHARE)
+    position_s = _position_s(memory, attention, spec)
     return TokenCost(
         read_s=read_s, compute_s=factor * 2 * weights / spec.prompt_flops,
         per_position_s=attention.full_layers * position_s,

@@ -203,3 +203,16 @@ def test_a_full_context_is_told_of_where_it_slows_answers_down() -> None:
     assert slowdown_words(slow).endswith(" tok/s in a full context.")
     assert slowdown_words(fast) == ""
     assert slowdown_words(ask(computer(32, bandwidth_gb_s=None), subject(models.QWEN3_8B)).speed) == ""
+
+
+def test_compressed_caches_cost_more_than_reading_them() -> None:
+    node = computer(1024, 1000, tuple(
+        Gpu(index=index, name="NVIDIA H100", vendor=Vendor.NVIDIA, total_bytes=80 * GIB, free_bytes=80 * GIB)
+        for index in range(8)))
+    model = subject(models.DEEPSEEK_R1, bits_per_weight=4.89, expert_share=0.95)
+    short, long = (ask(node, model, ctx=ctx).speed for ctx in (512, 65_536))
+    assert short.full_high is not None
+    assert long.full_high is not None
+    added_s = 1 / long.full_high - 1 / short.full_high
+    read_s = 65_536 * 70_272 / (0.85 * 3350e9)
+    assert added_s > 2 * read_s
