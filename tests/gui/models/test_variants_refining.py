@@ -23,7 +23,7 @@ from tests.helpers.gguf_files import write_tiny_gguf
 from tests.helpers.hub_server import HubServer, RepoFixture
 from tests.helpers.services_fixture import open_services
 
-MANY, DAMAGED = "tester/Many-GGUF", "tester/Damaged-GGUF"
+MANY, DAMAGED, GATED = "tester/Many-GGUF", "tester/Damaged-GGUF", "tester/Gated-GGUF"
 LABELS = [f"{kind}{bits}_{size}" for bits in range(2, 7) for kind in ("Q", "IQ") for size in ("K_M", "K_S", "XS")]
 LONG_NAME = "a-model-with-a-name-that-goes-on-and-on-without-any-label-in-it"
 
@@ -33,7 +33,8 @@ def hub(tmp_path: Path) -> Iterator[HubServer]:
     data = write_tiny_gguf(tmp_path / "tiny.gguf").read_bytes()
     many = {f"many-{label}.gguf": data + bytes(32 * number) for number, label in enumerate(LABELS)}
     damaged = {"d-Q8_0.gguf": data, "d-Q4_0.gguf": b"GGUF" + bytes(900), f"{LONG_NAME}.gguf": data + bytes(64)}
-    with HubServer({MANY: RepoFixture(many), DAMAGED: RepoFixture(damaged)}) as server:
+    gated = RepoFixture({"gated-Q4_0.gguf": data, "gated-Q8_0.gguf": data + bytes(64)}, gated=True)
+    with HubServer({MANY: RepoFixture(many), DAMAGED: RepoFixture(damaged), GATED: gated}) as server:
         yield server
 
 
@@ -108,6 +109,27 @@ def test_a_damaged_file_is_not_known_with_its_reason_and_a_long_name_takes_no_ro
     view.grab()
     assert long_one._name.width() < 250
     assert long_one._name.toolTip() == LONG_NAME
+
+
+def test_a_repository_whose_files_may_not_be_read_says_so_once(view: DiscoverView, qtbot: Any) -> None:
+    open_repo(view, GATED)
+    eventually(qtbot, view.detail._error.isVisible)
+    assert len(view.detail.table.lines) == 2
+    assert [line._need.text() for line in view.detail.table.lines] == ["unknown", "unknown"]
+    assert view.detail.table.note.startswith(HUB_NOTE)
+    assert GATED in view.detail.table.note
+
+
+def test_a_hub_that_is_lost_leaves_the_estimates_and_says_so(
+    view: DiscoverView, hub: HubServer, services: AppServices, qtbot: Any,
+) -> None:
+    services.variants.read(services.variants.find(MANY), quick=True)
+    hub.fail("*many-*", "close", times=None)
+    open_repo(view, MANY)
+    eventually(qtbot, lambda: "Needs marked ≈" in view.detail.table.note)
+    needs = [line._need.text() for line in view.detail.table.lines]
+    assert sum(need.startswith("≈") for need in needs) == len(LABELS) - 1
+    assert not view.detail._error.isVisible()
 
 
 def test_the_window_waits_for_no_network_and_no_plan(

@@ -194,7 +194,10 @@ class ModelDetail(QStackedWidget):
         if words:
             self.table.show_note(words)
         elif (repo := self._hub.answer(entry.repo_id)) is not None:
-            self.table.show_note(note_of_rows(HUB_NOTE, self._rows, self._services.variants.problem(repo)))
+            problem = self._services.variants.problem(repo)
+            self.table.show_note(note_of_rows(HUB_NOTE, self._rows, problem))
+            if problem is not None and all(row.fit is None for row in self._rows):
+                self._error.show_error(problem)
         elif not self._rows and entry.model is not None:
             self._facts.setText(f"{facts_of_model(entry.model)} {no_file_words(entry.model)}".strip())
         elif self.table.note not in (OFFLINE_NOTE,):

@@ -59,10 +59,11 @@ def note_of_rows(note: str, rows: Sequence[VariantRow], problem: AppError | None
     left = sum(row.is_refining for row in rows)
     if left:
         return f"{note} Reading what each file says of itself: {len(rows) - left} of {len(rows)}."
+    if problem is None:
+        return note
     is_rough = any(row.fit is not None and row.fit.basis is Basis.CATALOG for row in rows)
-    if is_rough and problem is not None:
-        return f"{note} Needs marked ≈ follow from the sizes: {problem.message}"
-    return note
+    rough = "Needs marked ≈ follow from the sizes: " if is_rough else ""
+    return f"{note} {rough}{problem.message}"
 
 
 def speed_words(speed: SpeedRange) -> str:
