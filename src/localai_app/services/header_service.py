@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
@@ -10,7 +11,8 @@ from pathlib import Path
 from localai_app import errors
 from localai_app.errors import AppError
 from localai_app.gguf.header import GgufHeader
-from localai_app.gguf.reader import read_header, read_header_file
+from localai_app.gguf.reader import ReadRange, read_header, read_header_file
+from localai_app.gguf.sister import HeaderTemplate, SisterRange, template_of
 from localai_app.hub.background_reader import BackgroundReader
 from localai_app.hub.client import HubClient
 from localai_app.hub.failures import TransferError
@@ -83,17 +85,22 @@ class HeaderService:
 
         Raises `Cancelled` soon after `cancel` was set; what was not begun is not asked for any more.
         """
-        waiting = {variant.label: (variant, self._start(repo, variant.files, cancel)) for variant in variants}
+        shelf, left = _Shelf(), list(variants)
+        waiting: dict[str, tuple[Variant, list[Future[GgufHeader]]]] = {}
         try:
-            while waiting:
+            while left or waiting:
+                # One is read whole; what it says of the vocabulary need not be fetched again with the others.
+                while left and (shelf.is_filled or not waiting):
+                    variant = left.pop(0)
+                    waiting[variant.label] = variant, self._start(repo, variant.files, cancel, shelf)
                 done = [label for label, (_variant, parts) in waiting.items() if all(part.done() for part in parts)]
                 for label in done:
                     variant, parts = waiting.pop(label)
                     yield variant, _headers_or_error(parts)
                 cancel.raise_if_cancelled()
                 if not done:
-                    left = [part for _variant, parts in waiting.values() for part in parts if not part.done()]
-                    wait(left, return_when=FIRST_COMPLETED)
+                    running = [part for _variant, parts in waiting.values() for part in parts if not part.done()]
+                    wait(running, return_when=FIRST_COMPLETED)
         finally:
             for _variant, parts in waiting.values():
                 for part in parts:
@@ -101,15 +108,17 @@ class HeaderService:
 
     def _of_files(self, repo: Repo, files: tuple[RepoFile, ...]) -> list[GgufHeader]:
         try:
-            return _together(self._start(repo, files, self._closing))
+            return _together(self._start(repo, files, self._closing, _Shelf()))
         except (Cancelled, CancelledError) as error:
             host = self._hub.client().host
             raise AppError(errors.HUB_UNREACHABLE, host=host, detail="the program is closing") from error
 
-    def _start(self, repo: Repo, files: tuple[RepoFile, ...], cancel: CancelToken) -> list[Future[GgufHeader]]:
-        return [self._start_file(repo, file, cancel) for file in files]
+    def _start(
+        self, repo: Repo, files: tuple[RepoFile, ...], cancel: CancelToken, shelf: _Shelf,
+    ) -> list[Future[GgufHeader]]:
+        return [self._start_file(repo, file, cancel, shelf) for file in files]
 
-    def _start_file(self, repo: Repo, file: RepoFile, cancel: CancelToken) -> Future[GgufHeader]:
+    def _start_file(self, repo: Repo, file: RepoFile, cancel: CancelToken, shelf: _Shelf) -> Future[GgufHeader]:
         key = HeaderKey(repo.repo_id, repo.commit, file.path, file.size_bytes)
         kept = self._cache.find(key)
         if kept is not None:
@@ -117,17 +126,17 @@ class HeaderService:
             future.set_result(kept)
             return future
         try:
-            return self._readers.submit(self._read_remote, self._hub.client(), key, cancel)
+            return self._readers.submit(self._read_remote, self._hub.client(), key, cancel, shelf)
         except RuntimeError as error:  # closed
             raise Cancelled from error
 
-    def _read_remote(self, client: HubClient, key: HeaderKey, cancel: CancelToken) -> GgufHeader:
+    def _read_remote(self, client: HubClient, key: HeaderKey, cancel: CancelToken, shelf: _Shelf) -> GgufHeader:
         def read_range(offset: int, length: int) -> bytes:
             self._raise_if_unwanted(cancel)
             return client.read_range(key.repo_id, key.commit, key.path, offset, length)
 
         def produce() -> Iterator[GgufHeader]:
-            yield read_header(read_range, key.size_bytes, Path(key.path).name)
+            yield shelf.read_header(read_range, key.size_bytes, Path(key.path).name)
 
         self._raise_if_unwanted(cancel)
         with BackgroundReader(produce, "header-range") as reader:
@@ -142,6 +151,33 @@ class HeaderService:
     def _raise_if_unwanted(self, cancel: CancelToken) -> None:
         cancel.raise_if_cancelled()
         self._closing.raise_if_cancelled()
+
+
+class _Shelf:
+    """Keeps the first header that was read whole, so that its sisters can be read in part."""
+
+    def __init__(self) -> None:
+        self.is_filled = False
+        self._template: HeaderTemplate | None = None
+
+    def read_header(self, read_range: ReadRange, file_size: int, name: str) -> GgufHeader:
+        """A header in as few bytes as it takes; AppError as `gguf.reader.read_header`."""
+        template = self._template
+        if template is not None:
+            with contextlib.suppress(AppError):
+                return read_header(SisterRange(read_range, file_size, template).read, file_size, name)
+        raw = bytearray()
+
+        def read_and_keep(offset: int, length: int) -> bytes:
+            piece = read_range(offset, length)
+            raw[offset:] = piece
+            return piece
+
+        header = read_header(read_and_keep, file_size, name)
+        if not self.is_filled and header.metadata.get("split.no", 0) == 0:
+            self._template = template_of(header, bytes(raw))
+            self.is_filled = True
+        return header
 
 
 class _Either(CancelToken):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -24,10 +25,14 @@ REPO = "tester/Large-Headers-GGUF"
 STEP = 2_000_000
 
 
+def merges(header_bytes: int, letter: str = "a") -> Typed:
+    """A list of merges that makes a header about that long."""
+    return Typed("arr", [f"{letter}{number:07d}" for number in range(header_bytes // 16)], "str")
+
+
 def with_long_header(folder: Path, header_bytes: int) -> bytes:
-    """A tiny model with a list of merges that makes its header about that long."""
-    merges = Typed("arr", [f"a{number:07d}" for number in range(header_bytes // 16)], "str")
-    return write_tiny_gguf(folder / "long.gguf", metadata={"tokenizer.ggml.merges": merges}).read_bytes()
+    """A tiny model with such a list."""
+    return write_tiny_gguf(folder / "long.gguf", metadata={"tokenizer.ggml.merges": merges(header_bytes)}).read_bytes()
 
 
 @pytest.fixture
@@ -121,7 +126,7 @@ def test_several_headers_are_read_at_the_same_time_but_not_all_at_once(
     model = write_tiny_gguf(tmp_path / "tiny.gguf").read_bytes()
     hub.publish("tester/Many-GGUF", RepoFixture({f"many-{n}.gguf": model + bytes(32 * n) for n in range(10)}))
     repo = services.hub.repo("tester/Many-GGUF")
-    hub.fail("*many-*", "stall", times=None)
+    hub.fail("*many-[1-9].gguf", "stall", times=None)
     cancel = CancelToken()
     ended = threading.Event()
 
@@ -133,16 +138,64 @@ def test_several_headers_are_read_at_the_same_time_but_not_all_at_once(
     thread = threading.Thread(target=read_all)
     thread.start()
     deadline_s = time.monotonic() + 5
-    while len(hub.body_requests()) < MAX_READERS and time.monotonic() < deadline_s:
+    while len(hub.body_requests()) <= MAX_READERS and time.monotonic() < deadline_s:
         time.sleep(0.02)
     time.sleep(0.3)
-    assert len(hub.body_requests()) == MAX_READERS
+    assert len(hub.body_requests()) == 1 + MAX_READERS
     started_s = time.monotonic()
     cancel.cancel()
     assert ended.wait(2)
     assert time.monotonic() - started_s < 1
     thread.join()
     hub.close()
+
+
+def test_sisters_are_read_without_their_vocabulary(hub: HubServer, services: AppServices, tmp_path: Path) -> None:
+    paths = []
+    for number, label in enumerate(("Q2_K", "Q4_0", "Q8_0", "F16")):
+        folder = tmp_path / label
+        folder.mkdir()
+        metadata = {"general.name": Typed("str", "x" * number), "tokenizer.ggml.merges": merges(6_000_000)}
+        path = write_tiny_gguf(folder / f"sister-{label}.gguf", metadata=metadata, n_layer=2 + number, n_ff=64)
+        path.write_bytes(path.read_bytes() + bytes(3_000_000 + number))
+        paths.append(path)
+    hub.publish("tester/Sisters-GGUF", RepoFixture({path.name: path for path in paths}))
+    repo = services.hub.repo("tester/Sisters-GGUF")
+    hub.forget_requests()
+    answers = dict(services.headers.of_each(repo, repo.variants, CancelToken()))
+    for variant, headers in answers.items():
+        assert headers == [read_header_file(tmp_path / variant.label / variant.files[0].path)]
+    asked = ranges(hub)
+    assert len(asked) == 4 + 3 * 2
+    assert sum(length for _start, length in asked) < 4 * STEP + 3 * 600_000
+
+
+def test_a_file_that_is_no_sister_is_read_whole(hub: HubServer, services: AppServices, tmp_path: Path) -> None:
+    small = write_tiny_gguf(tmp_path / "a-Q2_K.gguf", metadata={"tokenizer.ggml.merges": merges(5_000_000)})
+    other = write_tiny_gguf(tmp_path / "b-Q4_0.gguf", metadata={"tokenizer.ggml.merges": merges(5_000_000, "b")}, n_layer=4)
+    later = merges(5_000_000)
+    assert isinstance(later.value, list)
+    later.value[-20_000] = "longer than in the others"
+    changed = write_tiny_gguf(tmp_path / "c-Q8_0.gguf", metadata={"tokenizer.ggml.merges": later}, n_layer=6)
+    paths = {path.name: path for path in (small, other, changed)}
+    hub.publish("tester/Others-GGUF", RepoFixture(paths))
+    repo = services.hub.repo("tester/Others-GGUF")
+    for variant, headers in services.headers.of_each(repo, repo.variants, CancelToken()):
+        assert headers == [read_header_file(paths[variant.files[0].path])]
+
+
+def test_a_header_without_an_end_is_given_up_after_64_mb(hub: HubServer, services: AppServices, tmp_path: Path) -> None:
+    head = encode_gguf([("general.architecture", Typed("str", "llama"))], n_keys=40)
+    key = b"".join(
+        struct.pack("<Q", 2) + f"{number:02d}".encode() + struct.pack("<IIQ", 9, 8, 1_000_000) + bytes(8_000_000)
+        for number in range(9))
+    hub.publish("tester/Endless-GGUF", RepoFixture({"endless-Q4_0.gguf": head + key + bytes(1000)}))
+    repo = services.hub.repo("tester/Endless-GGUF")
+    hub.forget_requests()
+    ((_variant, answer),) = services.headers.of_each(repo, repo.variants, CancelToken())
+    assert isinstance(answer, AppError)
+    assert "larger than 64 MB" in answer.message
+    assert sum(length for _start, length in ranges(hub)) <= 64_000_000
 
 
 def test_a_variant_that_cannot_be_read_does_not_spoil_the_others(hub: HubServer, services: AppServices, tmp_path: Path) -> None:
