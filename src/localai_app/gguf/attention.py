@@ -44,6 +44,10 @@ SLIDING_RULES: dict[str, SlidingRule] = {
     "step35": SlidingRule(0),
     "mimo2": SlidingRule(0),
     "granite_swa": SlidingRule(0),
+    "maple": SlidingRule(0),
+    "spark2_5": SlidingRule(0),
+    "muse-glimmer": SlidingRule(4),
+    "lfm2": SlidingRule(0, every_layer=True),
     "deepseek4": SlidingRule(0, every_layer=True),
 }
 """Architectures whose window llama.cpp honours. Others (Qwen2, Mistral, Phi-3/Phi-4-mini) may name a window in the
@@ -58,6 +62,8 @@ _RECURRENT_AND_ATTENTION = frozenset({"falcon-h1"})
 _UNKNOWN_PARTS = {
     "deepseek32": "the cache of the sparse-attention indexer",
     "glm-dsa": "the cache of the sparse-attention indexer",
+    "dots3note": "the cache of the sparse-attention indexer",
+    "hy_v4": "the cache of the sparse-attention indexer",
     "deepseek4": "the compressed attention caches",
     "glm5-next": "the caches of its mixed attention",
     "kimi-k3": "the caches of its mixed attention",
@@ -153,6 +159,8 @@ def unknown_parts(header: GgufHeader, recurrent: tuple[bool, ...], state_bytes: 
         parts.append(part)
     elif header.integer("attention.indexer.head_count"):
         parts.append(_UNKNOWN_PARTS["glm-dsa"])
+    if header.integer("num_loops") > 1:
+        parts.append("the caches of its repeated layers")
     if any(recurrent) and state_bytes == 0:
         parts.append("the state of its recurrent layers")
     state_keys = (f"{header.architecture}.{key}" for key in ("ssm.state_size", "wkv.head_size"))

@@ -242,6 +242,30 @@ def test_hybrid_models_keep_a_state_and_a_cache() -> None:
     assert (len(nemotron.cache_layers), nemotron.recurrent_state_bytes) == (1, 2 * 4 * (3 * 160 + 16 * 128))
 
 
+@pytest.mark.parametrize(
+    ("architecture", "values", "sliding"),
+    [
+        ("muse-glimmer", {}, [0, 1, 2, 4, 5, 6]),
+        ("maple", {"attention__sliding_window_pattern": [1, 0, 1, 0, 1, 0, 1, 0]}, [0, 2, 4, 6]),
+        ("spark2_5", {"attention__sliding_window_pattern": [0, 0, 0, 1, 0, 0, 0, 1]}, [3, 7]),
+        ("lfm2", {"attention__head_count_kv": [0, 0, 4, 0, 0, 4, 0, 0], "shortconv__l_cache": 3}, [2, 5]),
+    ],
+)
+def test_architectures_with_a_window(architecture: str, values: dict[str, int | list[int]], sliding: list[int]) -> None:
+    plain: dict[str, int | list[int]] = {
+        "block_count": 8, "embedding_length": 64, "feed_forward_length": 128, "attention__head_count": 4,
+        "attention__sliding_window": 512}
+    geometry = geometry_of(_header(architecture, **plain | values))
+    assert geometry.sliding_window == 512
+    assert [layer.block for layer in geometry.cache_layers if layer.sliding] == sliding
+
+
+def test_caches_of_repeated_layers_are_named() -> None:
+    values = dict(block_count=4, embedding_length=64, feed_forward_length=128, attention__head_count=4)
+    assert geometry_of(_header("nanbeige", **values, num_loops=2)).unknown_parts == ("the caches of its repeated layers",)
+    assert geometry_of(_header("nanbeige", **values)).unknown_parts == ()
+
+
 def test_windows_that_llama_cpp_ignores_are_ignored() -> None:
     for architecture in ("phi3", "qwen2", "llama"):
         geometry = geometry_of(
