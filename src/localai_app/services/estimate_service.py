@@ -183,6 +183,11 @@ class EstimateService:
         """Whether this machine is known, so that a fit need not look at it first."""
         return self._hardware.report is not None
 
+    @property
+    def circumstances(self) -> tuple[object, ...]:
+        """What a fit on this machine depends on besides its model and request: the same objects as long as nothing changed."""
+        return self._hardware.report, self._facts.calibration.calibration
+
     def plan_key(self, request: Request) -> PlanKey:
         """Names the dry run that a request needs here."""
         report = self._hardware.report

@@ -41,6 +41,8 @@ class RepoFacts:
     variants: dict[str, KnownVariant] = field(default_factory=dict)
     problem: AppError | None = None
     """Why the rest could not be read: the Hub, not a file."""
+    fits: dict[str, tuple[Request, tuple[object, ...], FitResult | None]] = field(default_factory=dict)
+    """The last fit of each row, and what it was made from: while one row gets better figures, the others need no new sum."""
 
     def missing(self, variants: Sequence[Variant]) -> tuple[Variant, ...]:
         """Those whose header was not read yet."""
@@ -98,7 +100,7 @@ def rows_of(
         is_done = known is not None and (known.problem is not None or key in known.planned_for)
         rows.append(VariantRow(
             label=variant.label, size_bytes=variant.size_bytes, size_is_exact=True, loss_words=loss_words(variant.label),
-            fit=_fit(facts, variant, estimate, request, model, hardware) if can_fit else None,
+            fit=_kept_fit(facts, variant, estimate, request, model, hardware) if can_fit else None,
             is_refining=is_refining and not is_done))
     return tuple(rows)
 
@@ -122,6 +124,21 @@ def fit_from_size(
         return None
     reasons = (*result.reasons, reason) if reason and result.total_bytes else result.reasons
     return msgspec.structs.replace(result, basis=Basis.CATALOG, reasons=reasons)
+
+
+def _kept_fit(
+    facts: RepoFacts, variant: Variant, estimate: EstimateService, request: Request, model: CatalogModel | None,
+    hardware: HardwareReport | None,
+) -> FitResult | None:
+    """The fit of a row: the last one if nothing that it was made from has changed."""
+    known = facts.variants.get(variant.label)
+    made_from = (known or _nearest(facts, variant), known is None, model, hardware, *estimate.circumstances)
+    before = facts.fits.get(variant.label)
+    if before is not None and before[0] == request and all(a is b for a, b in zip(before[1], made_from, strict=True)):
+        return before[2]
+    fit = _fit(facts, variant, estimate, request, model, hardware)
+    facts.fits[variant.label] = request, made_from, fit
+    return fit
 
 
 def _fit(

@@ -214,3 +214,28 @@ def test_sizes_from_the_hub_replace_the_catalogs_from_then_on(hub: HubServer, tm
         services.hardware.detect_now(with_engine=False)
         services.discovery.compute_now()
         assert exact(services) == wanted
+
+
+def test_rows_that_nothing_changed_for_are_not_worked_out_again(
+    hub: HubServer, services: AppServices, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted: list[str] = []
+    real = services.estimate.fit_subject
+    monkeypatch.setattr(
+        services.estimate, "fit_subject", lambda subject, *rest: counted.append(subject.label) or real(subject, *rest))
+    repo = services.variants.find(REPO)
+    services.variants.read(repo, quick=True)
+    first = services.variants.rows(repo)
+    counted.clear()
+    assert services.variants.rows(repo) == first
+    assert counted == []
+    services.variants.rows(repo, msgspec.structs.replace(services.estimate.default_request(), ctx=1024))
+    assert counted == list(LABELS)
+    counted.clear()
+    report = services.hardware.report
+    assert report is not None
+    memory = msgspec.structs.replace(report.memory, available_bytes=report.memory.available_bytes // 2)
+    services.hardware._report = msgspec.structs.replace(report, memory=memory)
+    after = services.variants.rows(repo)
+    assert counted == list(LABELS)
+    assert [row.fit for row in after] != [row.fit for row in first]
