@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from localai_app.engine.client import EngineClient
@@ -85,10 +86,9 @@ def predicted(path: Path, kv_type: KvType) -> SpeedParts:
     """What the formula says of the model on this computer's processor."""
     cpu = probe_cpu().cpu
     assert cpu is not None
-    memory = measure_memory()
-    hardware = HardwareReport(system="linux", cpu=cpu, memory=type(memory)(
-        total_bytes=memory.total_bytes, available_bytes=memory.available_bytes,
-        bandwidth_bytes_per_s=max(measure_memory_bandwidth() for _ in range(3))))
+    bandwidth = max(measure_memory_bandwidth() for _ in range(3))
+    hardware = HardwareReport(
+        system="linux", cpu=cpu, memory=msgspec.structs.replace(measure_memory(), bandwidth_bytes_per_s=bandwidth))
     header = read_header_file(path)
     model = ModelMemory(geometry_of(header), weights_of([header]), 512)
     placement = Placer(model, budgets_of(hardware).host).on_cpu(CTX, kv_type)
