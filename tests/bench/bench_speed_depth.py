@@ -41,8 +41,8 @@ pytestmark = [pytest.mark.bench, pytest.mark.model, pytest.mark.timeout(1800)]
 DEPTHS = (0, 1500, 6000)
 KV_TYPES = (KvType.F16, KvType.Q8_0)
 CTX = 8192
-TOKENS = 48
-ROUNDS = int(os.environ.get("LOCALAI_BENCH_ROUNDS", "6"))
+TOKENS = 32
+ROUNDS = int(os.environ.get("LOCALAI_BENCH_ROUNDS", "12"))
 WAIT_S = 600.0
 MOST_OFF = 0.15
 """The held-out depth is predicted within this share of what is measured there."""
