@@ -55,7 +55,7 @@ def geometry_of_facts(facts: Facts) -> Geometry | None:
         n_vocab=facts["n_vocab"],
         n_ff=max(_dense_width(facts), n_used * (facts["n_ff_exp"] or 0), facts["n_ff_shared_exp"] or 0),
         n_head=facts["n_head"],
-        head_dim=max(facts["head_dim_k"], (facts["swa"] or {}).get("full_head_dim", 0)),
+        head_dim=_widest_key_head(facts),
         ctx_train=facts["ctx_train"] or CONTEXT_NOT_READ,
         cache_layers=_cache_layers(facts),
         sliding_window=facts["swa"]["window"] if facts["swa"] else 0,
@@ -117,6 +117,13 @@ def _dense_width(facts: Facts) -> int:
     if facts["n_expert"] and facts["moe_every"] == 1:
         return 0
     return FEED_FORWARD.get(facts["id"]) or facts["n_ff"] or 0
+
+
+def _widest_key_head(facts: Facts) -> int:
+    """With latent attention the keys of all heads are the latent row."""
+    if facts["mla"]:
+        return int(facts["mla"]["kv_lora_rank"] + facts["mla"]["qk_rope_head_dim"])
+    return int(max(facts["head_dim_k"], (facts["swa"] or {}).get("full_head_dim", 0)))
 
 
 def _cache_layers(facts: Facts) -> tuple[CacheLayer, ...]:

@@ -18,7 +18,7 @@ from localai_app.gguf.dimensions import geometry_of
 from localai_app.gguf.reader import read_header_file
 from localai_app.gguf.tensors import weights_of
 from tests.helpers.real_models import gemma_path, smollm2_path
-from tests.helpers.synthetic import BUILDERS, synthesise
+from tests.helpers.synthetic import BUILDERS, synthesise, write_sparse
 
 FOLDER = Path(__file__).resolve().parents[3] / "resources" / "catalog"
 CATALOG = load_catalog(FOLDER / "models.json")
@@ -58,6 +58,18 @@ def test_catalog_and_header_agree_on_the_dimensions(model_id: str, path: object)
     assert made.params_total == pytest.approx(real.params_total, rel=1e-3)
     same = {"params_total": 0, "params_active": 0}
     assert msgspec.structs.replace(made, **same) == msgspec.structs.replace(real, **same)
+
+
+@pytest.mark.parametrize("row", {row["gguf_arch"]: row for row in SYNTHETIC}.values(), ids=lambda row: row["id"])
+def test_a_header_with_true_dimensions_says_what_the_catalog_says(row: dict[str, Any], tmp_path: Path) -> None:
+    made = BY_ID[row["id"]].geometry
+    real = geometry_of(read_header_file(write_sparse(tmp_path / "model.gguf", synthesise(row))))
+    assert made is not None
+    assert made.params_total == pytest.approx(real.params_total, rel=0.003)
+    assert made.params_active == pytest.approx(real.params_active, rel=0.03)
+    differs = ("params_total", "params_active", "ctx_train", "n_layer_unused")
+    fields = [name for name in made.__struct_fields__ if name not in differs]
+    assert {name: getattr(made, name) for name in fields} == {name: getattr(real, name) for name in fields}
 
 
 @pytest.mark.parametrize(
