@@ -23,6 +23,7 @@ class Remedy(StrEnum):
     DOWNLOAD_AGAIN = "download_again"
     OPEN_MODEL_PAGE = "open_model_page"
     SHOW_LOG = "show_log"
+    CHANGE_LOAD_SETTINGS = "change_load_settings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,9 @@ MODEL_LOAD_FAILED = ErrorSpec(
 MODEL_TOO_LARGE = ErrorSpec(
     "model_too_large", "{name} needs {needed}, and {available} is available.",
     "Choose a smaller model or variant, or close other programs.", Remedy.CHOOSE_MODEL)
+LOAD_SETTINGS_DO_NOT_FIT = ErrorSpec(
+    "load_settings_do_not_fit", "{name} cannot be loaded as it is set: {reason}.",
+    "Change its load settings, or set them back to automatic.", Remedy.CHANGE_LOAD_SETTINGS)
 ARCHITECTURE_UNKNOWN = ErrorSpec(
     "architecture_unknown", "This version of the engine does not know models of the kind “{architecture}”.",
     "Choose another model, or update Local AI.", Remedy.CHOOSE_MODEL)

@@ -14,6 +14,7 @@ _LABELS: dict[Remedy, str] = {
     Remedy.DOWNLOAD_AGAIN: "Download again",
     Remedy.OPEN_MODEL_PAGE: "Open its page",
     Remedy.SHOW_LOG: "Show log",
+    Remedy.CHANGE_LOAD_SETTINGS: "Load settings…",
 }
 
 

@@ -26,7 +26,8 @@ from localai_app.units import format_count
 log = logging.getLogger(__name__)
 
 MAY_BE_TRIED = frozenset({
-    errors.MODEL_TOO_LARGE, errors.MODEL_LOAD_FAILED, errors.GGUF_TRUNCATED, errors.GGUF_REFUSED, errors.ARCHITECTURE_UNKNOWN})
+    errors.MODEL_TOO_LARGE, errors.LOAD_SETTINGS_DO_NOT_FIT, errors.MODEL_LOAD_FAILED, errors.GGUF_TRUNCATED,
+    errors.GGUF_REFUSED, errors.ARCHITECTURE_UNKNOWN})
 """What a plan may say against a load that the engine could still try."""
 SPECS_BY_CODE = {spec.code: spec for spec in errors.all_specs()}
 

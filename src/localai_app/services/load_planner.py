@@ -50,7 +50,7 @@ class LoadPlanner:
             return self._blind_plan(model, wanted, ())
         if result.load_options is None:
             if not anyway:
-                raise refusal(model, result)
+                raise refusal(model, wanted, result)
             return self._blind_plan(model, wanted, result.devices)
         return LoadPlan(model, self._here(result.load_options, model), result)
 
@@ -73,10 +73,16 @@ class LoadPlanner:
             options, model_path=str(model.paths[0]), threads=self._settings.integer("threads"))
 
 
-def refusal(model: InstalledModel, result: FitResult) -> AppError:
-    """Why a model is not loaded, for a fit without load options."""
+def refusal(model: InstalledModel, request: Request, result: FitResult) -> AppError:
+    """Why a model is not loaded, for a fit without load options: of its own size, or of what was set for it."""
+    is_set = any(value is not None for value in (request.ctx, request.gpu_layers, request.experts_on_cpu))
+    if result.verdict is Verdict.NO and is_set and result.reasons:
+        reason = result.reasons[0].removesuffix(".")
+        return AppError(
+            errors.LOAD_SETTINGS_DO_NOT_FIT, name=model.name, reason=reason[0].lower() + reason[1:],
+            detail="\n".join(result.reasons))
     if result.verdict is Verdict.NO:
-        available = max((device.free_bytes for device in result.devices), default=0)
+        available = max((max(0, device.free_bytes - device.reserve_bytes) for device in result.devices), default=0)
         return AppError(
             errors.MODEL_TOO_LARGE, name=model.name, needed=format_gib(result.total_bytes), available=format_gib(available),
             detail="\n".join(result.reasons))

@@ -192,6 +192,12 @@ def test_a_model_that_was_held_back_is_loaded_anyway_only_after_yes(
         next(button for button in box.buttons() if button.text() == answer).click()
         qtbot.waitUntil(lambda: page.model.anyway.box is None)
     assert services.engine.calls == [("load", KEY, "anyway")]
+    as_set = AppError(errors.LOAD_SETTINGS_DO_NOT_FIT, name="tiny", reason="too large")
+    services.engine.become(EngineState(EngineStatus.FAILED, KEY, "tiny", error=as_set, may_be_tried=True))
+    assert page.view.strip.banner.remedy_button.text() == "Load settings…"
+    with qtbot.waitSignal(page.load_panel_requested) as asked:
+        qtbot.mouseClick(page.view.strip.banner.remedy_button, Qt.MouseButton.LeftButton)
+    assert asked.args == [KEY]
     tried = AppError(errors.ENGINE_OUT_OF_MEMORY)
     services.engine.become(EngineState(EngineStatus.FAILED, KEY, "tiny", error=tried))
     assert not other.isVisible()

@@ -12,6 +12,7 @@ import pytest
 
 from localai_app.errors import AppError
 from localai_app.gui.theme import DARK
+from localai_app.services.load_settings import LoadSettings
 from localai_app.store.database import open_store
 from localai_app.store.migrations import MIGRATIONS, Migration
 from localai_app.store.records import MessageState, Role
@@ -42,6 +43,7 @@ def older_profile(folder: Path, linked: Path) -> Path:
     install_tiny_model(folder)
     with open_services(folder) as services:
         services.library.link(linked)
+        services.load_settings.set(TINY_KEY, LoadSettings(ctx=1024))
         chat = services.chat.create()
         services.chat.rename(chat.id, "Holiday plans")
         services.store.conversations.add_message(chat.id, Role.USER, "Where to?", MessageState.DONE)
@@ -75,6 +77,7 @@ def test_an_older_profile_over_a_newer_one(tmp_path: Path, offline: None, next_v
         assert [message.text for message in services.chat.messages(chat.id)] == ["Where to?", "To the sea."]
         assert {model.key for model in services.library.models()} == {TINY_KEY, str(linked)}
         assert {key: services.settings.get(key) for key in OLD_SETTINGS} == OLD_SETTINGS
+        assert services.load_settings.get(TINY_KEY) == LoadSettings(ctx=1024)
         assert run.window.theme.palette is DARK
         run.window.page("chat").open_conversation(chat.id)
         wait_for(qtbot, lambda: "To the sea." in run.texts())

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from localai_app.engine.protocol import KvType
-from localai_app.errors import AppError
+from localai_app.errors import AppError, Remedy
 from localai_app.fit.result import Request, Verdict
 from localai_app.hardware.report import HardwareReport, Memory
 from localai_app.services.app_services import AppServices
@@ -95,6 +95,19 @@ def test_a_model_that_is_too_large_is_planned_as_asked(services: AppServices, tm
     with pytest.raises(AppError, match="needs"):
         services.load_planner.plan(TINY_KEY)
     assert services.load_planner.plan(TINY_KEY, anyway=True).options.ctx == services.settings.integer("context_tokens")
+
+
+def test_what_was_set_is_named_where_it_is_what_does_not_fit(services: AppServices, monkeypatch) -> None:
+    write_tiny_gguf(services.paths.data / "models" / "long-F32.gguf", ctx_train=1_000_000, n_embd=128, n_head=2, n_head_kv=2)
+    key = services.library.models()[0].key
+    set_computer(services, monkeypatch, Memory(total_bytes=4 * 1024**3, available_bytes=2 * 1024**3 + 100 * 1024**2))
+    assert services.load_planner.plan(key).options.ctx >= 4096
+    services.load_settings.set(key, LoadSettings(ctx=1_000_000))
+    with pytest.raises(AppError, match=r"^long-F32 cannot be loaded as it is set: too large .* tokens") as refused:
+        services.load_planner.plan(key)
+    assert refused.value.remedy is Remedy.CHANGE_LOAD_SETTINGS
+    services.load_settings.set(key, LoadSettings(kv_type=KvType.Q8_0))
+    assert services.load_planner.plan(key).options.kv_type is KvType.Q8_0
 
 
 @pytest.mark.parametrize("name", ["text.gguf", "absent.gguf"])

@@ -15,6 +15,7 @@ from localai_app.services.installed_fits import InstalledFits
 from localai_app.services.library_service import LibraryService
 from localai_app.services.views import EngineStatus, InstalledModel
 
+TOO_LARGE = (errors.MODEL_TOO_LARGE, errors.LOAD_SETTINGS_DO_NOT_FIT)
 ACTIVE = (EngineStatus.LOADING, EngineStatus.READY, EngineStatus.ANSWERING)
 
 
@@ -91,6 +92,8 @@ class ModelControl(QObject):
         match remedy:
             case Remedy.CHOOSE_MODEL:
                 self._view.chooser.open_menu()
+            case Remedy.CHANGE_LOAD_SETTINGS:
+                self.load_panel_requested.emit(self._engine.state.model_key)
             case Remedy.OPEN_SETTINGS | Remedy.CHOOSE_FOLDER | Remedy.SHOW_LOG:
                 self.page_requested.emit("settings")
             case Remedy.DOWNLOAD_AGAIN | Remedy.OPEN_MODEL_PAGE:
@@ -104,7 +107,7 @@ class ModelControl(QObject):
         error, key = state.error, state.model_key
         if error is not None:
             self.anyway.ask(
-                state.model_name or key, error.message, is_too_large=error.spec is errors.MODEL_TOO_LARGE,
+                state.model_name or key, error.message, is_too_large=error.spec in TOO_LARGE,
                 on_yes=lambda: self._engine.load(key, anyway=True))
 
     def _try_again(self) -> None:

@@ -101,3 +101,4 @@ class FitView(QFrame):
         speed = f" Speed: {BASIS_WORDS[fit.speed.basis][0].lower()}{BASIS_WORDS[fit.speed.basis][1:]}" if runs else ""
         self._basis.setText(f"{words}{speed} {slowdown_words(fit.speed) if runs else ''}".rstrip())
         self._basis.setVisible(fit.verdict is not Verdict.UNKNOWN)
+        self.setAccessibleName(f"{self.badge.text()}{f', {self._speed.text()}' if runs else ''}")
