@@ -218,6 +218,21 @@ def test_a_banner_has_no_button_where_there_is_no_remedy(qtbot, theme: ThemeStat
     assert not banner.remedy_button.isHidden()
 
 
+def test_the_buttons_of_a_banner_go_below_its_words_where_there_is_no_room(qtbot, theme: ThemeState) -> None:
+    banner = ErrorBanner(theme)
+    qtbot.addWidget(banner)
+    banner.show_error(AppError(HUB_UNREACHABLE, host="hub.test"), other="Load anyway…")
+    for width, is_below in ((900, False), (380, True), (900, False)):
+        banner.resize(width, banner.heightForWidth(width))
+        banner.show()
+        qtbot.waitUntil(
+            lambda is_below=is_below: (banner._actions.geometry().top() > banner._advice.geometry().bottom()) is is_below)
+        assert banner.other_button.width() >= banner.other_button.sizeHint().width()
+        assert banner._actions.geometry().right() < width
+    with qtbot.waitSignal(banner.other_requested):
+        banner.other_button.click()
+
+
 def test_an_empty_page_shows_its_words_whole_and_its_button_works(qtbot, theme: ThemeState) -> None:
     empty = EmptyState(theme, "models", "No model yet", "A sentence that is long enough to need three lines. " * 3, "Get one")
     qtbot.addWidget(empty)

@@ -102,7 +102,7 @@ class ContextField(QWidget):
         self._hint.setText(self._words(fit.verdict, is_too_long))
         self.longest_button.setText(f"Use {format_count(self._longest)} tokens")
         self.longest_button.setVisible(is_too_long and self._longest > 0)
-        set_style_property(self.spin, "invalid", is_too_long)
+        set_style_property(self.spin, "invalid", is_too_long and self._value is not None)
 
     def _words(self, verdict: Verdict, is_too_long: bool) -> str:
         trained, longest = self._ctx_train, format_count(self._longest)

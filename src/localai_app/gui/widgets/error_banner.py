@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from localai_app.errors import AppError, Remedy
 from localai_app.gui.messages import error_details
-from localai_app.gui.metrics import SPACE_1, SPACE_2, SPACE_3, SPACE_4
+from localai_app.gui.metrics import SPACE_1, SPACE_2, SPACE_4, TypeSizes
 from localai_app.gui.remedies import remedy_label
-from localai_app.gui.styling import button, icon_button, label, set_role
+from localai_app.gui.styling import button, icon_button, label, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.icon_label import IconLabel
+
+WORDS_WIDTH = 240
+"""What the words should have at the least, at the normal text size."""
 
 
 class ErrorBanner(QFrame):
@@ -44,15 +47,21 @@ class ErrorBanner(QFrame):
         words.setSpacing(SPACE_1 // 2)
         words.addWidget(self._message)
         words.addWidget(self._advice)
-        layout = QHBoxLayout(self)
+        self._actions = QWidget()
+        actions = QHBoxLayout(self._actions)
+        set_spacing(actions, SPACE_2)
+        for control in (self.other_button, self.remedy_button):
+            actions.addWidget(control)
+        layout = self._grid = QGridLayout(self)
         layout.setContentsMargins(SPACE_4, SPACE_2, SPACE_2, SPACE_2)
         layout.setSpacing(SPACE_2)
-        layout.addWidget(self._picture, alignment=Qt.AlignmentFlag.AlignTop)
-        layout.addSpacing(SPACE_1)
-        layout.addLayout(words, 1)
-        layout.addSpacing(SPACE_3)
-        for control in (self.other_button, self.remedy_button, self.copy_button, self.close_button):
-            layout.addWidget(control, alignment=Qt.AlignmentFlag.AlignVCenter)
+        layout.addWidget(self._picture, 0, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addLayout(words, 0, 1)
+        layout.addWidget(self.copy_button, 0, 3, Qt.AlignmentFlag.AlignVCenter)
+        layout.addWidget(self.close_button, 0, 4, Qt.AlignmentFlag.AlignVCenter)
+        layout.setColumnStretch(1, 1)
+        self._is_narrow: bool | None = None
+        self._arrange()
         self.hide()
 
     @property
@@ -70,8 +79,26 @@ class ErrorBanner(QFrame):
         self.remedy_button.setVisible(offer_remedy and error.remedy is not Remedy.NONE)
         self.other_button.setText(other)
         self.other_button.setVisible(bool(other))
+        self._actions.setVisible(bool(other) or not self.remedy_button.isHidden())
         self.setAccessibleName(f"Error: {error.message} {error.action}")
         self.show()
+
+    def event(self, event: QEvent) -> bool:
+        """Another width, or texts of another length."""
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize):
+            self._arrange()
+        return bool(super().event(event))
+
+    def _arrange(self) -> None:
+        """The buttons lie beside the words, or below them where that would leave the words too little."""
+        room = self.width() - self._actions.sizeHint().width() - self.copy_button.sizeHint().width() * 3
+        is_narrow = room < WORDS_WIDTH * self.fontInfo().pixelSize() / TypeSizes().body
+        if is_narrow != self._is_narrow:
+            self._is_narrow = is_narrow
+            self._grid.removeWidget(self._actions)
+            self._grid.addWidget(
+                self._actions, int(is_narrow), 1 if is_narrow else 2,
+                Qt.AlignmentFlag.AlignLeft if is_narrow else Qt.AlignmentFlag.AlignVCenter)
 
     def clear(self) -> None:
         """Show nothing."""
