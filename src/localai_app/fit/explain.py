@@ -181,8 +181,10 @@ def _about_figures(told: Explanation) -> list[str]:
     if told.subject.basis is Basis.CATALOG and not is_planned:
         reasons.append("The figures come from the model's dimensions, not from its file, and may be off by a few percent.")
     if told.verdict is not Verdict.NO and told.speed.basis is SpeedBasis.UNKNOWN:
-        device = told.placement.gpus[0].budget.name if told.placement.gpus else "main memory"
-        reasons.append(f"The speed is unknown until the first run: there is no figure for the bandwidth of {device}.")
+        devices = [share.budget.name for share in placement.gpus]
+        devices += ["main memory"] if placement.host.layers or placement.host.expert_bytes or not devices else []
+        which = " or ".join(dict.fromkeys(devices))
+        reasons.append(f"The speed is unknown until the first run: there is no figure for the bandwidth of {which}.")
     if told.speed_reason:
         reasons.append(told.speed_reason)
     return reasons + _about_overhead(told)

@@ -143,6 +143,12 @@ def test_unknown_and_ambiguous_cards_promise_nothing(name: str) -> None:
     assert f"The speed is unknown until the first run: there is no figure for the bandwidth of {name}." in result.reasons
 
 
+def test_every_device_that_may_be_the_unknown_one_is_named() -> None:
+    hardware = computer(32, 26, (nvidia("RTX 9999", 4),))
+    reasons = ask(hardware, subject(models.QWEN3_8B), gpu_layers=10).reasons
+    assert any(reason.endswith("the bandwidth of NVIDIA GeForce RTX 9999 or main memory.") for reason in reasons)
+
+
 def test_layers_on_the_processor_cost_most() -> None:
     model = subject(models.QWEN3_8B)
     card = computer(32, 26, (nvidia("RTX 4070", 12),))
