@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QApplication, QComboBox, QWidget
 
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.itemmodels.possible_table_model import NEW_WORDS, PILL_ROLE, Column, PossibleTableModel
-from localai_app.gui.performance.machine_picker import NO_GPU_WORDS, MachinePicker
+from localai_app.gui.performance.machine_picker import IN_FILE_WORDS, NO_GPU_WORDS, OWN_WORDS, MachinePicker
 from localai_app.gui.performance.what_if_section import WhatIfSection
 from localai_app.gui.theme import ThemeState
 from localai_app.hardware.report import Memory
@@ -213,14 +213,20 @@ def test_a_computer_is_saved_and_opened_again(
     choose(section.picker.gpu_box, NO_GPU_WORDS)
     eventually(qtbot, lambda: not section.is_computing)
     section.open_file(tmp_path / "my server.json")
-    assert section.picker.preset_box.currentText() == "my server: NVIDIA H100, 192.0 GiB"
+    assert section.picker.preset_box.currentText() == "my server.json"
+    assert "In the file: NVIDIA H100, 192.0 GiB." in section._note.text()
     assert not section.save_button.isEnabled()
+    assert not section.picker.gpu_box.isEnabled()
+    assert section.picker.gpu_box.currentText() == IN_FILE_WORDS
+    assert section.picker._memory_value.text() == "192 GiB"
     eventually(qtbot, lambda: not section.is_computing)
     assert section._answer is not None
     assert [gpu.name for gpu in section._answer.report.gpus] == ["NVIDIA H100"]
-    choose(section.picker.gpu_box, "Apple M4")
+    choose(section.picker.preset_box, OWN_WORDS)
     assert section.picker.report is None
     assert section.save_button.isEnabled()
+    assert section.picker.gpu_box.isEnabled()
+    assert section.picker.gpu_box.currentText() == NO_GPU_WORDS
     eventually(qtbot, lambda: not section.is_computing)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSignalBlocker
-from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QHBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QWidget
 
 from localai_app.catalog.tasks import TASK_MEANINGS, TASK_WORDS, Task
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.metrics import SPACE_2
-from localai_app.gui.styling import button, label, set_spacing
+from localai_app.gui.styling import button, label
+from localai_app.gui.widgets.flow_layout import FlowLayout
 from localai_app.services.events import Event, SettingChanged
 from localai_app.services.settings_service import SettingsService
 
@@ -20,8 +21,7 @@ class TaskChips(QWidget):
         super().__init__(parent)
         self._settings = settings
         self._group = QButtonGroup(self)
-        layout = QHBoxLayout(self)
-        set_spacing(layout, SPACE_2)
+        layout = FlowLayout(self, across=SPACE_2, down=SPACE_2)
         layout.addWidget(label("Best for", "caption"))
         for place, task in enumerate(Task):
             chip = button(TASK_WORDS[task], "chip")
@@ -30,7 +30,6 @@ class TaskChips(QWidget):
             chip.setAccessibleDescription(TASK_MEANINGS[task])
             self._group.addButton(chip, place)
             layout.addWidget(chip)
-        layout.addStretch(1)
         self._show_setting()
         self._group.buttonClicked.connect(self._on_chip_clicked)
         bridge.event_published.connect(self._on_event)

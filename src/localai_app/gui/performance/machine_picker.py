@@ -28,7 +28,7 @@ from localai_app.units import GIB
 RAM_STEPS_GIB = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 COUNTS = (1, 2, 3, 4, 6, 8)
 FIRST_PRESET = "desktop-rtx-4090"
-FILE_KEY = "file"
+FILE_KEY, IN_FILE_WORDS = "file", "As in the file"
 OWN_WORDS, NO_GPU_WORDS = "Your own choice", "No GPU"
 COMBO_WIDTH = 200
 VISIBLE_CHOICES = 14
@@ -117,7 +117,19 @@ class MachinePicker(QWidget):
         blocked = QSignalBlocker(self.preset_box)
         self.preset_box.setCurrentIndex(place)
         del blocked
+        self._enable_parts()
         self.machine_changed.emit(self.spec)
+
+    def _enable_parts(self) -> None:
+        """The parts of a computer from a file are in that file."""
+        report = self.report
+        for control in (self.gpu_box, self.count_box, self.memory_slider):
+            control.setEnabled(report is None)
+        self.gpu_box.setEditText(self.gpu_box.itemText(self.gpu_box.currentIndex()) if report is None else IN_FILE_WORDS)
+        if report is None:
+            self._fit_controls()
+        else:
+            self._memory_value.setText(f"{report.memory.total_bytes / GIB:.4g} GiB")
 
     def _ram_gib(self) -> float:
         return self._ram_steps[min(self.memory_slider.value(), len(self._ram_steps) - 1)]
@@ -162,6 +174,7 @@ class MachinePicker(QWidget):
         key = self.preset_box.currentData()
         if key in PRESETS:
             self._show_preset(key)
+        self._enable_parts()
         self.machine_changed.emit(self.spec)
 
     def _on_gpu_chosen(self, _index: int) -> None:

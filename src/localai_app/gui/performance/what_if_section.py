@@ -29,6 +29,9 @@ from localai_app.services.what_if import MachineSpec, WhatIfAnswer, answer_for, 
 from localai_app.units import format_context, format_gib
 
 DELAY_MS = 150
+NOTE = (
+    "Calculated for an idle computer with its usual main memory. Speeds are ranges: about 20 % around the formula on GPUs, "
+    "30 % on processors.")
 FILE_FILTER = "Computers (*.json)"
 FIRST_ROWS = 8
 N_CARDS = 3
@@ -61,9 +64,7 @@ class WhatIfSection(Card):
         self.table = PossibleTable(theme)
         self.more_button = button("", "link")
         self.more_button.clicked.connect(self._on_more_clicked)
-        self._note = label(
-            "Calculated for an idle computer with its usual main memory. Speeds are ranges: about 20 % around the formula on "
-            "GPUs, 30 % on processors.", "caption", wrap=True)
+        self._note = label(NOTE, "caption", wrap=True)
         self._lay_out()
         bridge.event_published.connect(self._on_event)
 
@@ -105,7 +106,9 @@ class WhatIfSection(Card):
             self._delay.start()
 
     def _on_machine_changed(self, _spec: MachineSpec) -> None:
-        self.save_button.setEnabled(self.picker.report is None)
+        report = self.picker.report
+        self.save_button.setEnabled(report is None)
+        self._note.setText(NOTE if report is None else f"In the file: {machine_words(report)}. {NOTE.partition('. ')[2]}")
         self._delay.start()
 
     def _on_open_clicked(self) -> None:
@@ -120,7 +123,7 @@ class WhatIfSection(Card):
         except AppError as error:
             self._on_failed(error)
             return
-        self.picker.show_file(f"{path.stem}: {machine_words(report)}", report)
+        self.picker.show_file(path.name, report)
 
     def _on_save_clicked(self) -> None:
         name, _filter = QFileDialog.getSaveFileName(self, "Save this computer", str(Path.home() / "computer.json"), FILE_FILTER)
