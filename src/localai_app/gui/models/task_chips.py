@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSignalBlocker
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QAbstractButton, QButtonGroup, QWidget
 
 from localai_app.catalog.tasks import TASK_MEANINGS, TASK_WORDS, Task
@@ -22,7 +23,8 @@ class TaskChips(QWidget):
         self._settings = settings
         self._group = QButtonGroup(self)
         layout = FlowLayout(self, across=SPACE_2, down=SPACE_2)
-        layout.addWidget(label("Best for", "caption"))
+        self._lead = label("Best for", "caption")
+        layout.addWidget(self._lead)
         for place, task in enumerate(Task):
             chip = button(TASK_WORDS[task], "chip")
             chip.setCheckable(True)
@@ -37,6 +39,11 @@ class TaskChips(QWidget):
     def chip(self, task: Task) -> QAbstractButton:
         """The chip of a task."""
         return self._group.button(list(Task).index(task))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """The words stand at the middle of the chips' line."""
+        super().resizeEvent(event)
+        self._lead.setMinimumHeight(self.chip(Task.CHAT).sizeHint().height())
 
     def _show_setting(self) -> None:
         blocked = QSignalBlocker(self._group)
