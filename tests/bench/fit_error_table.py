@@ -18,7 +18,8 @@ models of the catalog at their true dimensions. `python3 dev.py test tests/bench
 Every row is the worst of twelve loads on the processor: contexts of 4,096, 8,192 and 32,768 tokens, KV cache in f16 and q8_0,
 weights rearranged for the processor and not; 512 tokens per step, one row of logits, flash attention on, sliding windows not
 kept in full. *Compute* is the buffer for activations in MiB; *total* is weights, cache and buffers together. Files are Q4_K_M
-(MXFP4 for gpt-oss), their types those that llama.cpp's quantizer picks.
+(MXFP4 for gpt-oss), their types those that llama.cpp's quantizer picks; the catalog works out their sizes too, because known
+sizes are those of uploaders' own mixes.
 
 """
 _TABLE = """| Model | Architecture | KV cache | Compute: llama.cpp | Compute: error | Total: error | Catalog, total: error |

@@ -162,8 +162,8 @@ class Comparer:
         model = self._catalog.get(model_id)
         if model is None or model.geometry is None:
             return None
-        known = next((file for file in model.files if file.label == label), None)
-        file = known or CatalogFile(label=label, size_bytes=estimated_file_bytes(model, label), source="")
+        # Not a known size: that is of an uploader's own mix of types, the synthesised file is of llama.cpp's.
+        file = CatalogFile(label=label, size_bytes=estimated_file_bytes(model, label), source="")
         return parts_of_memory(ModelMemory(model.geometry, catalog_weights(model, file), UBATCH), case)
 
 

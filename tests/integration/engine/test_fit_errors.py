@@ -17,6 +17,7 @@ from localai_app.gguf.rearranged import rearranging_of
 from localai_app.gguf.tensors import weights_of
 from tests.helpers.fit_errors import (
     CATALOG_FOLDER,
+    CATALOG_TOLERANCE,
     ROUNDING_BYTES,
     UBATCH,
     Case,
@@ -66,6 +67,7 @@ def test_the_header_says_what_llama_cpp_plans(architecture: str, comparer: Compa
         else:
             assert comparison.misses() == [], comparison
             assert comparison.header.rearranged == comparison.dry_run.rearranged, comparison
+            assert abs(comparison.catalog_error or 0.0) <= CATALOG_TOLERANCE, comparison
 
 
 @pytest.mark.parametrize(("model_id", "use_repack"), LOADED)
