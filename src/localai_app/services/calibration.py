@@ -40,13 +40,13 @@ class CalibrationService:
 
     def add(self, measurement: Measurement) -> None:
         """Take one more into account. A store that cannot be written to costs it at the next start, nothing else."""
-        known = self.measurements()
+        self.measurements()
         try:
             self._store.measurements.add(measurement)
         except AppError as error:
             log.info("a measurement could not be kept: %s", error.message)
         with self._lock:
-            self._take((measurement, *known)[:KEPT_MEASUREMENTS])
+            self._take((measurement, *(self._measurements or ()))[:KEPT_MEASUREMENTS])
         self._events.publish(MeasurementsChanged())
 
     def forget(self) -> None:
