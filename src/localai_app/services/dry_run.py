@@ -64,11 +64,13 @@ class DryRunService:
 
     def run(
         self, headers: Sequence[GgufHeader], *, ctx: int, kv_type: KvType, ubatch: int = 512, gpu: str = "",
+        rests: bool = True,
     ) -> DryRun:
         """llama.cpp's figures for a model: at `ctx` and around it, for every KV type; what is known is not asked again.
 
-        `headers`: all parts. `gpu`: llama.cpp's name of a GPU for which to plan too. AppError only for a header that does
-        not describe a model.
+        `headers`: all parts. `gpu`: llama.cpp's name of a GPU for which to plan too. `rests` False: more questions follow, so
+        the worker stays even if it holds memory of the GPU; `rest` ends that. AppError only for a header that does not
+        describe a model.
         """
         if not self._build:
             return DryRun()
@@ -81,7 +83,7 @@ class DryRunService:
         layers = layer_count(headers[0]) + 1
         try:
             on_cpu = self._plan(header, self._key(header, ubatch, 0, ""), wanted)
-            on_gpu = self._plan_on_gpu(header, self._key(header, ubatch, layers, gpu), wanted) if gpu else None
+            on_gpu = self._plan_on_gpu(header, self._key(header, ubatch, layers, gpu), wanted, rests=rests) if gpu else None
         except AppError as error:
             log.info("no dry run of %s: %s (%s)", headers[0].name, error.message, error.detail[-300:])
             if error.code not in _TRANSIENT:
@@ -174,10 +176,12 @@ class DryRunService:
                 return None
             raise
 
-    def _plan_on_gpu(self, header: PlanHeader, key: PlanKey, wanted: Sequence[tuple[int, KvType]]) -> PlanRecord:
+    def _plan_on_gpu(
+        self, header: PlanHeader, key: PlanKey, wanted: Sequence[tuple[int, KvType]], *, rests: bool,
+    ) -> PlanRecord:
         before = self._cache.find(key)
         record = self._plan(header, key, wanted)
-        if record is not before:
+        if rests and record is not before:
             self._planner.rest()
         return record
 

@@ -195,8 +195,17 @@ class EstimateService:
         return PlanKey(request.ctx or request.default_ctx, request.kv_type, max(1, request.ubatch), gpu)
 
     def dry_run(self, headers: Sequence[GgufHeader], request: Request) -> DryRun:
-        """llama.cpp's own plan of a header on this machine; at once where it was asked before, else in up to a second."""
-        return self._dry_run(headers, request, self._report(None), is_here=True)
+        """llama.cpp's own plan of a header on this machine, one of several: `end_dry_runs` after the last one.
+
+        At once where it was asked before, else in up to a second.
+        """
+        return self._dry_run(headers, request, self._report(None), is_here=True, rests=False)
+
+    def end_dry_runs(self) -> None:
+        """Give back the memory of a GPU that planning for it takes."""
+        report = self._hardware.report
+        if report is not None and _gpu_to_plan(report):
+            self._dry_runs.rest()
 
     def fit_planned(
         self, subject: Subject, run: DryRun, request: Request, hardware: HardwareReport | None = None,
@@ -211,11 +220,11 @@ class EstimateService:
         return msgspec.structs.replace(result, reasons=(*result.reasons, reason))
 
     def _dry_run(
-        self, headers: Sequence[GgufHeader], request: Request, report: HardwareReport, *, is_here: bool,
+        self, headers: Sequence[GgufHeader], request: Request, report: HardwareReport, *, is_here: bool, rests: bool = True,
     ) -> DryRun:
         return self._dry_runs.run(
             headers, ctx=request.ctx or request.default_ctx, kv_type=request.kv_type, ubatch=max(1, request.ubatch),
-            gpu=_gpu_to_plan(report) if is_here else "")
+            gpu=_gpu_to_plan(report) if is_here else "", rests=rests)
 
 
 def choose_variant(repo: Repo, label: str | None) -> Variant:

@@ -155,6 +155,7 @@ class VariantEstimates:
             self._plan(facts, variant, wanted)
         for variant in facts.unplanned(self._estimate.plan_key(wanted), wanted_variants):
             self._plan(facts, variant, wanted)
+        self._estimate.end_dry_runs()
         if facts.problem is not None:
             raise facts.problem
         return rows_of(facts, self._estimate, wanted, None, is_refining=False, hardware=hardware)
@@ -175,6 +176,7 @@ class VariantEstimates:
         except (Cancelled, CancelledError):
             pass
         finally:
+            self._estimate.end_dry_runs()
             with self._lock:
                 job.is_running = False
             self._tell(job)

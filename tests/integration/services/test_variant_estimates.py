@@ -11,9 +11,10 @@ import pytest
 
 from localai_app.catalog.load import load_catalog
 from localai_app.catalog.model import Catalog
-from localai_app.engine.protocol import KvType
+from localai_app.engine.protocol import KvType, LoadOptions, Planned, PlannedBuffer
 from localai_app.errors import AppError
 from localai_app.fit.result import Basis, Verdict
+from localai_app.hardware.report import EngineDevice
 from localai_app.paths import resources_dir
 from localai_app.services.app_services import AppServices
 from localai_app.services.events import VariantsRefined
@@ -239,3 +240,36 @@ def test_rows_that_nothing_changed_for_are_not_worked_out_again(
     after = services.variants.rows(repo)
     assert counted == list(LABELS)
     assert [row.fit for row in after] != [row.fit for row in first]
+
+
+class GpuPlanner:
+    """Stands for a worker that plans for a GPU, of which there is none here."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def plan(self, _path: Path, options: LoadOptions) -> Planned:
+        self.done.append("plan")
+        devices = [PlannedBuffer(device=name, kind="gpu", kv_bytes=1 << 20, compute_bytes=1 << 20) for name in options.devices]
+        return Planned(
+            id=1, buffers=(PlannedBuffer(device="CPU", kind="cpu", compute_bytes=1 << 20), *devices), n_layer=5,
+            gpu_layers=options.gpu_layers, plan_s=0.0, engine_build="test")
+
+    def rest(self) -> None:
+        self.done.append("rest")
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+@pytest.mark.model
+def test_the_worker_that_plans_for_a_gpu_gives_its_memory_back_once_after_the_last_row(hub: HubServer, tmp_path: Path) -> None:
+    with open_services(tmp_path / "data", echo=None) as services:
+        report = services.hardware.detect_now(with_engine=False)
+        gpu = EngineDevice(name="CUDA0", description="a GPU", kind="gpu", total_bytes=8 << 30, free_bytes=8 << 30)
+        services.hardware._report = msgspec.structs.replace(report, engine_devices=(gpu,))
+        planner = services.dry_runs._planner = GpuPlanner()  # type: ignore[assignment]
+        services.variants.read(services.variants.find(REPO))
+        assert planner.done.count("plan") >= 2 * len(LABELS)
+        assert planner.done.count("rest") == 1
+        assert planner.done[-1] == "rest"
