@@ -193,6 +193,19 @@ def test_a_length_out_of_reach_is_shown_as_such_with_one_that_fits(
     assert panel.load_button.text() == "Load"
 
 
+def test_more_layers_than_fit_are_shown_as_out_of_reach(
+        tiny: Path, services: AppServices, make_panel: Any, qtbot: Any) -> None:
+    full = msgspec.structs.replace(REPORT, gpus=(msgspec.structs.replace(REPORT.gpus[0], free_bytes=GIB),))
+    panel = make_panel(computer=full)
+    panel.form.layers.spin.setValue(2)
+    eventually(qtbot, lambda: panel.fit.verdict is Verdict.NO)
+    assert panel.form.layers.hint == "Out of reach: 2 do not fit on the GPU now."
+    assert panel.form.layers.spin.property("invalid") is True
+    panel.form.layers.spin.setValue(0)
+    eventually(qtbot, lambda: panel.fit.verdict is Verdict.CPU)
+    assert panel.form.layers.spin.property("invalid") is False
+
+
 def test_new_hardware_is_offered_and_what_was_chosen_stays(
         tiny: Path, services: AppServices, make_panel: Any, qtbot: Any) -> None:
     panel = make_panel()

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from localai_app.gui.metrics import SPACE_1, SPACE_2
 from localai_app.gui.settings.spin_boxes import OpenSpinBox
-from localai_app.gui.styling import label, set_spacing
+from localai_app.gui.styling import label, set_role, set_spacing, set_style_property
 from localai_app.gui.widgets.wheel_guard import ignore_wheel_unless_focused
 
 AUTOMATIC = -1
@@ -68,8 +68,10 @@ class CountField(QWidget):
         self.spin.setValue(AUTOMATIC if value is None else value)
         self.spin.blockSignals(False)
 
-    def show_hint(self, words: str) -> None:
-        """Say what the number means now."""
+    def show_hint(self, words: str, *, is_out_of_reach: bool = False) -> None:
+        """Say what the number means now; `is_out_of_reach`: it does not fit."""
+        set_role(self._hint, "caption-warn" if is_out_of_reach else "caption")
+        set_style_property(self.spin, "invalid", is_out_of_reach)
         self._hint.setText(words)
         self._hint.setVisible(bool(words))
 

@@ -8,7 +8,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from localai_app.engine.protocol import KvType, LoadOptions
-from localai_app.fit.result import FitResult, Request
+from localai_app.fit.result import FitResult, Request, Verdict
 from localai_app.gui.load.context_field import ContextField
 from localai_app.gui.load.count_field import CountField
 from localai_app.gui.metrics import SPACE_2, SPACE_4, SPACE_5
@@ -113,7 +113,10 @@ class LoadForm(QFrame):
         """Say beside each control what the fit makes of it."""
         self.context.show_fit(fit)
         if self._facts is not None:
-            self.layers.show_hint(self._layers_words(fit.load_options, self._facts.layers))
+            is_out_of_reach = fit.verdict is Verdict.NO and bool(self.layers.value)
+            self.layers.show_hint(
+                f"Out of reach: {self.layers.value} do not fit on the GPU now." if is_out_of_reach
+                else self._layers_words(fit.load_options, self._facts.layers), is_out_of_reach=is_out_of_reach)
             self.experts.show_hint(self._experts_words(fit.load_options, self._facts.blocks_with_experts))
 
     def _layers_words(self, options: LoadOptions | None, layers: int) -> str:
