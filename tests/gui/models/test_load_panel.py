@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QMessageBox
+from PySide6.QtWidgets import QLabel, QMessageBox
 
 from localai_app.engine.protocol import KvType
 from localai_app.fit.result import Verdict
@@ -291,6 +291,17 @@ def test_a_damaged_header_is_unknown_with_its_reason_and_can_be_tried(
     assert "only open files from a source that you trust" in box.informativeText()
     next(button for button in box.buttons() if button.text() == "Load anyway").click()
     eventually(qtbot, lambda: services.engine.state.status is EngineStatus.READY)
+
+
+def test_the_name_of_a_file_is_never_markup(make_panel: Any, tmp_path: Path, qtbot: Any) -> None:
+    path = write_tiny_gguf(tmp_path / "<b>bold<b>-Q8_0.gguf")
+    path.write_bytes(path.read_bytes()[:4000])
+    panel = make_panel(str(path), REPORT)
+    box = box_of(panel)
+    assert "<b>bold<b>" in box.informativeText()
+    assert {words.textFormat() for words in box.findChildren(QLabel) if "<b>" in words.text()} == {Qt.TextFormat.PlainText}
+    box.reject()
+    eventually(qtbot, lambda: panel.anyway.box is None)
 
 
 def test_a_model_that_is_gone_is_said_and_cannot_be_loaded(make_panel: Any) -> None:

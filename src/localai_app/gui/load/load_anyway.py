@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Qt
-from PySide6.QtWidgets import QMessageBox, QWidget
+from PySide6.QtWidgets import QLabel, QMessageBox, QWidget
 
 from localai_app.gui.styling import set_role
 
@@ -29,9 +29,10 @@ class LoadAnyway(QObject):
         box = QMessageBox(self._window)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.setWindowTitle("Load anyway")
-        box.setTextFormat(Qt.TextFormat.PlainText)
         box.setText(f"Load {name} anyway?")
         box.setInformativeText(f"{reason}\n\n{TOO_LARGE_RISK if is_too_large else UNKNOWN_RISK}")
+        for words in box.findChildren(QLabel):
+            words.setTextFormat(Qt.TextFormat.PlainText)  # A file may be called anything.
         load = box.addButton("Load anyway", QMessageBox.ButtonRole.AcceptRole)
         set_role(load, "danger")
         cancel = box.addButton("Do not load", QMessageBox.ButtonRole.RejectRole)
