@@ -10,8 +10,9 @@ from localai_app.fit.budgets import Budget, Budgets
 from localai_app.fit.kv_cache import CELL_STEP
 from localai_app.fit.longest_context import longest_context
 from localai_app.fit.memory import ModelMemory, Moment
-from localai_app.fit.placement import Gpus, Layout, Placement, Placer
+from localai_app.fit.placement import Gpus, Layout, Placer
 from localai_app.fit.result import Request, Verdict
+from localai_app.fit.shares import Placement
 
 SHORTEST_CTX = 4096
 """A context that nobody asked for is not shortened below this many tokens."""
@@ -188,8 +189,7 @@ class Chooser:
         fixed = self.fixed_layers
         layers = fixed or self._all_layers
         if fixed != 0 and self._sets:
-            yield lambda at: max(
-                placer.room(chosen, Layout(layers, self._fixed_experts or 0, at)) for chosen in self._sets)
+            yield lambda at: self._whole_room(placer, layers, at)
             if rank == _RANK[Verdict.GPU]:
                 return
             if self._has_experts and self._fixed_experts is None:
@@ -199,19 +199,32 @@ class Chooser:
         if not fixed and rank == _RANK[Verdict.CPU]:
             yield placer.cpu_room
 
+    def _whole_room(self, placer: Placer, layers: int, at: Moment) -> int:
+        """On the GPUs that have most room together, and else on fewer of them."""
+        layout = Layout(layers, self._fixed_experts or 0, at)
+        rooms = []
+        for chosen in reversed(self._sets):
+            left = placer.room(chosen, layout)
+            if left >= 0:
+                return left
+            rooms.append(left)
+        return max(rooms)
+
     def _expert_room(self, placer: Placer, layers: int, at: Moment) -> int:
         def room(chosen: Gpus) -> int:
             count = placer.fewest_expert_blocks(chosen, layers, at)
-            return placer.room(chosen, Layout(layers, placer.memory.blocks if count is None else count, at))
+            if count is not None:
+                return placer.host_room(chosen, Layout(layers, count, at))
+            return min(placer.room(chosen, Layout(layers, placer.memory.blocks, at)), -1)
 
         return max(room(chosen) for chosen in self._sets)
 
     def _fewer_room(self, placer: Placer, at: Moment) -> int:
         def room(chosen: Gpus, experts: int) -> int:
             layers = placer.most_layers(chosen, experts, at)
-            least = min(2, self._all_layers - 1)
-            left = placer.room(chosen, Layout(max(layers, least), experts, at))
-            return left if layers >= 2 else min(left, -1)
+            if layers > 1:
+                return placer.host_room(chosen, Layout(layers, experts, at))
+            return min(placer.room(chosen, Layout(min(2, self._all_layers - 1), experts, at)), -1)
 
         return max(room(chosen, experts) for chosen in self._sets for experts in self._experts_of_fewer())
 

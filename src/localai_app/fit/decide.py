@@ -13,7 +13,6 @@ from localai_app.fit.exact import ExactPlan, with_plan
 from localai_app.fit.explain import Explanation, reasons_of
 from localai_app.fit.gpu_table import GpuTable
 from localai_app.fit.memory import ModelMemory
-from localai_app.fit.placement import Placement, Share
 from localai_app.fit.remedies import remedies_of
 from localai_app.fit.result import (
     Basis,
@@ -23,6 +22,7 @@ from localai_app.fit.result import (
     Subject,
     Verdict,
 )
+from localai_app.fit.shares import Placement, Share
 from localai_app.fit.speed import UNKNOWN_SPEED, speed_parts, speed_range
 from localai_app.fit.speed_parts import SpeedParts
 from localai_app.gguf.rearranged import rearranging_of

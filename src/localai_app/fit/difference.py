@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from localai_app.fit.memory import ModelMemory
-from localai_app.fit.placement import Placement, Placer
+from localai_app.fit.placement import Placer
 from localai_app.fit.result import FitResult
+from localai_app.fit.shares import Placement
 from localai_app.units import MIB, format_gib
 
 WORTH_TELLING = 0.02

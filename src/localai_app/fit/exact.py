@@ -8,8 +8,8 @@ from dataclasses import replace
 import msgspec
 
 from localai_app.engine.protocol import LoadOptions, PlannedBuffer
-from localai_app.fit.placement import Placement, Share
 from localai_app.fit.result import FitResult
+from localai_app.fit.shares import Placement, Share
 
 MAIN_MEMORY = "CPU"
 """What a plan calls everything in main memory."""

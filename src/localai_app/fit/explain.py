@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from localai_app.fit.budgets import Budget, Budgets
 from localai_app.fit.choice import Choice, Chooser
 from localai_app.fit.difference import difference_reason, repacked_reason
-from localai_app.fit.placement import Placement, Placer, Share
+from localai_app.fit.placement import Placer
 from localai_app.fit.result import Basis, Request, SpeedBasis, SpeedRange, Subject, Verdict
+from localai_app.fit.shares import Placement, Share
 from localai_app.units import MIB, format_count, format_gib
 
 WORTH_TELLING_BYTES = 100 * MIB

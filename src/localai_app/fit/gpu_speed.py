@@ -5,8 +5,8 @@ from __future__ import annotations
 from localai_app.engine.protocol import KvType
 from localai_app.fit.gpu_table import ASSUMED_SHARE_OF_PEAK, GpuSpec, GpuTable
 from localai_app.fit.memory import ModelMemory
-from localai_app.fit.placement import Share
 from localai_app.fit.quality import base_label
+from localai_app.fit.shares import Share
 from localai_app.fit.speed_parts import DeviceCost, Spread, TokenCost
 from localai_app.fit.token_work import Attention, active_bytes, attention_of, block_weights, state_bytes
 from localai_app.hardware.report import Gpu, Vendor

@@ -8,77 +8,17 @@ a GPU (`tensor_buft_overrides`).
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import NamedTuple
 
 from localai_app.engine.protocol import KvType
 from localai_app.fit.budgets import Budget
 from localai_app.fit.memory import ModelMemory, Moment
+from localai_app.fit.shares import Placement, Share
 
 _BALANCE_STEPS = 6
 Gpus = tuple[Budget, ...]
 """GPUs that share one model, in device order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """What one device holds: blocks `start` to `stop` (excluded), and the output head or not. Bytes."""
-
-    budget: Budget
-    start: int
-    stop: int
-    has_head: bool
-    weights_bytes: int
-    kv_bytes: int
-    compute_bytes: int
-    expert_blocks: int = 0
-    """On a GPU: blocks of this share whose experts lie in main memory. In main memory: all those blocks."""
-    expert_bytes: int = 0
-    """Main memory only: the experts of those blocks, part of `weights_bytes`."""
-    repacked_bytes: int = 0
-    """Main memory only: part of `weights_bytes` that the processor holds rearranged."""
-    overhead_bytes: int = 0
-    """What the process takes beyond llama.cpp's buffers: the tokenizer's tables, and what earlier loads showed."""
-
-    @property
-    def layers(self) -> int:
-        """Blocks, and one for the head."""
-        return self.stop - self.start + self.has_head
-
-    @property
-    def total_bytes(self) -> int:
-        """Everything it takes there."""
-        return self.weights_bytes + self.kv_bytes + self.compute_bytes + self.overhead_bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """A whole plan. `gpus` in device order; a GPU without layers is left out."""
-
-    ctx: int
-    kv_type: KvType
-    ubatch: int
-    gpus: tuple[Share, ...]
-    host: Share
-    expert_blocks: int = 0
-    """Experts of so many blocks, from the first one, stay in main memory; blocks that lie there whole are counted too."""
-    is_planned: bool = False
-    """Its figures are llama.cpp's own for just this placement."""
-
-    @property
-    def gpu_layers(self) -> int:
-        """Layers on GPUs, the head included."""
-        return sum(share.layers for share in self.gpus)
-
-    @property
-    def shares(self) -> tuple[Share, ...]:
-        """Every device of the plan, GPUs first."""
-        return (*self.gpus, self.host)
-
-    @property
-    def total_bytes(self) -> int:
-        """Everything the model takes, on all devices."""
-        return sum(share.total_bytes for share in self.shares)
 
 
 class Layout(NamedTuple):
@@ -114,15 +54,22 @@ class Placer:
         return self.host.usable_bytes - needed
 
     def room(self, group: Gpus, layout: Layout) -> int:
-        """Bytes that are left in the tighter of both memories; negative where the layout does not fit."""
-        start, blocks = self.all_layers - layout.gpu_layers, self.memory.blocks
-        need = self._gpu_bytes(layout, start, blocks, self._beside(group, layout)[0] + group[0].overhead_bytes)
+        """Bytes that are left in the tighter of both memories; negative where the layout does not fit.
+
+        Of several GPUs each but one leaves about half a layer's place unused.
+        """
+        need = self._pooled_bytes(group, layout)
         host_room = self.host.usable_bytes - self._host_bytes(layout) - (need if group[0].shares_host else 0)
-        if len(group) == 1:
-            return min(host_room, group[0].usable_bytes - need)
-        if self._filled(group, layout, 1.0) is not None:
-            return host_room
-        return min(host_room, sum(budget.usable_bytes for budget in group) - need, -1)
+        left = min(host_room, sum(budget.usable_bytes for budget in group) - need)
+        if left < 0 or len(group) == 1:
+            return left
+        left -= (len(group) - 1) * need // (2 * layout.gpu_layers)
+        return max(left, 0) if self._filled(group, layout, 1.0) is not None else min(left, -1)
+
+    def host_room(self, group: Gpus, layout: Layout) -> int:
+        """Bytes of main memory that are left beside a layout whose part on the GPUs is known to fit."""
+        need = self._pooled_bytes(group, layout) if group[0].shares_host else 0
+        return self.host.usable_bytes - self._host_bytes(layout) - need
 
     def placed(self, group: Gpus, layout: Layout) -> Placement:
         """The plan of a layout that fits, balanced over the GPUs."""
@@ -149,19 +96,27 @@ class Placer:
             return None
         if len(group) == 1:
             some = Layout(gpu_layers, start + 1, at)
-            beside_bytes = self._beside(group, some)[0] + group[0].overhead_bytes
-            need = self._gpu_bytes(some, start, blocks, beside_bytes) + experts[start + 1] - experts[start]
-            found = max(start + 1, bisect_left(experts, experts[start] + need - group[0].usable_bytes))
+            over = self._pooled_bytes(group, some) + experts[start + 1] - experts[start] - group[0].usable_bytes
+            found = max(start + 1, bisect_left(experts, experts[start] + over))
             return found if found <= blocks else None
         if self._filled(group, Layout(gpu_layers, blocks, at), 1.0) is None:
             return None
-        low, high = start, blocks
+        over = self._pooled_bytes(group, Layout(gpu_layers, 0, at)) - sum(budget.usable_bytes for budget in group)
+        guess = bisect_left(experts, experts[start] + over)
+        return self._fewest(
+            lambda count: self._filled(group, Layout(gpu_layers, count, at), 1.0) is not None, start, blocks, guess)
+
+    @staticmethod
+    def _fewest(fits: Callable[[int], bool], low: int, high: int, guess: int) -> int:
+        """The smallest number above `low` that fits, where `high` does: looked for around a guess, in steps that grow."""
+        probe, step = guess, 1
         while high - low > 1:
-            middle = (low + high) // 2
-            if self._filled(group, Layout(gpu_layers, middle, at), 1.0) is None:
-                low = middle
+            probe = min(max(probe, low + 1), high - 1)
+            if fits(probe):
+                high, probe = probe, probe - step
             else:
-                high = middle
+                low, probe = probe, probe + step
+            step *= 2
         return high
 
     def gpu_need(self, ctx: int, kv_type: KvType) -> int:
@@ -225,6 +180,11 @@ class Placer:
             else:
                 high, high_bytes = middle, needed
         return low
+
+    def _pooled_bytes(self, group: Gpus, layout: Layout) -> int:
+        """What the GPUs' part would take if they were one."""
+        beside_bytes = self._beside(group, layout)[0] + group[0].overhead_bytes
+        return self._gpu_bytes(layout, self.all_layers - layout.gpu_layers, self.memory.blocks, beside_bytes)
 
     def _gpu_bytes(self, layout: Layout, start: int, stop: int, beside_bytes: int, has_head: bool = True) -> int:
         """What blocks `start` to `stop` (excluded), and the head, take on one GPU."""

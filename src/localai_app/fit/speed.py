@@ -11,8 +11,8 @@ from localai_app.fit.cpu_speed import cpu_cost, read_bandwidth
 from localai_app.fit.gpu_speed import gpu_cost
 from localai_app.fit.gpu_table import GpuTable
 from localai_app.fit.memory import ModelMemory
-from localai_app.fit.placement import Placement
 from localai_app.fit.result import SpeedBasis, SpeedRange
+from localai_app.fit.shares import Placement
 from localai_app.fit.speed_parts import SpeedParts
 from localai_app.hardware.report import HardwareReport
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from localai_app.engine.protocol import KvType
 from localai_app.fit.memory import ModelMemory
-from localai_app.fit.placement import Share
+from localai_app.fit.shares import Share
 
 _MORE_THAN_A_TABLE = 2.1
 """Inputs this much larger than the table for the vocabulary hold tables for each block as well (Gemma 3n, Gemma 4 E)."""

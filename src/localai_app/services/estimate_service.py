@@ -14,7 +14,7 @@ from localai_app.catalog.model import CatalogFile, CatalogModel
 from localai_app.engine.protocol import KvType, LoadOptions, PlannedBuffer
 from localai_app.errors import AppError
 from localai_app.fit.calibration import NO_CALIBRATION, Calibration
-from localai_app.fit.decide import decide, unknown_result
+from localai_app.fit.decide import Machine, decide_on, machine_of, unknown_result
 from localai_app.fit.gpu_table import GpuTable
 from localai_app.fit.projector import counted_subject, with_projector_told
 from localai_app.fit.result import FitResult, Request, Subject
@@ -66,6 +66,7 @@ class EstimateService:
         self._headers = headers
         self._facts = facts
         self._dry_runs = dry_runs
+        self._kept_machine: tuple[Request, Machine] | None = None
 
     def default_request(self) -> Request:
         """What the settings ask for."""
@@ -83,8 +84,16 @@ class EstimateService:
         wanted = request or self.default_request()
         counted = counted_subject(subject, wanted)
         report = self._report(hardware)
-        fit = decide(report, counted, wanted, self._facts.gpu_table, self._calibration_of(report))
-        return with_projector_told(fit, subject, wanted)
+        return with_projector_told(decide_on(self._machine(report, wanted), counted, wanted), subject, wanted)
+
+    def _machine(self, report: HardwareReport, request: Request) -> Machine:
+        """The computer as plans see it; kept for the next model, because lists ask about hundreds in a row."""
+        calibration, kept = self._calibration_of(report), self._kept_machine
+        if kept is not None and kept[0] == request and kept[1].hardware is report and kept[1].calibration is calibration:
+            return kept[1]
+        machine = machine_of(report, request, self._facts.gpu_table, calibration=calibration)
+        self._kept_machine = (request, machine)
+        return machine
 
     def _calibration_of(self, report: HardwareReport) -> Calibration:
         """What was measured on this computer, which says nothing about another one."""
