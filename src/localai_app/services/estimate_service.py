@@ -97,13 +97,7 @@ class EstimateService:
 
     def _calibration_of(self, report: HardwareReport) -> Calibration:
         """What was measured on this computer, which says nothing about another one."""
-        return self._facts.calibration.calibration if self._is_here(report) else NO_CALIBRATION
-
-    def _is_here(self, report: HardwareReport) -> bool:
-        """Whether a report is of this computer, with the memory that was free at any moment."""
-        here = self._hardware.report
-        return here is not None and (report.cpu, report.memory.total_bytes, report.engine_devices) == (
-            here.cpu, here.memory.total_bytes, here.engine_devices)
+        return self._facts.calibration.calibration if _is_same_computer(report, self._hardware.report) else NO_CALIBRATION
 
     def fit_installed(self, key: str, request: Request | None = None, hardware: HardwareReport | None = None) -> FitResult:
         """Fit of an installed model or a .gguf path, from llama.cpp's plan of its header; AppError if the header is refused.
@@ -258,3 +252,9 @@ def _gpu_to_plan(report: HardwareReport) -> str:
     """llama.cpp's name of the GPU for which to plan; empty where it sees none."""
     devices = report.engine_devices or ()
     return next((device.name for device in devices if device.kind in ("gpu", "integrated_gpu")), "")
+
+
+def _is_same_computer(report: HardwareReport, here: HardwareReport | None) -> bool:
+    """Whether a report is of this computer, with the memory that was free at any moment."""
+    return here is not None and (report.cpu, report.memory.total_bytes, report.engine_devices) == (
+        here.cpu, here.memory.total_bytes, here.engine_devices)
