@@ -101,6 +101,9 @@ def _chosen(
         pick = _steady(max(pool, key=lambda one: _order(one, kind)), pool, kind, previous)
         chosen[kind] = pick
         left = [one for one in left if one.model.id != pick.model.id]
+    middle, fast = chosen.get(SuggestionKind.BALANCED), chosen.get(SuggestionKind.FASTEST)
+    if middle is not None and fast is not None and middle.tps > fast.tps and middle.points >= fast.points - _WORTH_POINTS:
+        chosen[SuggestionKind.BALANCED], chosen[SuggestionKind.FASTEST] = fast, middle
     return chosen
 
 
@@ -125,7 +128,10 @@ def _pool(kind: SuggestionKind, left: list[Candidate], chosen: dict[SuggestionKi
 
 
 def _between(found: list[Candidate], slow: Candidate, fast: Candidate | None, trade: Trade) -> list[Candidate]:
-    """Models that are worth a card between two others: clearly quicker, or as quick with much less memory; or none."""
+    """Models that are worth a card between two others: clearly quicker, or as quick with much less memory.
+
+    Where there are none: quicker ones that may be quicker than the other end as well, then any that are not much slower.
+    """
     worth = slow.value(trade) - _WORTH_POINTS
     for quicker, worse_points in _QUICKER:
         pool = [
@@ -134,10 +140,14 @@ def _between(found: list[Candidate], slow: Candidate, fast: Candidate | None, tr
             and (fast is None or (quicker * one.tps <= fast.tps and one.points >= fast.points - worse_points))]
         if pool:
             return pool
-    return [
+    smaller = [
         one for one in found
-        if one.tps >= _AS_QUICK * slow.tps and one.value(trade) >= worth
+        if one.tps >= _AS_QUICK * slow.tps and one.value(trade) >= worth and (fast is None or one.tps <= fast.tps)
         and one.fit.total_bytes <= _MUCH_SMALLER * slow.fit.total_bytes]
+    return (
+        smaller
+        or [one for one in found if one.tps >= _QUICKER[-1][0] * slow.tps and one.value(trade) >= worth]
+        or [one for one in found if one.tps >= _AS_QUICK * slow.tps])
 
 
 def _fitting(kinds: Sequence[SuggestionKind], count: int) -> Sequence[SuggestionKind]:

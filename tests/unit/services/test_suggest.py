@@ -253,6 +253,17 @@ def test_a_balanced_card_is_quicker_or_much_smaller() -> None:
     assert names([best, same, small, tiny, quicker])["balanced"] == "quicker"
 
 
+def test_the_fastest_card_is_the_fastest_of_the_three() -> None:
+    """Where nothing lies between the ends, the third card may be quicker than the one that was chosen for speed."""
+    rows = [
+        row(model("best", 88), fit(tps=70)), row(model("nearly as good", 87), fit(tps=130)),
+        row(model("quicker and worse", 79), fit(tps=150)),
+    ]
+    assert names(rows) == {"best_answers": "best", "balanced": "nearly as good", "fastest": "quicker and worse"}
+    cards = suggest(rows)
+    assert [card.model.id for card in suggest(rows, cards)] == [card.model.id for card in cards]
+
+
 def test_the_same_cards_with_the_fits_of_now() -> None:
     one, other = model("one", 80, labels=("Q8_0", "Q4_K_M")), model("other", 70)
     before = suggest([DiscoveryRow(one, one.files[1], fit(), (fit(), fit())), row(other, fit(tps=90))])
