@@ -27,6 +27,7 @@ from localai_app.fit.speed import UNKNOWN_SPEED, speed_parts, speed_range
 from localai_app.fit.speed_parts import SpeedParts
 from localai_app.gguf.rearranged import rearranging_of
 from localai_app.hardware.report import Cpu, HardwareReport
+from localai_app.units import format_gib
 
 __all__ = ["LONGEST_CTX", "SHORTEST_CTX", "Machine", "decide", "decide_on", "machine_of", "memory_of", "unknown_result"]
 
@@ -88,6 +89,8 @@ def decide_on(
     if exact is not None and options is not None and exact.is_of(options):
         planned = with_plan(choice.placement, exact, subject.weights.projector_bytes)
         choice = choice if planned is None else Choice(choice.verdict, planned, choice.placer)
+    if runs and (uncounted := _uncounted(subject, choice)):
+        return unknown_result(uncounted, request, subject.basis)
     max_ctx = {kv_type.value: ctx for kv_type, ctx in chooser.limits(choice.verdict).items()}
     parts = None
     if runs:
@@ -135,6 +138,15 @@ def _missing(hardware: HardwareReport, subject: Subject, kv_type: KvType) -> str
     if subject.planned is not None and kv_type in subject.planned.refused:
         return f"llama.cpp cannot store the context of this model as {kv_type.value}; choose another type of cache."
     return ""
+
+
+def _uncounted(subject: Subject, choice: Choice) -> str:
+    """Why it is not known that a model runs whose counted parts find room: only llama.cpp knows the others."""
+    if not subject.geometry.unknown_parts or _basis(subject, choice) is Basis.DRY_RUN:
+        return ""
+    return (
+        f"At least {format_gib(choice.placement.total_bytes)} are needed, and there is room for that. How much "
+        f"{' and '.join(subject.geometry.unknown_parts)} take beyond is not known before llama.cpp has planned the load.")
 
 
 def _result(told: Explanation, options: LoadOptions | None, parts: SpeedParts | None) -> FitResult:

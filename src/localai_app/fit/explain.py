@@ -176,7 +176,7 @@ def _about_figures(told: Explanation) -> list[str]:
         reasons = [reason for tell in about if (reason := tell(told.placement, told.placer.memory))]
     else:
         reasons = [
-            f"Not counted is {part}, for which there is no formula, so the real need is higher."
+            f"This sum lacks {part}, for which there is no formula: the real need is higher."
             for part in told.subject.geometry.unknown_parts
         ]
     if told.subject.basis is Basis.CATALOG and not is_planned:

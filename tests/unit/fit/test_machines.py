@@ -7,6 +7,7 @@ import pytest
 
 from localai_app.engine.protocol import KvType
 from localai_app.fit.decide import decide, unknown_result
+from localai_app.fit.planned import PlannedMemory, PlannedPoint
 from localai_app.fit.result import Basis, FitResult, Request, Subject, Verdict
 from localai_app.gguf.geometry import Weights
 from localai_app.hardware.report import EngineDevice, Gpu, HardwareReport, Vendor
@@ -280,11 +281,19 @@ def test_programs_that_hold_enough_memory_are_named_as_a_remedy() -> None:
     assert ask(freed, SUBJECTS["Qwen3 8B"]).verdict is Verdict.GPU
 
 
-def test_uncounted_parts_are_named() -> None:
-    geometry = msgspec.structs.replace(models.QWEN3_8B, unknown_parts=("the cache of the sparse-attention indexer",))
-    result = ask(COMPUTERS["24 GiB"], subject(geometry))
-    assert result.verdict is Verdict.GPU
-    assert any("the cache of the sparse-attention indexer" in reason for reason in result.reasons)
+def test_a_model_with_parts_that_only_llama_cpp_knows_is_not_promised() -> None:
+    part = "the cache of the sparse-attention indexer"
+    sparse = subject(msgspec.structs.replace(models.QWEN3_8B, unknown_parts=(part,)))
+    fits = ask(COMPUTERS["24 GiB"], sparse)
+    assert (fits.verdict, fits.load_options) == (Verdict.UNKNOWN, None)
+    assert part in fits.reasons[0]
+    assert "At least 5." in fits.reasons[0]
+    too_large = ask(computer(8, 6), sparse)
+    assert too_large.verdict is Verdict.NO
+    assert any(part in reason for reason in too_large.reasons)
+    point = PlannedPoint(ctx=8192, kv_type=KvType.F16, kv_bytes=2 * GIB, host_bytes=GIB // 4, gpu_bytes=GIB // 4)
+    planned = PlannedMemory(ubatch=512, on_cpu=(point,), on_gpu=(point,))
+    assert ask(COMPUTERS["24 GiB"], msgspec.structs.replace(sparse, planned=planned)).verdict is Verdict.GPU
 
 
 def test_nothing_is_known_without_sizes() -> None:

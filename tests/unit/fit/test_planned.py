@@ -87,8 +87,10 @@ def test_parts_without_a_formula_are_counted_by_the_plan() -> None:
     asked = msgspec.structs.replace(subject(unknown), planned=planned_memory(kv_factor=1.2))
     planned = decide(computer(64), asked, Request(ctx=4096), TABLE)
     formula = decide(computer(64), subject(unknown), Request(ctx=4096), TABLE)
-    assert not any("Not counted" in reason for reason in planned.reasons)
-    assert any("Not counted" in reason for reason in formula.reasons)
+    assert planned.verdict is Verdict.CPU
+    assert not any("the cache of the indexer" in reason for reason in planned.reasons)
+    assert formula.verdict is Verdict.UNKNOWN
+    assert "the cache of the indexer" in formula.reasons[0]
 
 
 def test_a_model_whose_caches_are_unknown_takes_the_planned_ones() -> None:
