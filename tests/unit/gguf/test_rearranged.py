@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 import pytest
+from msgspec.structs import replace
 
 from localai_app.fit.memory import ModelMemory
 from localai_app.gguf.header import GgufHeader, TensorInfo
@@ -56,9 +57,10 @@ def header(*tensors: TensorInfo) -> GgufHeader:
 def test_rearranged_weights_count_once_and_a_tied_head_becomes_a_tensor_of_its_own() -> None:
     table, block = tensor("token_embd.weight", "Q6_K", 256, 64), tensor("blk.1.ffn_up.weight", "Q4_K", 256, 64)
     weights = weights_of([header(table, tensor("blk.0.ffn_up.weight", "F16", 256, 64), block)])
-    on_pc = ModelMemory(models.SMOLLM2_135M, weights, 512, rearranging=Rearranging.AVX2)
-    on_mac = ModelMemory(models.SMOLLM2_135M, weights, 512, rearranging=Rearranging.NEON)
-    plain = ModelMemory(models.SMOLLM2_135M, weights, 512)
+    geometry = replace(models.SMOLLM2_135M, n_layer=2, cache_layers=())
+    on_pc = ModelMemory(geometry, weights, 512, rearranging=Rearranging.AVX2)
+    on_mac = ModelMemory(geometry, weights, 512, rearranging=Rearranging.NEON)
+    plain = ModelMemory(geometry, weights, 512)
     assert on_pc.host_weights(2, has_head=True) == plain.host_weights(2, has_head=True) == weights.file_bytes
     assert on_mac.host_weights(2, has_head=True) == weights.file_bytes + table.n_bytes
     assert on_pc.rearranged_bytes(2, has_head=True) == block.n_bytes
