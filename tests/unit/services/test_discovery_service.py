@@ -155,10 +155,11 @@ def changes(machine: Machine, readings: list[tuple[float, ...]]) -> int:
 def test_free_memory_that_goes_up_and_down_by_a_gib_keeps_the_cards(
     open_machine: Callable[[HardwareReport], Machine], swings: list[float], gpu_gib: float, ram_gib: float,
 ) -> None:
-    readings = [(ram_gib + swing, gpu_gib + swing) for swing in [-1.0, 1.0, *swings]]
+    """Two changes while the swing is new to it, one more where a card does not run at its low end; then none."""
+    readings = [(ram_gib + swing, gpu_gib + swing) for swing in [-1.0, 1.0, -1.0, *swings]]
     machine = open_machine(desktop(gpu_gib + swings[0], ram_gib + swings[0]))
-    assert changes(machine, readings[:2]) <= 2
-    assert changes(machine, readings[2:] + readings) == 0
+    assert changes(machine, readings[:3]) <= 3
+    assert changes(machine, readings[3:] + readings) == 0
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -168,9 +169,9 @@ def test_a_tenth_of_main_memory_more_or_less_keeps_the_cards_of_a_computer_witho
 ) -> None:
     """Of 10 GiB: more than a tenth of what is free."""
     machine = open_machine(computer(10, free_gib / 2))
-    readings = [(free_gib / 2 * (1 + swing),) for swing in [-0.1, 0.1, *swings]]
-    changes(machine, readings[:2])
-    assert changes(machine, readings[2:] + readings) == 0
+    readings = [(free_gib / 2 * (1 + swing),) for swing in [-0.1, 0.1, -0.1, *swings]]
+    assert changes(machine, readings[:3]) <= 3
+    assert changes(machine, readings[3:] + readings) == 0
 
 
 def test_a_threshold_is_crossed_again_and_again_without_other_cards(open_machine: Callable[[HardwareReport], Machine]) -> None:
