@@ -14,6 +14,7 @@ from localai_app.gui.bridge import Bridge
 from localai_app.gui.models.discover_view import DiscoverView
 from localai_app.gui.models.installed_models import InstalledModels
 from localai_app.gui.models.model_detail import HUB_NOTE
+from localai_app.gui.models.variant_choice import recommended_label
 from localai_app.gui.theme import ThemeState
 from localai_app.hub.client import HubClient
 from localai_app.services.app_services import AppServices
@@ -109,6 +110,9 @@ def test_a_damaged_file_is_not_known_with_its_reason_and_a_long_name_takes_no_ro
     view.grab()
     assert long_one._name.width() < 250
     assert long_one._name.toolTip() == LONG_NAME
+    rows = [line.row for line in view.detail.table.lines if line.row is not None]
+    assert recommended_label(rows, "Q4_0") == "Q8_0", "a file that is damaged is recommended by nobody"
+    assert recommended_label(rows, "Q8_0") == "Q8_0"
 
 
 def test_a_repository_whose_files_may_not_be_read_says_so_once(view: DiscoverView, qtbot: Any) -> None:

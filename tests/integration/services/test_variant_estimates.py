@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from localai_app.catalog.load import load_catalog
-from localai_app.catalog.model import Catalog
+from localai_app.catalog.model import Catalog, CatalogFile
 from localai_app.engine.protocol import KvType, LoadOptions, Planned, PlannedBuffer
 from localai_app.errors import AppError
 from localai_app.fit.result import Basis, Verdict
@@ -196,9 +196,12 @@ def test_every_row_gets_llama_cpps_own_plan_and_a_new_context_too(hub: HubServer
 def test_sizes_from_the_hub_replace_the_catalogs_from_then_on(hub: HubServer, tmp_path: Path) -> None:
     catalog = load_catalog(resources_dir() / "catalog" / "models.json")
     model = next(model for model in catalog.models if model.id == "qwen3-8b")
+    files = tuple(
+        CatalogFile(label=label, size_bytes=size, source="test")
+        for label, size in (("Q8_0", 500_000), ("Q6_K", 450_000), ("Q2_K", 400_000), ("F16", 5_000_000_000)))
     file = tmp_path / "catalog.json"
     file.write_bytes(msgspec.json.encode(Catalog(
-        version=catalog.version, made_from="test", models=(msgspec.structs.replace(model, repo_id=REPO),))))
+        version=catalog.version, made_from="test", models=(msgspec.structs.replace(model, repo_id=REPO, files=files),))))
 
     def exact(services: AppServices) -> dict[str, int]:
         (row,) = services.discovery.rows()

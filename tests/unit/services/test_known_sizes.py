@@ -56,7 +56,7 @@ def test_a_folder_that_cannot_be_written_costs_only_the_next_start(tmp_path: Pat
 def test_the_catalog_takes_them_for_the_labels_that_it_lists() -> None:
     catalog = load_catalog(resources_dir() / "catalog" / "models.json")
     before = next(model for model in catalog.models if model.id == "qwen3-8b")
-    after = with_sizes(catalog, {before.repo_id.lower(): {"Q6_K": 6_725_900_000, "UD-Q4_K_XL": 1}})
+    after = with_sizes(catalog, {before.repo_id.lower(): {"Q6_K": 6_725_900_000, "Q8_0": 800_000, "UD-Q4_K_XL": 1}})
     model = next(model for model in after.models if model.id == "qwen3-8b")
     assert [file.label for file in model.files] == [file.label for file in before.files]
     changed = {file.label: (file.size_bytes, file.is_exact) for file in model.files if file not in before.files}

@@ -18,7 +18,7 @@ def recommended_label(rows: Sequence[VariantRow], of_list: str = "") -> str:
 
     Empty where nothing runs.
     """
-    if any(row.label == of_list for row in rows):
+    if any(row.label == of_list and (row.fit is None or row.fit.verdict is not Verdict.UNKNOWN) for row in rows):
         return of_list
     running = [row for row in rows if row.fit is not None and row.fit.verdict in _ORDER]
     if not running:
