@@ -52,6 +52,13 @@ class PlanKey(NamedTuple):
     gpu: str
 
 
+class Circumstances(NamedTuple):
+    """This machine as far as it is known, and what was measured on it."""
+
+    report: HardwareReport | None
+    calibration: Calibration
+
+
 class EstimateService:
     """Gathers what `fit` needs and asks it."""
 
@@ -182,14 +189,9 @@ class EstimateService:
         return with_projector_told(result, subject, request)
 
     @property
-    def is_ready(self) -> bool:
-        """Whether this machine is known, so that a fit need not look at it first."""
-        return self._hardware.report is not None
-
-    @property
-    def circumstances(self) -> tuple[object, ...]:
-        """What a fit on this machine depends on besides its model and request: the same objects as long as nothing changed."""
-        return self._hardware.report, self._facts.calibration.calibration
+    def circumstances(self) -> Circumstances:
+        """What a fit here depends on besides its model and request: the same objects as long as nothing changed."""
+        return Circumstances(self._hardware.report, self._facts.calibration.calibration)
 
     def plan_key(self, request: Request) -> PlanKey:
         """Names the dry run that a request needs here."""

@@ -93,7 +93,7 @@ def rows_of(
 
     `hardware` None: on this computer.
     """
-    key, can_fit = estimate.plan_key(request), estimate.is_ready or hardware is not None
+    key, can_fit = estimate.plan_key(request), estimate.circumstances.report is not None or hardware is not None
     rows = []
     for variant in facts.repo.variants:
         known = facts.variants.get(variant.label)
