@@ -18,10 +18,13 @@ from localai_app.fit.result import Basis, FitResult, Request, Verdict
 from localai_app.hardware.report import EngineDevice, HardwareReport
 from localai_app.services.app_services import AppServices
 from localai_app.units import GIB, MIB
+from tests.helpers.fit_errors import source_rows
 from tests.helpers.fit_subjects import computer
 from tests.helpers.gguf_architectures import write_architecture
 from tests.helpers.lent_devices import Comparison, compare, lent_devices, library_folder
 from tests.helpers.real_models import gemma_path, smollm2_path
+from tests.helpers.synthetic import synthesise
+from tests.helpers.synthetic.model import write_sparse
 
 pytestmark = [
     pytest.mark.model,
@@ -44,7 +47,7 @@ def report(*free_bytes: int) -> HardwareReport:
     devices = tuple(
         EngineDevice(name=f"RPC{number}", description=f"lent {number}", kind="gpu", total_bytes=free + GIB, free_bytes=free)
         for number, free in enumerate(free_bytes))
-    hardware = msgspec.structs.replace(computer(16, 12), engine_devices=devices)
+    hardware = msgspec.structs.replace(computer(96, 90), engine_devices=devices)
     return msgspec.json.decode(msgspec.json.encode(hardware), type=HardwareReport)
 
 
@@ -109,6 +112,23 @@ def test_experts_leave_the_device_before_layers_do(tmp_path: Path) -> None:
     assert fit.devices[-1].expert_blocks == 2
     assert "all 7 layers on lent 0" in fit.reasons[0]
     assert "the experts of 2 of them in main memory" in fit.reasons[0]
+
+
+def test_blocks_for_next_token_prediction_keep_no_layer_from_the_device(tmp_path: Path) -> None:
+    """GLM 4.5 Air has one behind its 46 blocks; llama.cpp counts it among the layers and does not load it."""
+    facts = next(row for row in source_rows() if row["id"] == "glm-4.5-air")
+    path = write_sparse(tmp_path / "glm.gguf", synthesise(facts))
+    with lent_devices(1) as ports:
+        services = build_services(LaunchOptions(data_dir=tmp_path / "data", lent=[f"127.0.0.1:{ports[0]}"]))
+        try:
+            whole, fewer = (
+                ask(services, path, Request(ctx=4096, gpu_layers=layers, experts_on_cpu=0), 200 * GIB) for layers in (None, 40))
+        finally:
+            services.close()
+    assert (whole.verdict, whole.basis, whole.devices[0].layers) == (Verdict.GPU, Basis.DRY_RUN, 47)
+    assert whole.devices[-1].kv_bytes == 0
+    assert (fewer.basis, fewer.devices[0].layers, fewer.devices[-1].layers) == (Basis.DRY_RUN, 40, 7)
+    assert fewer.devices[-1].kv_bytes == pytest.approx(whole.kv_bytes * 7 / 46, rel=0.001)
 
 
 def test_devices_that_are_not_here_are_not_planned(tmp_path: Path) -> None:

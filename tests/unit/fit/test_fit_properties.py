@@ -65,7 +65,8 @@ def computers(draw: st.DrawFn) -> HardwareReport:
 requests = st.builds(
     Request, ctx=st.one_of(st.none(), st.integers(1, 2_000_000)), kv_type=st.sampled_from(list(KvType)),
     gpu_layers=st.one_of(st.none(), st.integers(0, 60)), ubatch=st.sampled_from((1, 256, 512)),
-    credit_bytes=st.sampled_from((0, GIB)))
+    credit_bytes=st.sampled_from((0, GIB)), experts_on_cpu=st.one_of(st.none(), st.integers(0, 60)),
+    excluded_devices=st.sampled_from(((), NAMES[:1], NAMES)), device_credits=st.sampled_from(((), ((NAMES[0], GIB),))))
 
 
 def answer(hardware: HardwareReport, subject: Subject, request: Request) -> FitResult:
@@ -107,6 +108,19 @@ def test_less_memory_never_improves_the_verdict(
             for gpu in hardware.gpus))
     before, after = answer(hardware, subject, request), answer(smaller, subject, request)
     assert RANKS[after.verdict] <= RANKS[before.verdict]
+
+
+@settings(max_examples=150, deadline=None)
+@given(computers(), subjects(), requests, st.integers(101, 400))
+def test_more_bits_never_improve_the_verdict(
+    hardware: HardwareReport, subject: Subject, request: Request, percent: int
+) -> None:
+    weights = subject.weights
+    larger = msgspec.structs.replace(subject, weights=msgspec.structs.replace(
+        weights, layers_bytes=tuple(size * percent // 100 for size in weights.layers_bytes),
+        layers_expert_bytes=tuple(size * percent // 100 for size in weights.layers_expert_bytes),
+        output_bytes=weights.output_bytes * percent // 100, input_bytes=weights.input_bytes * percent // 100))
+    assert RANKS[answer(hardware, larger, request).verdict] <= RANKS[answer(hardware, subject, request).verdict]
 
 
 @settings(max_examples=150, deadline=None)

@@ -190,3 +190,15 @@ def test_memory_of_the_replaced_model_counts_on_the_device_that_holds_it() -> No
     assert ask(gemma) is Verdict.GPU_PARTIAL
     assert ask(gemma, ("NVIDIA GeForce RTX 4070", 3 * GIB)) is Verdict.GPU
     assert ask(gemma, ("AMD Radeon", 3 * GIB)) is Verdict.GPU_PARTIAL
+
+
+def test_blocks_that_are_not_loaded_count_among_the_layers_to_offload() -> None:
+    # 42 layers of Llama 70B on the card; llama.cpp counts its blocks for next-token prediction between them and the head.
+    model = SUBJECTS["Llama 70B"]
+    with_one = msgspec.structs.replace(model, geometry=msgspec.structs.replace(model.geometry, n_layer_unused=1))
+    fit = decide(COMPUTERS["24 GiB"], with_one, Request(), GPUS)
+    assert fit.devices[0].layers == 42
+    assert placement(fit) == ("gpu_partial", 43, 0)
+    split = decide(COMPUTERS["24 + 8 GiB"], with_one, Request(), GPUS)
+    assert split.load_options is not None
+    assert split.load_options.tensor_split == (split.devices[0].layers, split.devices[1].layers + 1)

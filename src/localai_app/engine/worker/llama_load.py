@@ -66,7 +66,7 @@ class ModelLoader:
             ctx=loaded_model.ctx,
             ctx_train=library.llama_model_n_ctx_train(model),
             n_layer=library.llama_model_n_layer(model) + 1,
-            gpu_layers=self._offloaded_layers(options, library.llama_model_n_layer(model) + 1),
+            gpu_layers=offloaded_layers(library, model, options) if self._devices.has_accelerator() else 0,
             threads=threads,
             model_bytes=library.llama_model_size(model),
             load_s=time.perf_counter() - started_s,
@@ -162,10 +162,6 @@ class ModelLoader:
         parameters.abort_callback_data = ctypes.cast(self._stop_flags.running_flag, ctypes.c_void_p)
         return parameters
 
-    def _offloaded_layers(self, options: LoadOptions, n_layer: int) -> int:
-        can_offload = self._devices.has_accelerator()
-        return min(max(0, options.gpu_layers), n_layer) if can_offload else 0
-
     def _description(self, model: Any) -> str:
         buffer = ctypes.create_string_buffer(256)
         self._library.llama_model_desc(model, buffer, len(buffer))
@@ -190,6 +186,16 @@ def require_model_file(path: Path) -> None:
         raise RequestRefusedError(MODEL_FILE_UNREADABLE, name=name, detail=str(error)) from error
     if magic != _GGUF_MAGIC:
         raise RequestRefusedError(NOT_A_GGUF, name=name)
+
+
+def offloaded_layers(library: Any, model: Any, options: LoadOptions) -> int:
+    """How many of the layers that run are offloaded by these options.
+
+    llama.cpp counts blocks for next-token prediction, which it does not load, before the head.
+    """
+    unused = library.llama_model_n_layer_nextn(model) if hasattr(library, "llama_model_n_layer_nextn") else 0
+    asked = options.gpu_layers if options.gpu_layers <= 1 else options.gpu_layers - unused
+    return int(min(max(0, asked), library.llama_model_n_layer(model) + 1))
 
 
 def refusal_from_log(name: str, errors: tuple[str, ...]) -> RequestRefusedError:

@@ -17,7 +17,7 @@ from localai_app.engine.protocol import LoadOptions, Planned
 from localai_app.engine.worker.breakdown import MemoryBreakdown
 from localai_app.engine.worker.buffers import buffers_in_log, with_table
 from localai_app.engine.worker.devices import DeviceRegistry
-from localai_app.engine.worker.llama_load import ModelLoader, refusal_from_log, require_model_file
+from localai_app.engine.worker.llama_load import ModelLoader, offloaded_layers, refusal_from_log, require_model_file
 from localai_app.engine.worker.llama_log import LlamaLog
 from localai_app.engine.worker.stop_flag import StopFlags
 
@@ -62,7 +62,7 @@ class Planner:
             id=request_id,
             buffers=with_table(buffers_in_log(lines, kinds, owners), table, kinds, owners),
             n_layer=n_layer,
-            gpu_layers=min(max(0, options.gpu_layers), n_layer) if self._devices.has_accelerator() else 0,
+            gpu_layers=offloaded_layers(self._library, model.pointer, options) if self._devices.has_accelerator() else 0,
             plan_s=time.perf_counter() - started_s,
             engine_build=engine_build,
         )
