@@ -13,7 +13,7 @@ from localai_app import errors
 from localai_app.catalog.model import CatalogFile, CatalogModel
 from localai_app.engine.protocol import KvType, LoadOptions, PlannedBuffer
 from localai_app.errors import AppError
-from localai_app.fit.calibration import NO_CALIBRATION, Calibration
+from localai_app.fit.calibration import NO_CALIBRATION
 from localai_app.fit.decide import Machine, decide_on, machine_of, unknown_result
 from localai_app.fit.gpu_table import GpuTable
 from localai_app.fit.projector import counted_subject, with_projector_told
@@ -95,16 +95,15 @@ class EstimateService:
 
     def _machine(self, report: HardwareReport, request: Request) -> Machine:
         """The computer as plans see it; kept for the next model, because lists ask about hundreds in a row."""
-        calibration, kept = self._calibration_of(report), self._kept_machine
+        # What was measured on this computer says nothing about another one.
+        is_here = _is_same_computer(report, self._hardware.report)
+        calibration = self._facts.calibration.calibration if is_here else NO_CALIBRATION
+        kept = self._kept_machine
         if kept is not None and kept[0] == request and kept[1].hardware is report and kept[1].calibration is calibration:
             return kept[1]
         machine = machine_of(report, request, self._facts.gpu_table, calibration=calibration)
         self._kept_machine = (request, machine)
         return machine
-
-    def _calibration_of(self, report: HardwareReport) -> Calibration:
-        """What was measured on this computer, which says nothing about another one."""
-        return self._facts.calibration.calibration if _is_same_computer(report, self._hardware.report) else NO_CALIBRATION
 
     def fit_installed(self, key: str, request: Request | None = None, hardware: HardwareReport | None = None) -> FitResult:
         """Fit of an installed model or a .gguf path, from llama.cpp's plan of its header; AppError if the header is refused.
@@ -182,8 +181,7 @@ class EstimateService:
             asked.append(options)
             return self._dry_runs.placed(headers, options)
 
-        result = exact_fit(
-            plan, counted_subject(subject, request), request, report, self._facts.gpu_table, self._calibration_of(report))
+        result = exact_fit(plan, counted_subject(subject, request), request, self._machine(report, request))
         if asked:
             self._dry_runs.rest()
         return with_projector_told(result, subject, request)

@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from localai_app.engine.protocol import LoadOptions, PlannedBuffer
-from localai_app.fit.calibration import NO_CALIBRATION, Calibration
-from localai_app.fit.decide import decide_on, machine_of, memory_of
+from localai_app.fit.decide import Machine, decide_on, machine_of, memory_of
 from localai_app.fit.exact import ExactPlan, surcharges_after
-from localai_app.fit.gpu_table import GpuTable
 from localai_app.fit.result import FitResult, Request, Subject
-from localai_app.hardware.report import HardwareReport
 
 MORE_ROUNDS = 3
 """Each makes the plan smaller by what the one before took too much, so the first of them nearly always fits."""
 
 
 def exact_fit(
-    plan: Callable[[LoadOptions], tuple[PlannedBuffer, ...] | None], subject: Subject, request: Request,
-    hardware: HardwareReport, gpus: GpuTable, calibration: Calibration = NO_CALIBRATION,
+    plan: Callable[[LoadOptions], tuple[PlannedBuffer, ...] | None], subject: Subject, request: Request, machine: Machine,
 ) -> FitResult:
     """The fit with llama.cpp's own figures for its placement on GPUs; the formulas' where `plan` knows nothing.
 
@@ -26,9 +22,8 @@ def exact_fit(
     in the next round, which is planned again.
     """
     surcharges: tuple[tuple[str, int], ...] = ()
-    memory = memory_of(subject, request, hardware.cpu)
+    memory = memory_of(subject, request, machine.hardware.cpu)
     for _round in range(1 + MORE_ROUNDS):
-        machine = machine_of(hardware, request, gpus, surcharges, calibration)
         chosen = decide_on(machine, subject, request, memory=memory)
         options = chosen.load_options
         buffers = plan(options) if options is not None and options.devices else None
@@ -39,4 +34,5 @@ def exact_fit(
         if more is None:
             return exact
         surcharges = more
-    return decide_on(machine_of(hardware, request, gpus, surcharges, calibration), subject, request, memory=memory)
+        machine = machine_of(machine.hardware, request, machine.gpus, surcharges, machine.calibration)
+    return decide_on(machine, subject, request, memory=memory)

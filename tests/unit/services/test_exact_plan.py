@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from localai_app.engine.protocol import LoadOptions, PlannedBuffer
-from localai_app.fit.decide import decide
+from localai_app.fit.decide import decide, machine_of
 from localai_app.fit.result import Basis, FitResult, Request, Verdict
 from localai_app.hardware.report import EngineDevice, HardwareReport
 from localai_app.services.exact_plan import MORE_ROUNDS, exact_fit
@@ -16,6 +16,7 @@ from tests.helpers.fit_subjects import computer, gpu_table, nvidia, subject
 
 GPUS = gpu_table()
 MODEL = subject(models.QWEN3_8B)
+REQUEST = Request(ctx=8192)
 MIXTURE = subject(models.QWEN3_30B_A3B, expert_share=0.96)
 
 
@@ -53,7 +54,7 @@ class Engine:
 
     def fit(self) -> FitResult:
         hardware, model, request = self._asked_of
-        return exact_fit(self.plan, model, request, hardware, GPUS)
+        return exact_fit(self.plan, model, request, machine_of(hardware, request, GPUS))
 
 
 def test_the_figures_of_the_plan_count() -> None:
@@ -96,14 +97,14 @@ def test_after_a_few_rounds_the_formulas_have_the_last_word() -> None:
         engine.extra_bytes = next(grow) * 4 * GIB
         return plan(options)
 
-    fit = exact_fit(never_enough, MODEL, Request(ctx=8192), machine(8), GPUS)
+    fit = exact_fit(never_enough, MODEL, REQUEST, machine_of(machine(8), REQUEST, GPUS))
     assert len(engine.asked) <= 1 + MORE_ROUNDS
     assert (fit.verdict, fit.basis) == (Verdict.CPU, Basis.HEADER)
 
 
 def test_a_plan_of_other_devices_is_not_taken() -> None:
     buffers = (PlannedBuffer(device="Vulkan0", kind="gpu", weights_bytes=1, kv_bytes=1, compute_bytes=1),)
-    fit = exact_fit(lambda _options: buffers, MODEL, Request(ctx=8192), machine(12), GPUS)
+    fit = exact_fit(lambda _options: buffers, MODEL, REQUEST, machine_of(machine(12), REQUEST, GPUS))
     assert fit.basis is Basis.HEADER
 
 
@@ -112,4 +113,4 @@ def test_nothing_is_planned_without_gpus_that_the_engine_names() -> None:
         raise AssertionError("asked")
 
     for hardware in (computer(32, 26), computer(32, 26, (nvidia("RTX 4070", 12),))):
-        assert exact_fit(plan, MODEL, Request(ctx=8192), hardware, GPUS).basis is Basis.HEADER
+        assert exact_fit(plan, MODEL, REQUEST, machine_of(hardware, REQUEST, GPUS)).basis is Basis.HEADER
