@@ -8,6 +8,7 @@ from pathlib import Path
 
 from localai_app.catalog.load import load_catalog
 from localai_app.catalog.sizes import with_sizes
+from localai_app.engine.build import installed_build
 from localai_app.engine.launch import lent_device_options, planner_command, worker_command
 from localai_app.fit.gpu_table import load_gpu_table
 from localai_app.paths import app_paths, resources_dir
@@ -69,7 +70,7 @@ def build_services(options: LaunchOptions) -> AppServices:
     # Another worker than the program's own has nothing to plan with.
     dry_runs = DryRunService(planner_command(lent) if options.worker is None else None, paths.worker_dir, paths.cache)
     headers = HeaderService(hub, paths.cache)
-    calibration = CalibrationService(events, store)
+    calibration = CalibrationService(events, store, installed_build())
     facts = FitFacts(load_gpu_table(gpu_table_file), calibration)
     estimate = EstimateService(settings, hardware, library, hub, headers, facts, dry_runs)
     load_settings = LoadSettingsService(store, events)

@@ -16,14 +16,23 @@ log = logging.getLogger(__name__)
 
 
 class CalibrationService:
-    """Reads the measurements once and hands out corrections; `MeasurementsChanged` tells of new ones. Safe from any thread."""
+    """Reads the measurements once and hands out corrections; `MeasurementsChanged` tells of new ones. Safe from any thread.
 
-    def __init__(self, events: EventBus, store: Store) -> None:
+    `build` names the installed llama.cpp: what another one did corrects nothing.
+    """
+
+    def __init__(self, events: EventBus, store: Store, build: str) -> None:
         self._events = events
         self._store = store
+        self._build = build
         self._lock = threading.Lock()
         self._measurements: tuple[Measurement, ...] | None = None
         self._calibration = Calibration()
+
+    @property
+    def build(self) -> str:
+        """The llama.cpp that is measured now."""
+        return self._build
 
     @property
     def calibration(self) -> Calibration:
@@ -65,7 +74,7 @@ class CalibrationService:
 
     def _take(self, measurements: tuple[Measurement, ...]) -> None:
         self._measurements = measurements
-        self._calibration = Calibration(measurements)
+        self._calibration = Calibration(one for one in measurements if one.engine_build == self._build)
 
 
 def summary_words(measurements: tuple[Measurement, ...]) -> str:

@@ -12,7 +12,6 @@ from pathlib import PurePath
 import msgspec
 import psutil
 
-from localai_app.engine.build import installed_build
 from localai_app.engine.protocol import GenerationStats, Loaded, PlannedBuffer
 from localai_app.fit.calibration import Calibration, Run
 from localai_app.fit.result import FitResult
@@ -45,7 +44,6 @@ class MeasurementRecorder:
         self._hardware = hardware
         self._calibration = calibration
         self._clock = clock
-        self._build = installed_build()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="measuring")
         self._unsubscribe = events.subscribe(self._on_event)
 
@@ -86,9 +84,9 @@ class MeasurementRecorder:
         run = run_of(fit, state.model_key, report)
         return Measurement(
             time_s=self._clock(), model_key=run.model_key, model_name=state.model_name,
-            label=label_of_name(PurePath(state.model_key).name), description=loaded.description, engine_build=self._build,
-            processor=run.processor, gpus=run.gpus, place=run.place, gpu_layers=run.gpu_layers,
-            expert_blocks=run.expert_blocks, kv_type=run.kv_type, ctx=loaded.ctx)
+            label=label_of_name(PurePath(state.model_key).name), description=loaded.description,
+            engine_build=self._calibration.build, processor=run.processor, gpus=run.gpus, place=run.place,
+            gpu_layers=run.gpu_layers, expert_blocks=run.expert_blocks, kv_type=run.kv_type, ctx=loaded.ctx)
 
     def _load(self, fit: FitResult, blank: Measurement, info: Loaded) -> Measurement:
         report = self._hardware.report_now()

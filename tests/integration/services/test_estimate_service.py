@@ -54,7 +54,8 @@ def measured(services: AppServices, tps: float, **fields: object) -> None:
     services.calibration.add(answer_of(
         TINY_KEY, **{
             "processor": run.processor, "gpus": run.gpus, "place": run.place, "gpu_layers": run.gpu_layers,
-            "kv_type": run.kv_type, "depth": 512, "measured_tps": tps, "formula_tps": 1.25 * tps, **fields}))
+            "kv_type": run.kv_type, "depth": 512, "measured_tps": tps, "formula_tps": 1.25 * tps,
+            "engine_build": services.calibration.build, **fields}))
 
 
 def test_a_speed_measured_here_counts_more_than_the_formula(services: AppServices) -> None:
@@ -68,6 +69,12 @@ def test_a_speed_measured_here_counts_more_than_the_formula(services: AppService
     assert "measured on this computer in 1 answer of this model" in fit.reasons[-1]
     services.calibration.forget()
     assert services.estimate.fit_installed(TINY_KEY).speed.basis is SpeedBasis.FORMULA
+
+
+def test_another_engine_says_nothing_of_this_one(services: AppServices) -> None:
+    measured(services, 40.0, engine_build="an older one")
+    assert services.estimate.fit_installed(TINY_KEY).speed.basis is SpeedBasis.FORMULA
+    assert len(services.calibration.measurements()) == 1
 
 
 def test_an_answer_is_such_a_measurement(services: AppServices) -> None:
@@ -99,7 +106,7 @@ def test_it_does_not_count_for_another_machine_or_another_placement(services: Ap
 
 def test_measurements_outlive_the_program(services: AppServices, tmp_path: Path) -> None:
     measured(services, 40.0)
-    again = CalibrationService(services.events, services.store)
+    again = CalibrationService(services.events, services.store, services.calibration.build)
     assert again.measurements() == services.calibration.measurements()
     assert len(again.measurements()) == 1
 
