@@ -11,6 +11,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QMessageBox, QWidget
 
+from localai_app.engine.launch import worker_command
 from localai_app.engine.protocol import KvType
 from localai_app.fit.result import Basis, Verdict
 from localai_app.gui.load.load_dialog import LoadDialog
@@ -18,6 +19,7 @@ from localai_app.gui.load.load_panel import LoadPanel
 from localai_app.hardware.report import Memory
 from localai_app.services.load_settings import LoadSettings
 from localai_app.services.views import EngineStatus
+from localai_app.store.records import MessageState
 from tests.helpers.frame_fakes import REPORT
 from tests.helpers.gguf_files import Typed, write_tiny_gguf
 from tests.helpers.real_models import smollm2_path
@@ -167,6 +169,24 @@ def test_a_model_that_is_too_large_is_loaded_from_the_chat_after_a_question(
         answer(run, "Load anyway")
         wait_for(qtbot, lambda: run.services.engine.state.status is EngineStatus.READY, 60)
         wait_for(qtbot, lambda: "Load anyway…" not in run.texts())
+
+
+def test_a_question_to_a_model_that_was_held_back_is_answered_after_all(
+        tmp_path: Path, offline: None, monkeypatch: pytest.MonkeyPatch, qapp, qtbot) -> None:
+    monkeypatch.setattr("localai_app.services.hardware_service.measure_memory", lambda: FULL)
+    install_tiny_model(tmp_path)
+    with open_window(tmp_path, worker=worker_command("echo"), is_started=False) as run:
+        run.services.hardware._report = msgspec.structs.replace(REPORT, memory=FULL, gpus=(), engine_devices=())
+        page = run.window.show_page("chat")
+        page.view.composer.set_text("Are you there?")  # type: ignore[attr-defined]
+        page.view.composer.send()  # type: ignore[attr-defined]
+        wait_for(qtbot, lambda: run.services.engine.state.status is EngineStatus.FAILED)
+        column = page.view.transcript.column  # type: ignore[attr-defined]
+        wait_for(qtbot, lambda: "Load anyway…" in run.texts() and column.last_view is not None)
+        run.button("Load anyway…").click()
+        answer(run, "Load anyway")
+        (chat,) = run.services.chat.conversations()
+        wait_for(qtbot, lambda: [message.state for message in run.services.chat.messages(chat.id)] == [MessageState.DONE] * 2)
 
 
 def test_escape_leaves_everything_as_it_was(tmp_path: Path, offline: None, qapp, qtbot) -> None:

@@ -108,7 +108,13 @@ class ModelControl(QObject):
         if error is not None:
             self.anyway.ask(
                 state.model_name or key, error.message, is_too_large=error.spec in TOO_LARGE,
-                on_yes=lambda: self._engine.load(key, anyway=True))
+                on_yes=lambda: self._load_anyway(key))
+
+    def _load_anyway(self, key: str) -> None:
+        """Load a model that was held back; a question that waited for it is answered as soon as it is ready."""
+        self._engine.load(key, anyway=True)
+        if self._session.has_unanswered_question():
+            self._session.retry()
 
     def _try_again(self) -> None:
         """Load the model again; a question without an answer is answered as soon as it is ready."""
