@@ -75,6 +75,10 @@ class Chooser:
         *_others, placer = self._placers()
         rank, memory = _RANK[verdict], placer.memory
         shortest = min(CELL_STEP, self._trained)
+        if rank == _RANK[Verdict.GPU] and self._sets:
+            return longest_context(
+                lambda ctx: self._whole_room(placer, self.fixed_layers or self._all_layers, memory.at(ctx, kv_type)), shortest,
+                self._trained)
         return longest_context(lambda ctx: self._room(placer, rank, memory.at(ctx, kv_type)), shortest, self._trained)
 
     def limits(self, verdict: Verdict) -> dict[KvType, int]:

@@ -59,9 +59,11 @@ class Placer:
         Of several GPUs each but one leaves about half a layer's place unused.
         """
         need = self._pooled_bytes(group, layout)
+        is_alone = len(group) == 1
+        left = (group[0].usable_bytes if is_alone else sum(budget.usable_bytes for budget in group)) - need
         host_room = self.host.usable_bytes - self._host_bytes(layout) - (need if group[0].shares_host else 0)
-        left = min(host_room, sum(budget.usable_bytes for budget in group) - need)
-        if left < 0 or len(group) == 1:
+        left = host_room if host_room < left else left
+        if left < 0 or is_alone:
             return left
         left -= (len(group) - 1) * need // (2 * layout.gpu_layers)
         return max(left, 0) if self._filled(group, layout, 1.0) is not None else min(left, -1)

@@ -16,7 +16,7 @@ def remedies_of(told: Explanation) -> tuple[str, ...]:
     remedies = [*_close_programs(told), *_automatic(told)]
     if told.verdict is Verdict.NO:
         return (*remedies, *_smaller_context(told), "Choose a smaller variant or a smaller model.")
-    if told.budgets.groups and told.fixed_layers is None:
+    if told.budgets.groups and told.fixed_layers is None and not told.request.experts_on_cpu:
         remedies += _all_on_gpu(told)
     return tuple(remedies)
 
