@@ -13,7 +13,7 @@ from localai_app import errors
 from localai_app.catalog.model import CatalogFile, CatalogModel
 from localai_app.engine.protocol import KvType, LoadOptions, PlannedBuffer
 from localai_app.errors import AppError
-from localai_app.fit.calibration import NO_CALIBRATION
+from localai_app.fit.calibration import NO_CALIBRATION, Calibration
 from localai_app.fit.decide import Machine, decide_on, machine_of, unknown_result
 from localai_app.fit.gpu_table import GpuTable
 from localai_app.fit.projector import counted_subject, with_projector_told
