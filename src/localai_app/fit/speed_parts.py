@@ -17,6 +17,9 @@ from dataclasses import dataclass
 _TOLD_APART = 1e-3
 """Least part of its possible size that the determinant must have; below, rounding would decide the two factors."""
 
+_MOST_APART = 20.0
+"""Factors of the two terms further apart than this come from a disturbed measurement, not from the computer."""
+
 
 @dataclass(frozen=True, slots=True)
 class TokenCost:
@@ -68,8 +71,8 @@ class TokenCost:
         """The same, corrected by measurements: (depth, seconds per token) each.
 
         Both factors come from the least squares of the relative errors. Where the measurements cannot tell the two terms
-        apart (one of them, all at one depth, or a factor that would not be positive), one factor corrects both. Without any,
-        nothing changes.
+        apart (one of them, all at one depth, or so disturbed that the factors lie far apart), one factor corrects both. Where
+        there are none, nothing changes.
         """
         rows = [(self.base_s / seconds, self.depth_s(depth) / seconds) for depth, seconds in measured if seconds > 0]
         bb, bd = sum(b * b for b, _d in rows), sum(b * d for b, d in rows)
@@ -77,7 +80,7 @@ class TokenCost:
         determinant = bb * dd - bd * bd
         if determinant > _TOLD_APART * bb * dd:
             base_factor, depth_factor = (b1 * dd - d1 * bd) / determinant, (d1 * bb - b1 * bd) / determinant
-            if base_factor > 0 and depth_factor > 0:
+            if base_factor > 0 and 1 / _MOST_APART < depth_factor / base_factor < _MOST_APART:
                 return self.scaled(base_factor, depth_factor)
         both = bb + 2 * bd + dd
         factor = (b1 + d1) / both if both > 0 else 1.0
