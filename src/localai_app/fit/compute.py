@@ -41,7 +41,8 @@ class ComputeShape:
         embedding = self.embedding_bytes * ubatch // self.ubatch
         return replace(
             self, ubatch=ubatch, embedding_bytes=embedding, activation_bytes=self.activation_bytes * ubatch // self.ubatch,
-            logits_bytes=self.logits_bytes - 2 * self.embedding_bytes + 2 * embedding)
+            logits_bytes=self.logits_bytes - 2 * self.embedding_bytes + 2 * embedding,
+            side_input_bytes=self.side_input_bytes * ubatch // self.ubatch)
 
     def mask_bytes(self, ctx: int) -> int:
         """The attention mask in bytes; a second one where layers slide."""

@@ -45,7 +45,7 @@ class Moment:
         self._planned = self._known = 0
         self.gpu = self.host = mask_bytes + shape.activation_bytes
         self.gpu_with_head = self.host_with_head = max(self.gpu, shape.logits_bytes)
-        self.inputs = mask_bytes + 2 * shape.embedding_bytes
+        self.inputs = mask_bytes + 2 * shape.embedding_bytes + shape.side_input_bytes
         self.pipeline = (PIPELINE_COPIES - 1) * (mask_bytes + shape.embedding_bytes)
         if memory.planned is not None:
             self._correct(memory, padded, kv_type)

@@ -63,6 +63,17 @@ def test_compute_buffer_of_catalog_models_is_close_to_dry_runs(model_id: str, mi
     assert predicted == pytest.approx(mib, rel=0.09)
 
 
+@pytest.mark.parametrize("model_id", ["gemma-4-e4b-it", "qwen3-vl-8b-instruct", "gpt-oss-120b"])
+def test_another_ubatch_and_the_figures_at_a_context_are_those_of_the_shape(model_id: str) -> None:
+    geometry = next(model.geometry for model in CATALOG.models if model.id == model_id)
+    assert geometry is not None
+    shape = compute_shape(geometry, 256)
+    assert compute_shape(geometry, 512).with_ubatch(256) == shape
+    moment = ModelMemory(geometry, models.weights(geometry), 512).with_ubatch(256).at(8192, KvType.F16)
+    assert moment.inputs == shape.input_bytes(8192)
+    assert moment.host_with_head == shape.device_bytes(8192, has_head=True)
+
+
 @pytest.mark.parametrize(("geometry", "mib"), [
     (models.QWEN3_8B, 312.75), (models.GEMMA3_12B, 527.0), (models.SMOLLM2_135M, 98.25), (models.LLAMA_70B, 282.5)])
 def test_logits_of_a_whole_ubatch_rule_the_buffer(geometry: Geometry, mib: float) -> None:
