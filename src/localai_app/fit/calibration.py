@@ -276,6 +276,6 @@ def _is_sound(one: Measurement) -> bool:
             return False
         if formula is not None and not 0 < formula < math.inf:
             return False
-        if formula is not None and measured is not None and abs(math.log(formula / measured)) > MAX_LOG_RATIO:
+        if formula is not None and measured is not None and abs(math.log(formula) - math.log(measured)) > MAX_LOG_RATIO:
             return False
     return one.depth >= 0
