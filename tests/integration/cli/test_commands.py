@@ -247,11 +247,11 @@ def test_a_base_model_continues_the_text(data_dir: Path) -> None:
     assert "base model" in outcome.stderr
 
 
-def test_a_model_that_is_too_large_is_refused_in_words(data_dir: Path) -> None:
+def test_a_context_that_is_too_large_is_refused_in_words(data_dir: Path) -> None:
     write_tiny_gguf(install_tiny_model(data_dir), ctx_train=2**31 - 1)
-    outcome = run_program("chat", TINY_KEY, "-p", "x", "--ctx", str(2**31 - 256), "--json", "--data-dir", data_dir)
+    outcome = run_program("chat", TINY_KEY, "-p", "x", "--ctx", str(99_999_744), "--json", "--data-dir", data_dir)
     assert outcome.code == 1
-    assert outcome.document["error"]["code"] == "model_too_large"
+    assert outcome.document["error"]["code"] == "load_settings_do_not_fit"
     assert "GiB" in outcome.document["error"]["message"]
 
 
