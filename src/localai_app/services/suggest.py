@@ -33,6 +33,8 @@ _AS_QUICK, _MUCH_SMALLER = 0.8, 0.75
 """Where nothing is quicker: about the same speed, with at most this share of the memory."""
 _OTHER_FAMILY_POINTS = 10.0
 """A card shows another family than the cards before it, unless that costs more than this by its trade."""
+_LITTLE_POINTS, _MUCH_POINTS = 10.0, 25.0
+"""Quality that is not missed much, and quality whose loss everybody notices."""
 _PLACES = {
     Verdict.GPU: "runs fully on the GPU", Verdict.GPU_PARTIAL: "runs partly on the GPU", Verdict.CPU: "runs on the processor",
 }
@@ -189,10 +191,18 @@ def _lead(
         return "Continues texts and does not chat"
     if kind is SuggestionKind.BEST_ANSWERS:
         return best if not has_pace else f"{best} at a readable speed" if one.tps >= READABLE_TPS else f"{best}, if slowly"
+    lost = slow.points - one.points
     if kind is SuggestionKind.FASTEST and one.tps >= max(other.tps for other in chosen.values()):
-        return "The quickest answers without giving up much quality"
+        return f"The quickest answers{_price(lost)}"
     if kind is SuggestionKind.BALANCED and one.tps >= _QUICKER[-1][0] * slow.tps:
-        return "Good answers and quick ones"
+        return "Nearly as good as the best answers, and quicker" if lost <= _LITTLE_POINTS else "Quicker than the best answers"
     if one.fit.total_bytes <= _MUCH_SMALLER * slow.fit.total_bytes:
         return f"Takes {format_gib(slow.fit.total_bytes - one.fit.total_bytes)} less memory than the best answers"
     return "Runs here as well"
+
+
+def _price(lost_points: float) -> str:
+    """What the quickest answers cost in quality, against the best ones."""
+    if lost_points <= _LITTLE_POINTS:
+        return " without giving up much quality"
+    return f", {'somewhat' if lost_points <= _MUCH_POINTS else 'much'} less good than the best ones"

@@ -148,6 +148,27 @@ def test_reasons_are_one_sentence_with_numbers() -> None:
     assert "16 to 24 tok/s" in suggest([row(model("a", 80), fit(tps=20))])[0].reason
 
 
+@pytest.mark.parametrize(("points", "words"), [
+    (74, "The quickest answers without giving up much quality:"),
+    (65, "The quickest answers, somewhat less good than the best ones:"),
+    (45, "The quickest answers, much less good than the best ones:"),
+])
+def test_the_quickest_card_owns_up_to_what_it_costs(points: float, words: str) -> None:
+    cards = suggest([row(model("best", 80), fit(tps=10)), row(model("quick", points), fit(tps=60))])
+    assert cards[1].reason.startswith(words)
+
+
+@pytest.mark.parametrize(("points", "words"), [
+    (74, "Nearly as good as the best answers, and quicker:"),
+    (66, "Quicker than the best answers:"),
+])
+def test_the_balanced_card_promises_no_more_than_is_so(points: float, words: str) -> None:
+    cards = suggest([
+        row(model("best", 80), fit(tps=10)), row(model("middle", points), fit(tps=20)), row(model("quick", 62), fit(tps=60))])
+    middle = next(card for card in cards if card.kind is SuggestionKind.BALANCED)
+    assert (middle.model.id, middle.reason.startswith(words)) == ("middle", True), middle.reason
+
+
 def test_unknown_speeds_prefer_the_gpu_and_small_models() -> None:
     rows = [
         row(model("large on the processor", 90, models.LLAMA_70B), fit(Verdict.CPU, tps=None)),
