@@ -88,10 +88,13 @@ class MeasurementRecorder:
             engine_build=self._calibration.build, processor=run.processor, gpus=run.gpus, place=run.place,
             gpu_layers=run.gpu_layers, expert_blocks=run.expert_blocks, kv_type=run.kv_type, ctx=loaded.ctx)
 
-    def _load(self, fit: FitResult, blank: Measurement, info: Loaded) -> Measurement:
-        report = self._hardware.report_now()
-        gpu_taken = _taken_on_gpus(fit, report)
-        return load_measured(fit, blank, info, _rss_bytes(self._engine.pid), gpu_taken)
+    def _load(self, fit: FitResult, blank: Measurement, info: Loaded) -> Measurement | None:
+        """None where that model is no longer the one that is loaded: what is held now is another one's."""
+        rss_bytes = _rss_bytes(self._engine.pid)
+        gpu_taken = _taken_on_gpus(fit, self._hardware.report_now())
+        if self._engine.state.loaded is not info:
+            return None
+        return load_measured(fit, blank, info, rss_bytes, gpu_taken)
 
 
 def run_of(fit: FitResult, model_key: str, report: HardwareReport) -> Run:

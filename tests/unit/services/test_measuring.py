@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
 import msgspec
 import pytest
 
+from localai_app import errors
 from localai_app.engine.protocol import GenerationStats, Loaded, PlannedBuffer
+from localai_app.errors import AppError
 from localai_app.fit.calibration import Calibration
 from localai_app.fit.decide import decide
 from localai_app.fit.result import FitResult, Request, Verdict
-from localai_app.services.measuring import LEAST_PROMPT_TOKENS, LEAST_TOKENS, answer_measured, load_measured, run_of
+from localai_app.services.calibration import CalibrationService
+from localai_app.services.events import AnswerTimed, EventBus, ModelLoaded
+from localai_app.services.measuring import (
+    LEAST_PROMPT_TOKENS,
+    LEAST_TOKENS,
+    MeasurementRecorder,
+    answer_measured,
+    load_measured,
+    run_of,
+)
+from localai_app.services.views import EngineState, EngineStatus
+from localai_app.store.database import Store, open_store
 from tests.helpers.fit_subjects import QWEN3_8B, computer, gpu_table, nvidia, subject
 from tests.helpers.measurements import MEASUREMENT
 
@@ -107,3 +125,61 @@ def test_a_run_is_named_by_what_holds_its_layers() -> None:
     run = run_of(fit, "a/b:Q4_K_M", computer(32))
     assert (run.gpus, run.place, run.gpu_layers, run.kv_type) == ((RTX,), "gpu", 37, "f16")
     assert run_of(fit_of(gpu=False), "a/b:Q4_K_M", computer(32)).gpus == ()
+
+
+class Computer:
+    """An engine with one loaded model, its calibration, and probes that answer when they are let."""
+
+    def __init__(self, store: Store) -> None:
+        self.info = loaded(HOST)
+        self.state = EngineState(EngineStatus.READY, "a/b:Q4_K_M", "Tiny", fit=fit_of(gpu=False), loaded=self.info)
+        self.pid = None
+        self.report = computer(32)
+        self.may_answer = threading.Event()
+        self.events = EventBus()
+        self.calibration = CalibrationService(self.events, store, "test")
+        self.recorder = MeasurementRecorder(self.events, self, self, self.calibration)  # type: ignore[arg-type]
+
+    def report_now(self) -> object:
+        """As of HardwareService."""
+        self.may_answer.wait(5)
+        return self.report
+
+    def measure(self) -> int:
+        """How many measurements there are once all that was told is worked through."""
+        self.may_answer.set()
+        self.recorder.close()
+        return len(self.calibration.measurements())
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(tmp_path / "store.db")
+    yield opened
+    opened.close()
+
+
+def test_a_load_and_an_answer_are_kept(store: Store) -> None:
+    here = Computer(store)
+    here.events.publish(ModelLoaded("a/b:Q4_K_M", here.info))
+    here.events.publish(AnswerTimed("a/b:Q4_K_M", stats()))
+    assert here.measure() == len(store.measurements.list()) == 2
+
+
+def test_a_model_that_was_replaced_before_it_was_measured_is_not_measured(store: Store) -> None:
+    here = Computer(store)
+    here.events.publish(ModelLoaded("a/b:Q4_K_M", here.info))
+    here.state = EngineState(EngineStatus.LOADING, "a/c:Q4_K_M", "Other")
+    assert here.measure() == 0
+
+
+def test_a_store_that_fails_costs_what_it_would_have_kept_and_nothing_else(store: Store) -> None:
+    here = Computer(store)
+
+    def add(_measurement: object) -> None:
+        raise AppError(errors.STORE_BUSY)
+
+    here.calibration._store = SimpleNamespace(measurements=SimpleNamespace(add=add, list=tuple))  # type: ignore[assignment]
+    for _answer in range(2):
+        here.events.publish(AnswerTimed("a/b:Q4_K_M", stats()))
+    assert here.measure() == 2
