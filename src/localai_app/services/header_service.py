@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 MAX_READERS = 4
 """Headers that are read from the Hub at the same time, over all callers."""
+LOOK_S = 0.5
 READ_LIMIT_S = 180.0
 """For one header: at most 32 steps of 2 MB."""
 
@@ -100,7 +101,8 @@ class HeaderService:
                 cancel.raise_if_cancelled()
                 if not done:
                     running = [part for _variant, parts in waiting.values() for part in parts if not part.done()]
-                    wait(running, return_when=FIRST_COMPLETED)
+                    # One that is given up before it began wakes nobody up.
+                    wait(running, LOOK_S, FIRST_COMPLETED)
         finally:
             for _variant, parts in waiting.values():
                 for part in parts:

@@ -18,7 +18,7 @@ from localai_app.services.app_services import AppServices
 from localai_app.services.header_service import MAX_READERS
 from tests.helpers.gguf_files import Typed, encode_gguf, write_tiny_gguf
 from tests.helpers.hub_server import HubServer, RepoFixture
-from tests.helpers.services_fixture import open_services
+from tests.helpers.services_fixture import open_services, wait_until
 from tests.integration.services.test_estimate_service import PART_NAMES, split_model
 
 REPO = "tester/Large-Headers-GGUF"
@@ -148,6 +148,32 @@ def test_several_headers_are_read_at_the_same_time_but_not_all_at_once(
     assert time.monotonic() - started_s < 1
     thread.join()
     hub.close()
+
+
+def test_who_waits_for_a_turn_can_give_up_too(hub: HubServer, services: AppServices, tmp_path: Path) -> None:
+    model = write_tiny_gguf(tmp_path / "tiny.gguf").read_bytes()
+    hub.publish("tester/Many-GGUF", RepoFixture({f"many-{n}.gguf": model + bytes(32 * n) for n in range(10)}))
+    many, other = services.hub.repo("tester/Many-GGUF"), services.hub.repo(REPO)
+    hub.fail("*many-[1-9].gguf", "stall", times=None)
+    first, second = CancelToken(), CancelToken()
+
+    def read_all(repo: Repo, cancel: CancelToken) -> None:
+        with pytest.raises(Cancelled):
+            list(services.headers.of_each(repo, repo.variants, cancel))
+
+    threads = [threading.Thread(target=read_all, args=job) for job in ((many, first), (other, second))]
+    threads[0].start()
+    wait_until(lambda: len(hub.body_requests()) == 1 + MAX_READERS)
+    threads[1].start()
+    time.sleep(0.2)
+    second.cancel()
+    threads[1].join(5)
+    has_ended = not threads[1].is_alive()
+    first.cancel()
+    for thread in threads:
+        thread.join()
+    hub.close()
+    assert has_ended
 
 
 def test_sisters_are_read_without_their_vocabulary(hub: HubServer, services: AppServices, tmp_path: Path) -> None:
