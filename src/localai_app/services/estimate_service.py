@@ -43,7 +43,7 @@ class FitFacts:
     calibration: CalibrationService
 
 
-class PlanKey(NamedTuple):
+class DryRunKey(NamedTuple):
     """What a dry run of a model on this machine depends on."""
 
     ctx: int
@@ -128,7 +128,7 @@ class EstimateService:
         subject = installed_subject(model, headers)
         if asks_engine:
             return self._fit_planned(subject, headers, request, None)
-        known = self._dry_runs.known(headers, ubatch=max(1, request.ubatch), gpu=_gpu_to_plan(self._report(None)))
+        known = self._dry_runs.known(headers, ubatch=max(1, request.ubatch), gpu=self._gpu_for(None))
         return self.fit_subject(msgspec.structs.replace(subject, planned=known), request)
 
     def fit_catalog(
@@ -152,7 +152,7 @@ class EstimateService:
         """Fit of an installed model with the memory that is free at this moment; AppError if a header is refused."""
         headers, wanted = self._headers.of_installed(model), request or self.default_request()
         # Where the dry run was refused, the load itself will say why in its own words.
-        run = self._dry_run(headers, wanted, self._report(None), is_here=True)
+        run = self._dry_run(headers, wanted, None)
         # What another model held a moment ago may be free now.
         now = self._hardware.report_now()
         subject = msgspec.structs.replace(installed_subject(model, headers), planned=run.planned)
@@ -166,7 +166,7 @@ class EstimateService:
     ) -> FitResult:
         """Fit from llama.cpp's own figures; from the header's where it cannot be asked, with the reason."""
         wanted, report = request or self.default_request(), self._report(hardware)
-        run = self._dry_run(headers, wanted, report, is_here=hardware is None or hardware is self._hardware.report)
+        run = self._dry_run(headers, wanted, hardware)
         if run.refusal is not None:
             return self.fit_planned(subject, run, wanted, report)
         return self._fit_exactly(msgspec.structs.replace(subject, planned=run.planned), headers, wanted, report)
@@ -191,18 +191,20 @@ class EstimateService:
         """What a fit here depends on besides its model and request: the same objects as long as nothing changed."""
         return Circumstances(self._hardware.report, self._facts.calibration.calibration)
 
-    def plan_key(self, request: Request) -> PlanKey:
-        """Names the dry run that a request needs here."""
-        report = self._hardware.report
-        gpu = _gpu_to_plan(report) if report is not None else ""
-        return PlanKey(request.ctx or request.default_ctx, request.kv_type, max(1, request.ubatch), gpu)
+    def plan_key(self, request: Request, hardware: HardwareReport | None = None) -> DryRunKey:
+        """Names the dry run that a request needs here, or for another computer."""
+        return DryRunKey(
+            request.ctx or request.default_ctx, request.kv_type, max(1, request.ubatch), self._gpu_for(hardware))
 
-    def dry_run(self, headers: Sequence[GgufHeader], request: Request) -> DryRun:
+    def dry_run(
+        self, headers: Sequence[GgufHeader], request: Request, hardware: HardwareReport | None = None,
+    ) -> DryRun:
         """llama.cpp's own plan of a header on this machine, one of several: `end_dry_runs` after the last one.
 
-        At once where it was asked before, else in up to a second.
+        At once where it was asked before, else in up to a second. `hardware`: another computer, for whose GPUs nothing is
+        planned here.
         """
-        return self._dry_run(headers, request, self._report(None), is_here=True, rests=False)
+        return self._dry_run(headers, request, hardware, rests=False)
 
     def end_dry_runs(self) -> None:
         """Give back the memory of a GPU that planning for it takes."""
@@ -223,11 +225,16 @@ class EstimateService:
         return msgspec.structs.replace(result, reasons=(*result.reasons, reason))
 
     def _dry_run(
-        self, headers: Sequence[GgufHeader], request: Request, report: HardwareReport, *, is_here: bool, rests: bool = True,
+        self, headers: Sequence[GgufHeader], request: Request, hardware: HardwareReport | None, *, rests: bool = True,
     ) -> DryRun:
         return self._dry_runs.run(
             headers, ctx=request.ctx or request.default_ctx, kv_type=request.kv_type, ubatch=max(1, request.ubatch),
-            gpu=_gpu_to_plan(report) if is_here else "", rests=rests)
+            gpu=self._gpu_for(hardware), rests=rests)
+
+    def _gpu_for(self, hardware: HardwareReport | None) -> str:
+        """llama.cpp's name of the GPU for which to plan; empty where it sees none, and for those of another computer."""
+        here = self._hardware.report
+        return _gpu_to_plan(here) if here is not None and (hardware is None or hardware is here) else ""
 
 
 def choose_variant(repo: Repo, label: str | None) -> Variant:

@@ -152,9 +152,9 @@ class VariantEstimates:
             facts = self._facts_of(repo)
         wanted_variants = repo.variants[:1] if quick else repo.variants
         for variant in self._read_headers(facts, wanted_variants, CancelToken()):
-            self._plan(facts, variant, wanted)
-        for variant in facts.unplanned(self._estimate.plan_key(wanted), wanted_variants):
-            self._plan(facts, variant, wanted)
+            self._plan(facts, variant, wanted, hardware)
+        for variant in facts.unplanned(self._estimate.plan_key(wanted, hardware), wanted_variants):
+            self._plan(facts, variant, wanted, hardware)
         self._estimate.end_dry_runs()
         if facts.problem is not None:
             raise facts.problem
@@ -175,10 +175,13 @@ class VariantEstimates:
             steps(job)
         except (Cancelled, CancelledError):
             pass
-        finally:
-            self._estimate.end_dry_runs()
+        except Exception:
             with self._lock:
                 job.is_running = False
+            raise
+        finally:
+            # That it does not run any more is said where it ends: `follow` may have begun another run since.
+            self._estimate.end_dry_runs()
             self._tell(job)
 
     def _refine(self, job: _Job) -> None:
@@ -231,12 +234,14 @@ class VariantEstimates:
         if projector is not None:
             facts.note_projector(projector)
 
-    def _plan(self, facts: RepoFacts, variant: Variant, request: Request) -> None:
-        key = self._estimate.plan_key(request)
+    def _plan(
+        self, facts: RepoFacts, variant: Variant, request: Request, hardware: HardwareReport | None = None,
+    ) -> None:
+        key = self._estimate.plan_key(request, hardware)
         if not facts.unplanned(key, (variant,)):
             return
         try:
-            run = self._estimate.dry_run(self._headers.of_remote(facts.repo, variant), request)
+            run = self._estimate.dry_run(self._headers.of_remote(facts.repo, variant), request, hardware)
         except AppError:
             # The header that was there a moment ago is gone and cannot be read again: what it said is still known.
             run = facts.variants[variant.label].run

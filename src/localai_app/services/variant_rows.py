@@ -16,7 +16,7 @@ from localai_app.gguf.header import GgufHeader
 from localai_app.hardware.report import HardwareReport
 from localai_app.hub.model import Repo, Variant
 from localai_app.services.dry_run import DryRun
-from localai_app.services.estimate_service import EstimateService, PlanKey
+from localai_app.services.estimate_service import DryRunKey, EstimateService
 from localai_app.services.subjects import remote_subject, scaled_subject
 from localai_app.services.views import VariantRow
 
@@ -30,7 +30,7 @@ class KnownVariant:
     subject: Subject | None = None
     problem: AppError | None = None
     run: DryRun = NOT_RUN
-    planned_for: frozenset[PlanKey] = frozenset()
+    planned_for: frozenset[DryRunKey] = frozenset()
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class RepoFacts:
         known = self.variants.get(variant.label)
         return known is not None and known.subject is not None
 
-    def unplanned(self, key: PlanKey, variants: Sequence[Variant]) -> list[Variant]:
+    def unplanned(self, key: DryRunKey, variants: Sequence[Variant]) -> list[Variant]:
         """Those that were read and not yet planned for such a request."""
         known = ((variant, self.variants.get(variant.label)) for variant in variants)
         return [
@@ -79,7 +79,7 @@ class RepoFacts:
                 subject = msgspec.structs.replace(known.subject, weights=weights)
                 self.variants[label] = replace(known, subject=subject)
 
-    def note_run(self, variant: Variant, key: PlanKey, run: DryRun) -> None:
+    def note_run(self, variant: Variant, key: DryRunKey, run: DryRun) -> None:
         """What llama.cpp said of a variant whose header is known."""
         known = self.variants[variant.label]
         self.variants[variant.label] = replace(known, run=run, planned_for=known.planned_for | {key})
@@ -93,7 +93,7 @@ def rows_of(
 
     `hardware` None: on this computer.
     """
-    key, can_fit = estimate.plan_key(request), estimate.circumstances.report is not None or hardware is not None
+    key, can_fit = estimate.plan_key(request, hardware), estimate.circumstances.report is not None or hardware is not None
     rows = []
     for variant in facts.repo.variants:
         known = facts.variants.get(variant.label)

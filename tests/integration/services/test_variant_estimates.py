@@ -19,8 +19,9 @@ from localai_app.fit.result import Basis, FitResult, Subject, Verdict
 from localai_app.hardware.report import EngineDevice
 from localai_app.paths import resources_dir
 from localai_app.services.app_services import AppServices
-from localai_app.services.events import VariantsRefined
+from localai_app.services.events import Event, VariantsRefined
 from localai_app.services.views import VariantRow
+from localai_app.services.what_if import PRESETS
 from tests.helpers.gguf_files import Typed, encode_gguf, write_tiny_gguf
 from tests.helpers.hub_server import HubServer, RepoFixture
 from tests.helpers.services_fixture import EventRecorder, open_services, wait_until
@@ -222,6 +223,30 @@ def test_sizes_from_the_hub_replace_the_catalogs_from_then_on(hub: HubServer, tm
         assert exact(services) == wanted
 
 
+def test_a_context_chosen_while_a_run_ends_is_still_being_refined(
+    hub: HubServer, services: AppServices, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = msgspec.structs.replace(services.estimate.default_request(), ctx=1024)
+    repo = services.variants.find(REPO)
+    has_ended = threading.Event()
+    seen: list[bool] = []
+
+    def follow_once() -> None:
+        if not has_ended.is_set():
+            services.variants.follow(other)
+            has_ended.set()
+
+    def look(event: Event) -> None:
+        if isinstance(event, VariantsRefined) and has_ended.is_set():
+            seen.append(is_refined(services.variants.rows(repo, other)))
+
+    monkeypatch.setattr(services.estimate, "end_dry_runs", follow_once)
+    services.events.subscribe(look)
+    services.variants.open(repo)
+    wait_until(lambda: True in seen)
+    assert seen[0] is False
+
+
 def test_rows_that_nothing_changed_for_are_not_worked_out_again(
     hub: HubServer, services: AppServices, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -257,9 +282,11 @@ class GpuPlanner:
 
     def __init__(self) -> None:
         self.done: list[str] = []
+        self.devices: set[str] = set()
 
     def plan(self, _path: Path, options: LoadOptions) -> Planned:
         self.done.append("plan")
+        self.devices |= set(options.devices)
         devices = [PlannedBuffer(device=name, kind="gpu", kv_bytes=1 << 20, compute_bytes=1 << 20) for name in options.devices]
         return Planned(
             id=1, buffers=(PlannedBuffer(device="CPU", kind="cpu", compute_bytes=1 << 20), *devices), n_layer=5,
@@ -272,13 +299,31 @@ class GpuPlanner:
         """Nothing runs."""
 
 
+def with_planned_gpu(services: AppServices) -> GpuPlanner:
+    """The services on a computer with a GPU that llama.cpp sees, and what plans for it."""
+    report = services.hardware.detect_now(with_engine=False)
+    gpu = EngineDevice(name="CUDA0", description="a GPU", kind="gpu", total_bytes=8 << 30, free_bytes=8 << 30)
+    services.hardware._report = msgspec.structs.replace(report, engine_devices=(gpu,))
+    planner = services.dry_runs._planner = GpuPlanner()  # type: ignore[assignment]
+    return planner
+
+
+@pytest.mark.model
+def test_for_another_computer_nothing_is_planned_on_the_gpu_of_this_one(hub: HubServer, tmp_path: Path) -> None:
+    with open_services(tmp_path / "data", echo=None) as services:
+        planner = with_planned_gpu(services)
+        repo = services.variants.find(REPO)
+        services.variants.read(repo, hardware=services.what_if.machine(PRESETS["desktop-rtx-4090"]))
+        assert planner.done.count("plan") >= len(LABELS)
+        assert planner.devices == set()
+        services.variants.read(repo)
+        assert planner.devices == {"CUDA0"}
+
+
 @pytest.mark.model
 def test_the_worker_that_plans_for_a_gpu_gives_its_memory_back_once_after_the_last_row(hub: HubServer, tmp_path: Path) -> None:
     with open_services(tmp_path / "data", echo=None) as services:
-        report = services.hardware.detect_now(with_engine=False)
-        gpu = EngineDevice(name="CUDA0", description="a GPU", kind="gpu", total_bytes=8 << 30, free_bytes=8 << 30)
-        services.hardware._report = msgspec.structs.replace(report, engine_devices=(gpu,))
-        planner = services.dry_runs._planner = GpuPlanner()  # type: ignore[assignment]
+        planner = with_planned_gpu(services)
         services.variants.read(services.variants.find(REPO))
         assert planner.done.count("plan") >= 2 * len(LABELS)
         assert planner.done.count("rest") == 1
