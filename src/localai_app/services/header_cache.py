@@ -18,8 +18,9 @@ log = logging.getLogger(__name__)
 MAX_FILES = 2000
 MAX_FILE_BYTES = 1_000_000
 """A header that takes more, by a huge chat template for example, is kept in memory only."""
-MAX_TENSORS_IN_MEMORY = 60_000
-"""About 25 MB; a large model has a thousand."""
+MAX_HELD_BYTES = 25_000_000
+"""In memory; a large model takes half a megabyte, a header made to be large takes up to 64 MB."""
+_TENSOR_BYTES, _VALUE_BYTES = 400, 100
 _PRUNE_TO = MAX_FILES * 9 // 10
 _SUFFIX = ".header"
 
@@ -45,7 +46,7 @@ class HeaderCache:
         self._folder = folder
         self._lock = threading.Lock()
         self._headers: OrderedDict[HeaderKey, GgufHeader] = OrderedDict()
-        self._n_tensors = 0
+        self._held_bytes = 0
 
     def find(self, key: HeaderKey) -> GgufHeader | None:
         """A header that was kept, from memory or from the disk."""
@@ -69,11 +70,11 @@ class HeaderCache:
     def _remember(self, key: HeaderKey, header: GgufHeader) -> None:
         with self._lock:
             before = self._headers.pop(key, None)
-            self._n_tensors += len(header.tensors) - (len(before.tensors) if before is not None else 0)
+            self._held_bytes += held_bytes(header) - (held_bytes(before) if before is not None else 0)
             self._headers[key] = header
-            while self._n_tensors > MAX_TENSORS_IN_MEMORY and len(self._headers) > 1:
+            while self._held_bytes > MAX_HELD_BYTES and len(self._headers) > 1:
                 _oldest, forgotten = self._headers.popitem(last=False)
-                self._n_tensors -= len(forgotten.tensors)
+                self._held_bytes -= held_bytes(forgotten)
 
     def _read(self, key: HeaderKey) -> GgufHeader | None:
         try:
@@ -101,3 +102,14 @@ class HeaderCache:
             return
         for path in sorted(files, key=lambda path: path.stat().st_mtime)[: len(files) - _PRUNE_TO]:
             path.unlink(missing_ok=True)
+
+
+def held_bytes(header: GgufHeader) -> int:
+    """About what a header takes in memory."""
+    return _TENSOR_BYTES * len(header.tensors) + sum(_value_bytes(value) for value in header.metadata.values())
+
+
+def _value_bytes(value: object) -> int:
+    if isinstance(value, tuple):
+        return sum(_value_bytes(one) for one in value)
+    return _VALUE_BYTES + (len(value) if isinstance(value, str) else 0)

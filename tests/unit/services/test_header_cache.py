@@ -9,8 +9,8 @@ import pytest
 from localai_app.gguf.header import GgufHeader
 from localai_app.gguf.reader import read_header_file
 from localai_app.services import header_cache
-from localai_app.services.header_cache import HeaderCache, HeaderKey
-from tests.helpers.gguf_files import write_tiny_gguf
+from localai_app.services.header_cache import HeaderCache, HeaderKey, held_bytes
+from tests.helpers.gguf_files import Typed, write_tiny_gguf
 
 
 @pytest.fixture
@@ -37,13 +37,22 @@ def test_old_files_are_removed_when_there_are_too_many(
 def test_memory_is_bounded_and_the_disk_answers_for_what_was_forgotten(
     tmp_path: Path, header: GgufHeader, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(header_cache, "MAX_TENSORS_IN_MEMORY", 3 * len(header.tensors))
+    monkeypatch.setattr(header_cache, "MAX_HELD_BYTES", 3 * held_bytes(header))
     cache = HeaderCache(tmp_path / "headers")
     for number in range(6):
         cache.add(key(header, number), header)
     assert len(cache._headers) == 3
     assert all(cache.find(key(header, number)) == header for number in range(6))
-    assert cache._n_tensors == 3 * len(header.tensors)
+    assert cache._held_bytes == 3 * held_bytes(header)
+
+
+def test_long_texts_count_as_well(tmp_path: Path) -> None:
+    source = write_tiny_gguf(tmp_path / "long.gguf", metadata={"general.description": Typed("str", "x" * 10_000_000)})
+    header = read_header_file(source)
+    cache = HeaderCache(tmp_path / "headers")
+    for number in range(5):
+        cache.add(key(header, number), header)
+    assert len(cache._headers) == 2
 
 
 def test_another_size_is_another_file(tmp_path: Path, header: GgufHeader) -> None:
