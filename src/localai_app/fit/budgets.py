@@ -132,11 +132,14 @@ def _usable_gpus(hardware: HardwareReport, notes: list[str]) -> list[tuple[Gpu, 
 
 
 def _with_credit(gpu: Gpu, engine_name: str, request: Request) -> Gpu:
-    """The GPU with the memory that it gets back counted as free; a card is found by llama.cpp's name first."""
+    """The GPU with the memory that it gets back counted as free; a card is found by llama.cpp's name first.
+
+    What is free on one that only llama.cpp knows was listed before anything was loaded, so nothing has to be given back.
+    """
     credits = dict(request.device_credits)
     credit_bytes = credits.get(engine_name, 0) if engine_name else 0
     credit_bytes = credit_bytes or credits.get(gpu.name, 0)
-    if not credit_bytes or gpu.free_bytes is None:
+    if not credit_bytes or gpu.free_bytes is None or gpu.source == "engine":
         return gpu
     free_bytes = gpu.free_bytes + credit_bytes
     return msgspec.structs.replace(gpu, free_bytes=free_bytes if gpu.total_bytes is None else min(free_bytes, gpu.total_bytes))

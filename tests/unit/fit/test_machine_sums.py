@@ -192,6 +192,15 @@ def test_memory_of_the_replaced_model_counts_on_the_device_that_holds_it() -> No
     assert ask(gemma, ("AMD Radeon", 3 * GIB)) is Verdict.GPU_PARTIAL
 
 
+def test_memory_that_is_listed_once_is_not_given_back_twice() -> None:
+    # 8 of 12 were free when llama.cpp listed the lent device, and that figure does not fall while a model lies there.
+    lent = EngineDevice(name="RPC0", description="127.0.0.1:1", kind="gpu", total_bytes=12 * GIB, free_bytes=8 * GIB)
+    here = msgspec.structs.replace(computer(32, 26), engine_devices=(lent,))
+    request = Request(ctx=8192, device_credits=(("RPC0", 3 * GIB),))
+    fit = decide(here, SUBJECTS["Qwen3 8B"], request, GPUS)
+    assert [(device.engine_name, device.free_bytes) for device in fit.devices if device.kind == "gpu"] == [("RPC0", 8 * GIB)]
+
+
 def test_blocks_that_are_not_loaded_count_among_the_layers_to_offload() -> None:
     # 42 layers of Llama 70B on the card; llama.cpp counts its blocks for next-token prediction between them and the head.
     model = SUBJECTS["Llama 70B"]
