@@ -12,6 +12,7 @@ from localai_app.hardware.report import HardwareReport
 from localai_app.services.background import BackgroundPool, Wishes
 from localai_app.services.discovery_service import FIT_SETTINGS, MEMORY_STEP_BYTES
 from localai_app.services.events import (
+    EngineChanged,
     EngineFailed,
     Event,
     EventBus,
@@ -52,6 +53,8 @@ class InstalledFits:
         self._changes = VerdictChanges()
         self._opened: dict[str, tuple[_Stamp, LoadPreview]] = {}
         self._fits: dict[str, FitResult] = {}
+        self._is_put_off = False
+        """Until a load under way is over, however it ends."""
         self._unsubscribe = events.subscribe(self._on_event)
 
     def close(self) -> None:
@@ -69,8 +72,12 @@ class InstalledFits:
 
     def _compute(self) -> None:
         """All fits, at half speed: Python runs one thread at a time, and the window's must not have to wait for this one."""
-        if self._report() is None or self._previews.is_loading:
+        if self._report() is None:
             return
+        self._is_put_off = True
+        if self._previews.is_loading:
+            return
+        self._is_put_off = False
         fits: dict[str, FitResult] = {}
         models = self._library.models()
         for model in models:
@@ -105,6 +112,8 @@ class InstalledFits:
             case (
                 HardwareReported() | LibraryChanged() | LoadSettingsChanged() | ModelLoaded() | EngineFailed()
                 | MeasurementsChanged()):
+                self.refresh()
+            case EngineChanged() if self._is_put_off and not self._previews.is_loading:
                 self.refresh()
             case SettingChanged(key=key) if key in FIT_SETTINGS:
                 self.refresh()

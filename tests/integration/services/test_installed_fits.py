@@ -14,6 +14,7 @@ from localai_app.hardware.report import HardwareReport, Memory
 from localai_app.services.app_services import AppServices
 from localai_app.services.events import HardwareReported, InstalledFitsChanged, MemoryMeasured
 from localai_app.services.load_settings import LoadSettings
+from localai_app.services.views import EngineState, EngineStatus
 from localai_app.units import GIB
 from tests.helpers.fit_subjects import computer, nvidia
 from tests.helpers.services_fixture import TINY_KEY, EventRecorder, install_tiny_model, open_services, wait_until
@@ -69,6 +70,16 @@ def test_they_follow_free_memory_and_not_its_small_moves(services: AppServices, 
     services.hardware._report = found
     services.events.publish(MemoryMeasured(found.memory, (), 0))
     assert len(fits) == 2
+
+
+def test_what_changes_while_a_model_is_loading_counts_after_a_load_that_is_given_up(services: AppServices) -> None:
+    services.engine._tracker.supersede(EngineState(EngineStatus.LOADING, "other"))
+    report(services, computer(32))
+    services.settings.set("gpu_layers", 0)
+    wait_until(lambda: not services.installed_fits._wishes.is_busy)
+    assert verdict(services) is None
+    services.engine.unload()
+    wait_until(lambda: verdict(services) is Verdict.CPU)
 
 
 def test_headers_are_read_once_until_a_file_changes(services: AppServices, monkeypatch: pytest.MonkeyPatch) -> None:
