@@ -13,7 +13,9 @@ from localai_app.cli.session import Session
 from localai_app.engine.protocol import KvType
 from localai_app.fit.result import Request
 from localai_app.hardware.report import HardwareReport
+from localai_app.services.app_services import AppServices
 from localai_app.services.load_settings import LoadSettings
+from localai_app.services.what_if import for_other_computer
 from localai_app.units import format_count
 
 MAX_CTX = 100_000_000
@@ -105,6 +107,15 @@ def load_settings(
     session.output.words(f"{key} is loaded with:")
     for name, words, is_set in settings_lines(in_force, after):
         session.output.words(f"  {name}: {words}" + ("" if is_set else " (as for all models)"))
+
+
+def asked_for(services: AppServices, report: HardwareReport | None, key: str = "") -> Request:
+    """What is asked for where the command line says nothing: as remembered for the installed model `key`, else by the settings.
+
+    `report`: another computer than this one.
+    """
+    request = services.load_planner.request_for(key) if key else services.estimate.default_request()
+    return request if report is None else for_other_computer(request)
 
 
 def request_document(request: Request) -> dict[str, object]:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from localai_app import errors
+from localai_app.cli import load_commands
 from localai_app.cli.load_commands import CtxOption, ExpertsOption, KvOption, LayersOption, LoadChoices, WithoutOption
 from localai_app.cli.session import Session, StoppedError
 from localai_app.errors import AppError
@@ -72,7 +73,7 @@ def show(
         if report is None:
             services.hardware.detect_now(with_engine=False)
         repo = services.variants.find(parse_model_reference(repository).repo_id)
-        request = LoadChoices(ctx, kv_type).applied_to(services.estimate.default_request())
+        request = LoadChoices(ctx, kv_type).applied_to(load_commands.asked_for(services, report))
         rows = services.variants.read(repo, request, quick=quick, hardware=report)
     session.output.document({
         "repo_id": repo.repo_id, "commit": repo.commit, "license": repo.license, "gated": repo.gated,
@@ -113,7 +114,7 @@ def fit(
         if report is None:
             services.hardware.detect_now()
         choices.require_devices(report or services.hardware.report_now())
-        request = choices.applied_to(services.estimate.default_request())
+        request = choices.applied_to(load_commands.asked_for(services, report))
         try:
             result = _fit_any(services, model, choices, report)
         except AppError as error:
@@ -233,9 +234,9 @@ def _fit_any(services: AppServices, model: str, choices: LoadChoices, report: Ha
             raise
         is_address = True
     if not is_address:
-        return services.estimate.fit_installed(key, choices.applied_to(services.load_planner.request_for(key)), report)
+        return services.estimate.fit_installed(key, choices.applied_to(load_commands.asked_for(services, report, key)), report)
     reference = parse_model_reference(model)
-    request = choices.applied_to(services.estimate.default_request())
+    request = choices.applied_to(load_commands.asked_for(services, report))
     return services.estimate.fit_repo_variant(reference.repo_id, reference.variant, request, report)
 
 

@@ -126,8 +126,8 @@ class WhatIfService:
         return build_machine(spec, self.gpus())
 
     def default_request(self) -> Request:
-        """What the settings ask for; a number of layers chosen for this computer means nothing on another one."""
-        return msgspec.structs.replace(self._estimate.default_request(), gpu_layers=None)
+        """What the settings ask for on another computer than this one."""
+        return for_other_computer(self._estimate.default_request())
 
     def rows(
         self, machine: HardwareReport, request: Request | None = None, *, is_wanted: Callable[[], bool] = lambda: True,
@@ -160,6 +160,11 @@ class WhatIfService:
         if answer is None:
             raise RuntimeError("the service is closed")
         return answer
+
+
+def for_other_computer(request: Request) -> Request:
+    """A request without what was chosen for the devices of this computer, which means nothing on another one."""
+    return msgspec.structs.replace(request, gpu_layers=None, experts_on_cpu=None, excluded_devices=())
 
 
 def answer_for(machine: HardwareReport, rows: tuple[DiscoveryRow, ...], task: Task) -> WhatIfAnswer:

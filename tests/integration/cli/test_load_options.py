@@ -67,6 +67,14 @@ def test_fit_takes_every_option(data_dir: Path, machine: Path) -> None:
     assert fit("--without-device", GPU)["verdict"] == "cpu"
 
 
+def test_what_was_chosen_for_the_devices_here_counts_on_no_other_computer(data_dir: Path, machine: Path) -> None:
+    run_program("settings", "gpu_layers", "0", "--data-dir", data_dir)
+    run_program(
+        "load-settings", TINY_KEY, "--ctx", "512", "--gpu-layers", "0", "--without-device", GPU, "--data-dir", data_dir)
+    fit = run_program("fit", TINY_KEY, "--hardware", machine, "--json", "--data-dir", data_dir).document
+    assert (fit["verdict"], fit["ctx"]) == ("gpu", 512)
+
+
 @pytest.mark.parametrize("arguments", [
     ("fit", TINY_KEY, "--experts-on-cpu", "many"), ("chat", TINY_KEY, "-p", "x", "--gpu-layers", "-1"),
     ("load-settings", TINY_KEY, "--gpu-layers", "all"), ("load-settings", TINY_KEY, "--ctx", "1"), ("load-settings",),
