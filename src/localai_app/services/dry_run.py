@@ -178,9 +178,14 @@ class DryRunService:
 
     def _plan_on_gpu(
         self, header: PlanHeader, key: PlanKey, wanted: Sequence[tuple[int, KvType]], *, rests: bool,
-    ) -> PlanRecord:
+    ) -> PlanRecord | None:
+        """None where that fails, such as on a full GPU: the header is sound, because the processor's plan went through."""
         before = self._cache.find(key)
-        record = self._plan(header, key, wanted)
+        record = None
+        try:
+            record = self._plan(header, key, wanted)
+        except AppError as error:
+            log.info("no dry run for %s: %s (%s)", key.device, error.message, error.detail[-300:])
         if rests and record is not before:
             self._planner.rest()
         return record

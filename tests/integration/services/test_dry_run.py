@@ -14,8 +14,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from localai_app import errors
 from localai_app.engine.launch import planner_command
-from localai_app.engine.protocol import KvType, LoadOptions
+from localai_app.engine.protocol import KvType, LoadOptions, Planned, PlannedBuffer
+from localai_app.errors import AppError
 from localai_app.fit.planned import PlannedMemory, PlannedPoint
 from localai_app.gguf.header import GgufHeader, ValueType
 from localai_app.gguf.plan_header import plan_header, write_plan_file
@@ -230,6 +232,34 @@ def test_many_callers_get_the_same_answer(tmp_path: Path, dry_runs: DryRunServic
     for thread in threads:
         thread.join()
     assert answers == [answers[0]] * 6
+
+
+class FullGpuPlanner:
+    """Stands for a worker that ends when it is to plan for a GPU."""
+
+    def plan(self, _path: Path, options: LoadOptions) -> Planned:
+        """Of the processor only."""
+        if options.devices:
+            raise AppError(errors.ENGINE_CRASHED, cause="the GPU is full")
+        host = PlannedBuffer(device="CPU", kind="cpu", compute_bytes=1 << 20)
+        return Planned(id=1, buffers=(host,), n_layer=5, gpu_layers=0, plan_s=0.0, engine_build="test")
+
+    def rest(self) -> None:
+        """Nothing runs."""
+
+    close = rest
+
+
+def test_a_gpu_that_cannot_be_planned_for_says_nothing_against_the_header(tmp_path: Path) -> None:
+    service = make_service(tmp_path, FullGpuPlanner())  # type: ignore[arg-type]
+    headers = [read_header_file(write_tiny_gguf(tmp_path / "tiny.gguf"))]
+    for _again in range(2):
+        found = service.run(headers, ctx=4096, kv_type=KvType.F16, gpu="CUDA0")
+        assert found.refusal is None
+        assert found.planned is not None
+        assert found.planned.covers(KvType.F16, on_gpu=False)
+        assert not found.planned.covers(KvType.F16, on_gpu=True)
+    service.close()
 
 
 def test_without_an_engine_there_is_no_dry_run(tmp_path: Path) -> None:
