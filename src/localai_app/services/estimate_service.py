@@ -263,5 +263,9 @@ def _gpu_to_plan(report: HardwareReport) -> str:
 
 def _is_same_computer(report: HardwareReport, here: HardwareReport | None) -> bool:
     """Whether a report is of this computer, with the memory that was free at any moment."""
-    return here is not None and (report.cpu, report.memory.total_bytes, report.engine_devices) == (
-        here.cpu, here.memory.total_bytes, here.engine_devices)
+    return report is here or (here is not None and _parts_of(report) == _parts_of(here))
+
+
+def _parts_of(report: HardwareReport) -> tuple[object, ...]:
+    gpus = tuple((gpu.name, gpu.total_bytes) for gpu in report.gpus)
+    return report.cpu, report.memory.total_bytes, gpus, report.engine_devices

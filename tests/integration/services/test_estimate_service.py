@@ -15,6 +15,7 @@ from localai_app.services.app_services import AppServices
 from localai_app.services.calibration import CalibrationService
 from localai_app.services.events import AnswerEnded, MeasurementsChanged
 from localai_app.services.measuring import run_of
+from tests.helpers.fit_subjects import nvidia
 from tests.helpers.gguf_files import TinyModel, Typed, encode_gguf, tiny_metadata, tiny_tensors, write_tiny_gguf
 from tests.helpers.hub_server import HubServer, RepoFixture
 from tests.helpers.measurements import answer_of
@@ -100,7 +101,11 @@ def test_it_does_not_count_for_another_machine_or_another_placement(services: Ap
     longer = msgspec.structs.replace(default, ctx=1024)
     other = msgspec.structs.replace(report, cpu=msgspec.structs.replace(report.cpu, model="Other CPU"))
     assert estimate.fit_installed(TINY_KEY, small_cache).speed.basis is SpeedBasis.CALIBRATED
+    with_card = msgspec.structs.replace(report, gpus=(nvidia("RTX 4090", 24),), engine_devices=None)
     assert estimate.fit_installed(TINY_KEY, default, other).speed.basis is SpeedBasis.FORMULA
+    on_processor = msgspec.structs.replace(default, gpu_layers=0)
+    assert estimate.fit_installed(TINY_KEY, on_processor).speed.basis is SpeedBasis.MEASURED_HERE
+    assert estimate.fit_installed(TINY_KEY, on_processor, with_card).speed.basis is SpeedBasis.FORMULA
     assert estimate.fit_installed(TINY_KEY, longer).speed.basis is SpeedBasis.MEASURED_HERE
 
 
