@@ -66,6 +66,16 @@ class Budgets:
     groups: tuple[tuple[Budget, ...], ...]
     notes: tuple[str, ...] = field(default=())
     """Whole sentences about GPUs that cannot be used, or whose free memory is not known."""
+    gpu_sets: tuple[tuple[Budget, ...], ...] = field(init=False)
+    """The GPUs to try together, group by group: the one with most room, the two with most room, and so on."""
+    pool_bytes: int = field(init=False)
+    """What may be filled in main memory and on the GPUs of the largest group together."""
+
+    def __post_init__(self) -> None:
+        gpus = max((sum(budget.usable_bytes for budget in group) for group in self.groups), default=0)
+        shares_host = any(budget.shares_host for group in self.groups for budget in group)
+        object.__setattr__(self, "gpu_sets", tuple(chosen for group in self.groups for chosen in _gpu_sets(group)))
+        object.__setattr__(self, "pool_bytes", self.host.usable_bytes + (0 if shares_host else gpus))
 
 
 def budgets_of(
@@ -101,6 +111,12 @@ def budgets_of(
         vendors = sorted(discrete.values(), key=lambda group: -sum(budget.usable_bytes for budget in group))
         return Budgets(host, tuple(tuple(group) for group in vendors), tuple(notes))
     return Budgets(host, tuple((budget,) for budget in sharing), tuple(notes))
+
+
+def _gpu_sets(group: tuple[Budget, ...]) -> list[tuple[Budget, ...]]:
+    """The GPU with most room, the two with most room, and so on; each set in device order."""
+    by_room = sorted(range(len(group)), key=lambda index: -group[index].usable_bytes)
+    return [tuple(group[index] for index in sorted(by_room[:count])) for count in range(1, len(group) + 1)]
 
 
 def _usable_gpus(hardware: HardwareReport, notes: list[str]) -> list[tuple[Gpu, str]]:

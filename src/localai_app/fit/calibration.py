@@ -11,7 +11,9 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
 
 from localai_app.fit.result import SpeedBasis
 from localai_app.fit.speed_parts import DeviceCost, SpeedParts, Spread, TokenCost
@@ -52,8 +54,7 @@ class Run:
     """Blocks on GPUs whose experts lie in main memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class CorrectedSpeed:
+class CorrectedSpeed(msgspec.Struct, frozen=True):
     """Parts after correction. `reason`: which measurements were used, a whole sentence; empty where none were."""
 
     parts: SpeedParts | None
@@ -172,7 +173,7 @@ def _by_own(own: Sequence[Measurement], others: Factor | None, parts: SpeedParts
     spread = _own_spread(fitted, points)
     prompt, prompt_spread = _own_prompt(own, others)
     devices = tuple(
-        replace(
+        msgspec.structs.replace(
             device, token=device.token.scaled(base, depth),
             spread=Spread(spread, spread if len(points) > 1 else device.spread.depth),
             prompt=device.prompt.scaled(prompt, prompt) if device.prompt is not None else None,
@@ -252,7 +253,7 @@ def _factor(triples: Sequence[tuple[Measurement, float | None, float | None]], k
 
 
 def _corrected(device: DeviceCost, token: Factor, prompt: Factor) -> DeviceCost:
-    return replace(
+    return msgspec.structs.replace(
         device, token=device.token.scaled(token.value, token.value),
         spread=Spread(_narrowed(device.spread.base, token), _narrowed(device.spread.depth, token)),
         prompt=device.prompt.scaled(prompt.value, prompt.value) if device.prompt is not None else None,

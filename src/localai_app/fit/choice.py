@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from localai_app.engine.protocol import KvType
-from localai_app.fit.budgets import Budget, Budgets
+from localai_app.fit.budgets import Budgets
 from localai_app.fit.kv_cache import CELL_STEP
 from localai_app.fit.longest_context import longest_context
 from localai_app.fit.memory import ModelMemory, Moment
@@ -23,8 +24,7 @@ SHORT_UBATCH = 256
 _RANK = {Verdict.GPU: 3, Verdict.GPU_PARTIAL: 2, Verdict.CPU: 1, Verdict.NO: 1}
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """A verdict with the plan that it stands for, and the placer that made it."""
 
     verdict: Verdict
@@ -44,17 +44,14 @@ class Chooser:
         wanted = request.ctx if request.ctx is not None else request.default_ctx
         self._target = max(1, min(wanted, self._trained))
         self._shortest = self._target if request.ctx is not None else min(SHORTEST_CTX, self._target)
-        self._sets = [chosen for group in budgets.groups for chosen in _gpu_sets(group)]
+        self._sets = budgets.gpu_sets
         self._all_layers = self._placer.all_layers
         layers = request.gpu_layers if self._sets else None
         self.fixed_layers = None if layers is None else max(0, min(layers, self._all_layers))
         self._has_experts = bool(memory.sums.experts)
         self._fixed_experts = self._experts_wish(memory.blocks)
         self._short_placer: Placer | None = None
-        gpus = max((sum(budget.usable_bytes for budget in group) for group in budgets.groups), default=0)
-        is_shared = any(budget.shares_host for group in budgets.groups for budget in group)
-        self._pool_bytes = budgets.host.usable_bytes + (0 if is_shared else gpus)
-        self._file_bytes = memory.weights.file_bytes
+        self._left_bytes = budgets.pool_bytes - memory.weights.file_bytes
 
     def choose(self) -> Choice:
         """The best verdict that is possible, with the longest context up to the wanted one."""
@@ -187,7 +184,7 @@ class Chooser:
 
     def _spare(self, at: Moment) -> int:
         """What weights and cache alone leave of all memory together; negative: no way to place them can fit."""
-        return self._pool_bytes - self._file_bytes - at.kv(0, self._all_layers - 1)
+        return self._left_bytes - at.kv(0, self._all_layers - 1)
 
     def _rooms(self, placer: Placer, rank: int) -> Iterator[Callable[[Moment], int]]:
         fixed = self.fixed_layers
@@ -231,9 +228,3 @@ class Chooser:
             return min(placer.room(chosen, Layout(min(2, self._all_layers - 1), experts, at)), -1)
 
         return max(room(chosen, experts) for chosen in self._sets for experts in self._experts_of_fewer())
-
-
-def _gpu_sets(group: tuple[Budget, ...]) -> list[Gpus]:
-    """The GPUs to try together: the one with most room, the two with most room, and so on; each set in device order."""
-    by_room = sorted(range(len(group)), key=lambda index: -group[index].usable_bytes)
-    return [tuple(group[index] for index in sorted(by_room[:count])) for count in range(1, len(group) + 1)]

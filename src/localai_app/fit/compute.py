@@ -6,7 +6,7 @@ on and one row of logits, as the worker sets them. docs/fit-errors.md has the ta
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import msgspec
 
 from localai_app.fit.kv_cache import padded_context, sliding_cells
 from localai_app.gguf.geometry import Geometry
@@ -22,8 +22,7 @@ _LATENT_COPIES_X2 = 5
 """Twice the latent rows that latent attention holds per head: DeepSeek 2.56, of 192 + 192 + 512 + 576 elements out of 576."""
 
 
-@dataclass(frozen=True, slots=True)
-class ComputeShape:
+class ComputeShape(msgspec.Struct, frozen=True):
     """What decides a compute buffer, worked out once per model; bytes for one ubatch."""
 
     ubatch: int
@@ -39,24 +38,27 @@ class ComputeShape:
         if ubatch == self.ubatch:
             return self
         embedding = self.embedding_bytes * ubatch // self.ubatch
-        return replace(
+        return msgspec.structs.replace(
             self, ubatch=ubatch, embedding_bytes=embedding, activation_bytes=self.activation_bytes * ubatch // self.ubatch,
             logits_bytes=self.logits_bytes - 2 * self.embedding_bytes + 2 * embedding,
             side_input_bytes=self.side_input_bytes * ubatch // self.ubatch)
 
-    def mask_bytes(self, ctx: int) -> int:
-        """The attention mask in bytes; a second one where layers slide."""
-        cells = padded_context(ctx) + (sliding_cells(ctx, self.window, self.ubatch) if self.slides else 0)
-        return cells * self.ubatch * MASK_BYTES
+    def cells(self, ctx: int) -> tuple[int, int]:
+        """Positions in the cache of a layer that sees all, and of one that slides: 0 where none does."""
+        return padded_context(ctx), sliding_cells(ctx, self.window, self.ubatch) if self.slides else 0
+
+    def mask_bytes(self, cells: tuple[int, int]) -> int:
+        """The attention mask for so many positions in bytes; a second one where layers slide."""
+        return (cells[0] + cells[1]) * self.ubatch * MASK_BYTES
 
     def device_bytes(self, ctx: int, *, has_head: bool) -> int:
         """The buffer of a device that runs layers, in bytes: the larger of its two moments."""
-        layer = self.mask_bytes(ctx) + self.activation_bytes
+        layer = self.mask_bytes(self.cells(ctx)) + self.activation_bytes
         return max(self.logits_bytes, layer) if has_head else layer
 
     def input_bytes(self, ctx: int) -> int:
         """Main memory that the inputs take while every layer runs on a GPU: masks, embeddings in and out, other inputs."""
-        return self.mask_bytes(ctx) + 2 * self.embedding_bytes + self.side_input_bytes
+        return self.mask_bytes(self.cells(ctx)) + 2 * self.embedding_bytes + self.side_input_bytes
 
 
 def compute_shape(geometry: Geometry, ubatch: int, logit_rows: int | None = LOGIT_ROWS) -> ComputeShape:
@@ -68,7 +70,7 @@ def compute_shape(geometry: Geometry, ubatch: int, logit_rows: int | None = LOGI
     activations = (_activation_row(geometry) + geometry.n_embd_side) * ubatch * F32_BYTES
     rows = ubatch if logit_rows is None else min(logit_rows, ubatch)
     return ComputeShape(
-        ubatch=ubatch, slides=any(layer.sliding for layer in geometry.cache_layers), window=geometry.sliding_window,
+        ubatch=ubatch, slides=any([layer.sliding for layer in geometry.cache_layers]), window=geometry.sliding_window,
         embedding_bytes=embedding, activation_bytes=activations, side_input_bytes=geometry.n_embd_inputs * ubatch * F32_BYTES,
         logits_bytes=rows * geometry.n_vocab * F32_BYTES + 2 * embedding)
 
@@ -81,7 +83,7 @@ def _activation_row(geometry: Geometry) -> int:
     """
     feed_forward = _feed_forward_row(geometry)
     recurrent = 3 * geometry.n_recurrent + 3 * geometry.n_embd
-    latent = max((layer.k_elements for layer in geometry.cache_layers if layer.v_elements == 0), default=0)
+    latent = max([layer.k_elements for layer in geometry.cache_layers if layer.v_elements == 0], default=0)
     if latent:
         attention = geometry.n_head * latent * _LATENT_COPIES_X2 // 2
         return max(feed_forward + 4 * geometry.n_embd, attention + 3 * geometry.n_embd)

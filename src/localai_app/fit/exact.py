@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import msgspec
 
@@ -44,13 +43,13 @@ def with_plan(placement: Placement, plan: ExactPlan, projector_bytes: int) -> Pl
     host = placement.host
     if MAIN_MEMORY in by_device:
         host = _planned(host, by_device[MAIN_MEMORY], projector_bytes)
-    return replace(placement, gpus=gpus, host=host, is_planned=True)
+    return msgspec.structs.replace(placement, gpus=gpus, host=host, is_planned=True)
 
 
 def _planned(share: Share, buffer: PlannedBuffer, projector_bytes: int) -> Share:
     """Weights are 0 where this build of llama.cpp cannot be asked for them: then they stay as the header has them."""
     weights = buffer.weights_bytes + (projector_bytes if share.has_head else 0) if buffer.weights_bytes else share.weights_bytes
-    return replace(
+    return msgspec.structs.replace(
         share, weights_bytes=weights, kv_bytes=buffer.kv_bytes, compute_bytes=buffer.compute_bytes + buffer.output_bytes,
         repacked_bytes=buffer.repacked_bytes)
 

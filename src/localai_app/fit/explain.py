@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from localai_app.fit.budgets import Budget, Budgets
 from localai_app.fit.choice import Choice, Chooser
@@ -16,8 +16,7 @@ WORTH_TELLING_BYTES = 100 * MIB
 """Less than this vanishes in a rounded sum."""
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(msgspec.Struct, frozen=True):
     """Everything that the sentences tell of."""
 
     choice: Choice

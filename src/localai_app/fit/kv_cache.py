@@ -22,7 +22,7 @@ def padded_context(ctx: int) -> int:
 
 def sliding_cells(ctx: int, window: int, ubatch: int) -> int:
     """Positions of a sliding layer's cache: the window and one ubatch, never more than the context."""
-    return min(padded_context(ctx), padded_context(min(padded_context(ctx), window + ubatch)))
+    return min(padded_context(ctx), padded_context(window + ubatch))
 
 
 def row_bytes(kv_type: KvType, elements: int) -> int:

@@ -7,7 +7,7 @@ from itertools import accumulate
 
 from localai_app.engine.protocol import KvType
 from localai_app.fit.compute import ComputeShape, compute_shape
-from localai_app.fit.kv_cache import KV_BLOCKS, cell_bytes, kv_cache_bytes, padded_context, sliding_cells
+from localai_app.fit.kv_cache import KV_BLOCKS, cell_bytes, kv_cache_bytes
 from localai_app.fit.planned import LOG_ROUNDING_BYTES, Correction, PlannedMemory, PlannedPoint
 from localai_app.gguf.geometry import Geometry, RearrangedWeights, Weights
 from localai_app.gguf.rearranged import Rearranging
@@ -38,9 +38,9 @@ class Moment:
         self.ctx, self.kv_type = ctx, kv_type
         shape, sums = memory.shape, memory.sums
         self._full, self._sliding, unit_bytes = sums.cells(kv_type)
-        padded, mask_bytes = padded_context(ctx), shape.mask_bytes(ctx)
-        self._per_cell = padded * unit_bytes
-        self._per_window_cell = sliding_cells(ctx, shape.window, shape.ubatch) * unit_bytes if self._sliding else 0
+        cells = padded, window_cells = shape.cells(ctx)
+        mask_bytes = shape.mask_bytes(cells)
+        self._per_cell, self._per_window_cell = padded * unit_bytes, window_cells * unit_bytes
         self._state = sums.state
         self._planned = self._known = 0
         self.gpu = self.host = mask_bytes + shape.activation_bytes
@@ -83,7 +83,7 @@ class RunningSums:
         self.first_dense = weights.layers_bytes[0] - weights.layers_expert_bytes[0]
         self.state = self._running_state(geometry) if geometry.recurrent_state_bytes else []
         self._layers = geometry.cache_layers
-        self.sliding_layers = 0
+        self.sliding_layers = [layer.sliding for layer in self._layers].count(True)
         self._cells: dict[KvType | None, tuple[list[int], list[int]]] = {}
         aligned = self._in_units()
         self.is_aligned = aligned is not None
@@ -108,17 +108,12 @@ class RunningSums:
     def _in_units(self) -> tuple[list[int], list[int]] | None:
         """The running sums in blocks of 32 elements; None where a row is not made of whole ones."""
         full, sliding = [0] * self.blocks, [0] * self.blocks
-        is_aligned = True
+        all_bits = 0
         for layer in self._layers:
-            elements = layer.k_elements + layer.v_elements
-            if elements % UNIT or layer.k_elements % UNIT:
-                is_aligned = False
-            if layer.sliding:
-                self.sliding_layers += 1
-                sliding[layer.block] += elements // UNIT
-            else:
-                full[layer.block] += elements // UNIT
-        return self._accumulated(full, sliding) if is_aligned else None
+            keys, values = layer.k_elements, layer.v_elements
+            all_bits |= keys | values
+            (sliding if layer.sliding else full)[layer.block] += (keys + values) // UNIT
+        return None if all_bits % UNIT else self._accumulated(full, sliding)
 
     def _accumulated(self, full: list[int], sliding: list[int]) -> tuple[list[int], list[int]]:
         return [0, *accumulate(full)], [0, *accumulate(sliding)] if self.sliding_layers else []

@@ -42,6 +42,7 @@ class Placer:
         self._copied_experts = memory.copied_bytes(has_blocks=False)
         self._copied_blocks = memory.copied_bytes(has_blocks=True)
         self._cpu_weights = memory.host_weights(memory.blocks, has_head=True) + weights.projector_bytes
+        self._fixed: dict[tuple[int, int], tuple[int, int]] = {}
 
     def on_cpu(self, ctx: int, kv_type: KvType) -> Placement:
         """Everything in main memory, whether it fits or not."""
@@ -185,8 +186,10 @@ class Placer:
 
     def _pooled_bytes(self, group: Gpus, layout: Layout) -> int:
         """What the GPUs' part would take if they were one."""
+        at, blocks = layout.at, self.memory.blocks
         beside_bytes = self._beside(group, layout)[0] + group[0].overhead_bytes
-        return self._gpu_bytes(layout, self.all_layers - layout.gpu_layers, self.memory.blocks, beside_bytes)
+        cache_bytes = at.kv(self.all_layers - layout.gpu_layers, blocks)
+        return self._fixed_bytes(layout)[0] + cache_bytes + at.gpu_with_head + beside_bytes
 
     def _gpu_bytes(self, layout: Layout, start: int, stop: int, beside_bytes: int, has_head: bool = True) -> int:
         """What blocks `start` to `stop` (excluded), and the head, take on one GPU."""
@@ -247,8 +250,17 @@ class Placer:
 
     def _host_bytes(self, layout: Layout) -> int:
         """What is not on the GPUs takes in main memory."""
-        memory, at = self.memory, layout.at
-        blocks = self.all_layers - layout.gpu_layers
-        experts = memory.experts_between(blocks, layout.expert_blocks) if layout.expert_blocks else 0
+        at, blocks = layout.at, self.all_layers - layout.gpu_layers
         working = at.host if blocks or layout.expert_blocks else at.inputs
-        return memory.host_weights(blocks, has_head=False) + experts + at.kv(0, blocks) + working + self._overhead
+        return self._fixed_bytes(layout)[1] + (at.kv(0, blocks) if blocks else 0) + working
+
+    def _fixed_bytes(self, layout: Layout) -> tuple[int, int]:
+        """What a layout takes on the GPUs and in main memory at any context: the weights, and what the process adds."""
+        key = layout.gpu_layers, layout.expert_blocks
+        found = self._fixed.get(key)
+        if found is None:
+            memory, start = self.memory, self.all_layers - layout.gpu_layers
+            on_gpu = memory.weights_between(start, memory.blocks, layout.expert_blocks) + self._head_bytes
+            experts = memory.experts_between(start, layout.expert_blocks)
+            found = self._fixed[key] = on_gpu, memory.host_weights(start, has_head=False) + experts + self._overhead
+        return found

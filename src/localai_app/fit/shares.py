@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from localai_app.engine.protocol import KvType
 from localai_app.fit.budgets import Budget
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(msgspec.Struct, frozen=True):
     """What one device holds: blocks `start` to `stop` (excluded), and the output head or not. Bytes."""
 
     budget: Budget
@@ -39,8 +38,7 @@ class Share:
         return self.weights_bytes + self.kv_bytes + self.compute_bytes + self.overhead_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(msgspec.Struct, frozen=True):
     """A whole plan. `gpus` in device order; a GPU without layers is left out."""
 
     ctx: int

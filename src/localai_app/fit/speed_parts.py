@@ -12,7 +12,8 @@ of one plan at two depths decide both factors (`TokenCost.fitted`). Prompts cost
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 _TOLD_APART = 1e-3
 """Least part of its possible size that the determinant must have; below, rounding would decide the two factors."""
@@ -21,8 +22,7 @@ _MOST_APART = 20.0
 """Factors of the two terms further apart than this come from a disturbed measurement, not from the computer."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenCost:
+class TokenCost(msgspec.Struct, frozen=True):
     """Seconds that one token takes, by cause. Costs of devices add up, since layers run one after the other."""
 
     read_s: float = 0.0
@@ -94,16 +94,14 @@ class TokenCost:
             window=max(self.window, other.window))
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
+class Spread(msgspec.Struct, frozen=True):
     """How far the truth may lie from a cost: mostly between `cost / (1 + share)` and `cost / (1 - share)`, per term."""
 
     base: float
     depth: float
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceCost:
+class DeviceCost(msgspec.Struct, frozen=True):
     """What one device of a plan adds to the time of a token."""
 
     device: str
@@ -117,8 +115,7 @@ class DeviceCost:
     prompt_spread: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class SpeedParts:
+class SpeedParts(msgspec.Struct, frozen=True):
     """The predicted speed of a plan, device by device; never empty."""
 
     devices: tuple[DeviceCost, ...]

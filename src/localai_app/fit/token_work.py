@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from localai_app.engine.protocol import KvType
 from localai_app.fit.memory import ModelMemory
@@ -12,8 +12,7 @@ _MORE_THAN_A_TABLE = 2.1
 """Inputs this much larger than the table for the vocabulary hold tables for each block as well (Gemma 3n, Gemma 4 E)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attention:
+class Attention(msgspec.Struct, frozen=True):
     """Attention in a range of blocks, by the two kinds of layers. Layers without attention (recurrent ones) count nowhere."""
 
     full_layers: float
