@@ -82,6 +82,8 @@ class Chooser:
         """`max_ctx` for every KV type. By formula smaller types never take more, so the ends often tell what lies between."""
         memory = self._placer.memory
         is_ordered = memory.planned is None and memory.sums.is_aligned
+        if is_ordered and verdict is Verdict.NO and not self.max_ctx(verdict, KvType.Q4_0):
+            return dict.fromkeys(KvType, 0)
         largest = self.max_ctx(verdict, KvType.F16)
         if is_ordered and largest == self._trained:
             return dict.fromkeys(KvType, largest)
@@ -125,7 +127,7 @@ class Chooser:
                     return placer.room(chosen, Layout(layers, experts, memory.at(ctx, self._kv_type)))
 
                 if room(wanted) >= 0:
-                    ctx = longest_context(room, wanted, self._target)
+                    ctx = wanted if wanted == self._target else longest_context(room, wanted, self._target)
                     return placer.placed(chosen, Layout(layers, experts, memory.at(ctx, self._kv_type)))
         return None
 
@@ -203,6 +205,8 @@ class Chooser:
     def _whole_room(self, placer: Placer, layers: int, at: Moment) -> int:
         """On the GPUs that have most room together, and else on fewer of them."""
         layout = Layout(layers, self._fixed_experts or 0, at)
+        if len(self._sets) == 1:
+            return placer.room(self._sets[0], layout)
         rooms = []
         for chosen in reversed(self._sets):
             left = placer.room(chosen, layout)

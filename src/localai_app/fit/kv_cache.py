@@ -17,7 +17,7 @@ KV_BLOCKS: dict[KvType, tuple[int, int]] = {KvType.F16: (1, 2), KvType.Q8_0: (32
 
 def padded_context(ctx: int) -> int:
     """Positions that llama.cpp really reserves for a context of `ctx` tokens."""
-    return max(1, -(-ctx // CELL_STEP)) * CELL_STEP
+    return CELL_STEP if ctx <= CELL_STEP else -(-ctx // CELL_STEP) * CELL_STEP
 
 
 def sliding_cells(ctx: int, window: int, ubatch: int) -> int:

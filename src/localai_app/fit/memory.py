@@ -43,8 +43,9 @@ class Moment:
         self._per_cell, self._per_window_cell = padded * unit_bytes, window_cells * unit_bytes
         self._state = sums.state
         self._planned = self._known = 0
-        self.gpu = self.host = mask_bytes + shape.activation_bytes
-        self.gpu_with_head = self.host_with_head = max(self.gpu, shape.logits_bytes)
+        layer_bytes, logits_bytes = mask_bytes + shape.activation_bytes, shape.logits_bytes
+        self.gpu = self.host = layer_bytes
+        self.gpu_with_head = self.host_with_head = layer_bytes if layer_bytes > logits_bytes else logits_bytes
         self.inputs = mask_bytes + 2 * shape.embedding_bytes + shape.side_input_bytes
         self.pipeline = (PIPELINE_COPIES - 1) * (mask_bytes + shape.embedding_bytes)
         if memory.planned is not None:
@@ -84,26 +85,25 @@ class RunningSums:
         self.state = self._running_state(geometry) if geometry.recurrent_state_bytes else []
         self._layers = geometry.cache_layers
         self.sliding_layers = [layer.sliding for layer in self._layers].count(True)
-        self._cells: dict[KvType | None, tuple[list[int], list[int]]] = {}
-        aligned = self._in_units()
-        self.is_aligned = aligned is not None
-        if aligned is not None:
-            self._cells[None] = aligned
+        self._cells: dict[KvType, tuple[list[int], list[int], int]] = {}
+        self._units = self._in_units()
+        self.is_aligned = self._units is not None
 
     def cells(self, kv_type: KvType) -> tuple[list[int], list[int], int]:
         """(full layers, sliding layers, factor): running sums that give bytes per position when multiplied by the factor.
 
         Rows of whole blocks of 32 elements are counted in these, for all cache types at once. No sliding layers: an empty list.
         """
-        if self.is_aligned:
-            return (*self._cells[None], UNIT_BYTES[kv_type])
         found = self._cells.get(kv_type)
         if found is None:
-            full, sliding = [0] * self.blocks, [0] * self.blocks
-            for layer in self._layers:
-                (sliding if layer.sliding else full)[layer.block] += cell_bytes(layer, kv_type)
-            found = self._cells[kv_type] = self._accumulated(full, sliding)
-        return (*found, 1)
+            found = self._cells[kv_type] = (*self._units, UNIT_BYTES[kv_type]) if self._units else (*self._in_bytes(kv_type), 1)
+        return found
+
+    def _in_bytes(self, kv_type: KvType) -> tuple[list[int], list[int]]:
+        full, sliding = [0] * self.blocks, [0] * self.blocks
+        for layer in self._layers:
+            (sliding if layer.sliding else full)[layer.block] += cell_bytes(layer, kv_type)
+        return self._accumulated(full, sliding)
 
     def _in_units(self) -> tuple[list[int], list[int]] | None:
         """The running sums in blocks of 32 elements; None where a row is not made of whole ones."""

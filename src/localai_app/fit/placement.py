@@ -59,10 +59,10 @@ class Placer:
 
         Of several GPUs each but one leaves about half a layer's place unused.
         """
-        need = self._pooled_bytes(group, layout)
+        need, host_need = self._needs(group, layout)
         is_alone = len(group) == 1
         left = (group[0].usable_bytes if is_alone else sum(budget.usable_bytes for budget in group)) - need
-        host_room = self.host.usable_bytes - self._host_bytes(layout) - (need if group[0].shares_host else 0)
+        host_room = self.host.usable_bytes - host_need - (need if group[0].shares_host else 0)
         left = host_room if host_room < left else left
         if left < 0 or is_alone:
             return left
@@ -71,8 +71,8 @@ class Placer:
 
     def host_room(self, group: Gpus, layout: Layout) -> int:
         """Bytes of main memory that are left beside a layout whose part on the GPUs is known to fit."""
-        need = self._pooled_bytes(group, layout) if group[0].shares_host else 0
-        return self.host.usable_bytes - self._host_bytes(layout) - need
+        need, host_need = self._needs(group, layout)
+        return self.host.usable_bytes - host_need - (need if group[0].shares_host else 0)
 
     def placed(self, group: Gpus, layout: Layout) -> Placement:
         """The plan of a layout that fits, balanced over the GPUs."""
@@ -99,12 +99,12 @@ class Placer:
             return None
         if len(group) == 1:
             some = Layout(gpu_layers, start + 1, at)
-            over = self._pooled_bytes(group, some) + experts[start + 1] - experts[start] - group[0].usable_bytes
+            over = self._needs(group, some)[0] + experts[start + 1] - experts[start] - group[0].usable_bytes
             found = max(start + 1, bisect_left(experts, experts[start] + over))
             return found if found <= blocks else None
         if self._filled(group, Layout(gpu_layers, blocks, at), 1.0) is None:
             return None
-        over = self._pooled_bytes(group, Layout(gpu_layers, 0, at)) - sum(budget.usable_bytes for budget in group)
+        over = self._needs(group, Layout(gpu_layers, 0, at))[0] - sum(budget.usable_bytes for budget in group)
         guess = bisect_left(experts, experts[start] + over)
         return self._fewest(
             lambda count: self._filled(group, Layout(gpu_layers, count, at), 1.0) is not None, start, blocks, guess)
@@ -130,9 +130,9 @@ class Placer:
 
     def _counts(self, group: Gpus, layout: Layout) -> tuple[int, ...]:
         """Layers per GPU, balanced: the smallest share of every budget that still holds them all."""
-        best = self._filled(group, layout, 1.0) or ()
         if len(group) == 1:
             return (layout.gpu_layers,)
+        best = self._filled(group, layout, 1.0) or ()
         low, high = 0.0, 1.0
         for _ in range(_BALANCE_STEPS):
             middle = (low + high) / 2
@@ -184,12 +184,14 @@ class Placer:
                 high, high_bytes = middle, needed
         return low
 
-    def _pooled_bytes(self, group: Gpus, layout: Layout) -> int:
-        """What the GPUs' part would take if they were one."""
-        at, blocks = layout.at, self.memory.blocks
-        beside_bytes = self._beside(group, layout)[0] + group[0].overhead_bytes
-        cache_bytes = at.kv(self.all_layers - layout.gpu_layers, blocks)
-        return self._fixed_bytes(layout)[0] + cache_bytes + at.gpu_with_head + beside_bytes
+    def _needs(self, group: Gpus, layout: Layout) -> tuple[int, int]:
+        """What the GPUs' part would take if they were one, and what is not on them takes in main memory."""
+        at, start = layout.at, self.all_layers - layout.gpu_layers
+        on_gpu, on_host = self._fixed_bytes(layout)
+        on_gpu += at.kv(start, self.memory.blocks) + at.gpu_with_head + self._beside(group, layout)[0] + group[0].overhead_bytes
+        if start:
+            return on_gpu, on_host + at.kv(0, start) + at.host
+        return on_gpu, on_host + (at.host if layout.expert_blocks else at.inputs)
 
     def _gpu_bytes(self, layout: Layout, start: int, stop: int, beside_bytes: int, has_head: bool = True) -> int:
         """What blocks `start` to `stop` (excluded), and the head, take on one GPU."""
@@ -247,12 +249,6 @@ class Placer:
             self.host, 0, blocks, is_alone, weights_bytes=weights, kv_bytes=at.kv(0, blocks), compute_bytes=compute,
             expert_blocks=sum(map(bool, holders)), expert_bytes=expert_bytes, repacked_bytes=rearranged,
             overhead_bytes=self._overhead)
-
-    def _host_bytes(self, layout: Layout) -> int:
-        """What is not on the GPUs takes in main memory."""
-        at, blocks = layout.at, self.all_layers - layout.gpu_layers
-        working = at.host if blocks or layout.expert_blocks else at.inputs
-        return self._fixed_bytes(layout)[1] + (at.kv(0, blocks) if blocks else 0) + working
 
     def _fixed_bytes(self, layout: Layout) -> tuple[int, int]:
         """What a layout takes on the GPUs and in main memory at any context: the weights, and what the process adds."""
