@@ -51,7 +51,7 @@ class Chooser:
         self._has_experts = bool(memory.sums.experts)
         self._fixed_experts = self._experts_wish(memory.blocks)
         self._short_placer: Placer | None = None
-        self._left_bytes = budgets.pool_bytes - memory.weights.file_bytes
+        self._left_bytes = budgets.pool_bytes - memory.sums.file_bytes
 
     def choose(self) -> Choice:
         """The best verdict that is possible, with the longest context up to the wanted one."""
@@ -70,27 +70,25 @@ class Chooser:
         if planned is not None and kv_type in planned.refused:
             return 0
         *_others, placer = self._placers()
-        rank, memory = _RANK[verdict], placer.memory
+        rank, at, layers = _RANK[verdict], placer.memory.at, self.fixed_layers or self._all_layers
         shortest = min(CELL_STEP, self._trained)
-        if rank == _RANK[Verdict.GPU] and self._sets:
-            return longest_context(
-                lambda ctx: self._whole_room(placer, self.fixed_layers or self._all_layers, memory.at(ctx, kv_type)), shortest,
-                self._trained)
-        return longest_context(lambda ctx: self._room(placer, rank, memory.at(ctx, kv_type)), shortest, self._trained)
+        if not self._sets:
+            return longest_context(lambda ctx: placer.cpu_room(at(ctx, kv_type)), shortest, self._trained)
+        if rank == _RANK[Verdict.GPU]:
+            return longest_context(lambda ctx: self._whole_room(placer, layers, at(ctx, kv_type)), shortest, self._trained)
+        return longest_context(lambda ctx: self._room(placer, rank, at(ctx, kv_type)), shortest, self._trained)
 
     def limits(self, verdict: Verdict) -> dict[KvType, int]:
         """`max_ctx` for every KV type. By formula smaller types never take more, so the ends often tell what lies between."""
         memory = self._placer.memory
-        is_ordered = memory.planned is None and memory.sums.is_aligned
-        if is_ordered and verdict is Verdict.NO and not self.max_ctx(verdict, KvType.Q4_0):
+        if memory.planned is not None or not memory.sums.is_aligned:
+            return {kv_type: self.max_ctx(verdict, kv_type) for kv_type in KvType}
+        if verdict is Verdict.NO and not self.max_ctx(verdict, KvType.Q4_0):
             return dict.fromkeys(KvType, 0)
-        largest = self.max_ctx(verdict, KvType.F16)
-        if is_ordered and largest == self._trained:
-            return dict.fromkeys(KvType, largest)
-        smallest = self.max_ctx(verdict, KvType.Q4_0)
-        if is_ordered and smallest == largest:
-            return dict.fromkeys(KvType, largest)
-        return {KvType.F16: largest, KvType.Q8_0: self.max_ctx(verdict, KvType.Q8_0), KvType.Q4_0: smallest}
+        least = self.max_ctx(verdict, KvType.F16)
+        most = least if least == self._trained else self.max_ctx(verdict, KvType.Q4_0)
+        between = least if most == least else self.max_ctx(verdict, KvType.Q8_0)
+        return {KvType.F16: least, KvType.Q8_0: between, KvType.Q4_0: most}
 
     def _experts_wish(self, blocks: int) -> int | None:
         wish = self._request.experts_on_cpu

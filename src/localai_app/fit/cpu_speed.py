@@ -66,9 +66,10 @@ def cpu_cost(
     attention = attention_of(memory, share.start, share.stop, kv_type)
     weights_bytes = active_bytes(share, memory)
     read_s = (weights_bytes + state_bytes(share, memory)) / read_per_s
-    rate = cores * core_rate(hardware.cpu) * COMPUTE_SHARE.get(base_label(label), 1.0)
+    core_per_s = core_rate(hardware.cpu)
+    rate = cores * core_per_s * COMPUTE_SHARE.get(base_label(label), 1.0)
     compute_s = weights_bytes / (bytes_per_weight(memory) or USUAL_BYTES_PER_WEIGHT) / rate
-    position_s = _position_s(memory, kv_type, cores) * _slowness(hardware.cpu)
+    position_s = _position_s(memory, kv_type, cores) * _slowness(core_per_s)
     blocks = share.stop - share.start + share.expert_blocks
     token = TokenCost(
         read_s=read_s, compute_s=max(0.0, compute_s - read_s), fixed_s=blocks * LAYER_S,
@@ -77,7 +78,7 @@ def cpu_cost(
         window=attention.window)
     return DeviceCost(
         device=share.budget.name, kind="cpu", token=token, spread=SPREAD,
-        prompt=_prompt_cost(share, memory, kv_type, attention, hardware.cpu), prompt_spread=PROMPT_SPREAD)
+        prompt=_prompt_cost(share, memory, kv_type, attention, (cores, core_per_s)), prompt_spread=PROMPT_SPREAD)
 
 
 def read_bandwidth(hardware: HardwareReport) -> float:
@@ -95,9 +96,9 @@ def core_rate(cpu: Cpu) -> float:
     return WEIGHTS_PER_S_OLD if is_x86 and sets and "avx2" not in sets else WEIGHTS_PER_S
 
 
-def _slowness(cpu: Cpu) -> float:
+def _slowness(core_per_s: float) -> float:
     """How much longer attention takes than on the cores where it was measured; newer ones are not known to differ."""
-    return max(1.0, WEIGHTS_PER_S / core_rate(cpu))
+    return max(1.0, WEIGHTS_PER_S / core_per_s)
 
 
 def _position_s(memory: ModelMemory, kv_type: KvType, cores: int) -> float:
@@ -108,18 +109,18 @@ def _position_s(memory: ModelMemory, kv_type: KvType, cores: int) -> float:
 
 
 def _prompt_cost(
-    share: Share, memory: ModelMemory, kv_type: KvType, attention: Attention, cpu: Cpu,
+    share: Share, memory: ModelMemory, kv_type: KvType, attention: Attention, cores: tuple[int, float],
 ) -> TokenCost | None:
     """One token of a prompt. A core multiplies about as many weights per second as in decoding (28e9-72e9 measured on a 2024
-    server core)."""
+    server core). `cores`: how many, and the weights per second of each."""
     weights = block_weights(share, memory)
     if weights is None:
         return None
-    cores = max(1, cpu.physical_cores)
+    count, core_per_s = cores
     factor = EXPERT_PROMPT_FACTOR if memory.geometry.n_expert else 1.0
     heads = memory.geometry.n_head
-    position_s = heads * (
-        PROMPT_HEAD_POSITION_S[kv_type] + 2 * memory.geometry.head_dim * PROMPT_PRODUCT_S[kv_type]) * _slowness(cpu) / cores
+    head_s = PROMPT_HEAD_POSITION_S[kv_type] + 2 * memory.geometry.head_dim * PROMPT_PRODUCT_S[kv_type]
+    position_s = heads * head_s * _slowness(core_per_s) / count
     return TokenCost(
-        compute_s=factor * weights / (cores * core_rate(cpu)), per_position_s=attention.full_layers * position_s,
+        compute_s=factor * weights / (count * core_per_s), per_position_s=attention.full_layers * position_s,
         per_window_position_s=attention.window_layers * position_s, window=attention.window)

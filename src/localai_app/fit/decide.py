@@ -154,17 +154,17 @@ def _result(told: Explanation, options: LoadOptions | None, parts: SpeedParts | 
     shares = _with_idle(placement, told.budgets)
     return FitResult(
         verdict=told.choice.verdict, basis=_basis(told.subject, told.choice), ctx=placement.ctx, kv_type=placement.kv_type,
-        weights_bytes=sum(share.weights_bytes for share in shares), kv_bytes=sum(share.kv_bytes for share in shares),
-        compute_bytes=sum(share.compute_bytes for share in shares), total_bytes=placement.total_bytes,
-        devices=tuple(_need(share) for share in shares), max_ctx=told.max_ctx, speed=told.speed, reasons=reasons_of(told),
-        remedies=remedies_of(told), load_options=options, overhead_bytes=sum(share.overhead_bytes for share in shares),
+        weights_bytes=sum([share.weights_bytes for share in shares]), kv_bytes=sum([share.kv_bytes for share in shares]),
+        compute_bytes=sum([share.compute_bytes for share in shares]), total_bytes=placement.total_bytes,
+        devices=tuple([_need(share) for share in shares]), max_ctx=told.max_ctx, speed=told.speed, reasons=reasons_of(told),
+        remedies=remedies_of(told), load_options=options, overhead_bytes=sum([share.overhead_bytes for share in shares]),
         tokenizer_bytes=told.placer.memory.tokenizer_bytes, speed_parts=parts)
 
 
 def _with_idle(placement: Placement, budgets: Budgets) -> tuple[Share, ...]:
     """The plan's devices, and the GPUs that it leaves alone."""
-    used = [share.budget for share in placement.gpus]
-    idle = [budget for group in budgets.groups for budget in group if not any(budget is other for other in used)]
+    used = {id(share.budget) for share in placement.gpus}
+    idle = [budget for group in budgets.groups for budget in group if id(budget) not in used]
     return (*placement.gpus, *(Share(budget, 0, 0, False, 0, 0, 0) for budget in idle), placement.host)
 
 

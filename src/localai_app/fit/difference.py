@@ -49,7 +49,7 @@ def repacked_reason(placement: Placement, memory: ModelMemory) -> str:
     They count once: the originals are pages of the file, which the system takes back when memory is short.
     """
     repacked_bytes = placement.host.repacked_bytes
-    if repacked_bytes <= WORTH_TELLING * memory.weights.file_bytes:
+    if repacked_bytes <= WORTH_TELLING * memory.sums.file_bytes:
         return ""
     return (
         f"llama.cpp rearranges {format_gib(repacked_bytes)} of the weights for this processor; the originals show up "

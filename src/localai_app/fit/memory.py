@@ -79,8 +79,9 @@ class RunningSums:
     def __init__(self, geometry: Geometry, weights: Weights) -> None:
         self.blocks = len(weights.layers_bytes)
         self.weights = [0, *accumulate(weights.layers_bytes)]
-        self.experts = [0, *accumulate(weights.layers_expert_bytes)] if any(weights.layers_expert_bytes) else []
         self.largest_experts = max(weights.layers_expert_bytes, default=0)
+        self.experts = [0, *accumulate(weights.layers_expert_bytes)] if self.largest_experts else []
+        self.file_bytes = weights.file_bytes
         self.first_dense = weights.layers_bytes[0] - weights.layers_expert_bytes[0]
         self.state = self._running_state(geometry) if geometry.recurrent_state_bytes else []
         self._layers = geometry.cache_layers

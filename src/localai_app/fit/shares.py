@@ -54,7 +54,7 @@ class Placement(msgspec.Struct, frozen=True):
     @property
     def gpu_layers(self) -> int:
         """Layers on GPUs, the head included."""
-        return sum(share.layers for share in self.gpus)
+        return sum([share.layers for share in self.gpus])
 
     @property
     def shares(self) -> tuple[Share, ...]:
@@ -64,4 +64,4 @@ class Placement(msgspec.Struct, frozen=True):
     @property
     def total_bytes(self) -> int:
         """Everything the model takes, on all devices."""
-        return sum(share.total_bytes for share in self.shares)
+        return sum([share.total_bytes for share in self.shares])

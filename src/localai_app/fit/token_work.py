@@ -70,7 +70,7 @@ def block_weights(share: Share, memory: ModelMemory) -> float | None:
 def bytes_per_weight(memory: ModelMemory) -> float | None:
     """Bytes of one weight on average; None where the model does not say how many it has."""
     params = memory.geometry.params_total
-    return _plausible(memory.weights.file_bytes / params) if params else None
+    return _plausible(memory.sums.file_bytes / params) if params else None
 
 
 def _active_block_bytes(share: Share, memory: ModelMemory) -> int:
