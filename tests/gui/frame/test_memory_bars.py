@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from PySide6.QtWidgets import QApplication, QWidget
 
@@ -49,6 +50,17 @@ def test_devices_come_and_go_and_idle_ones_are_left_out(qtbot, theme: ThemeState
     assert [bar.bar.accessibleName().split(":")[0] for bar in bars.bars] == ["Memory of Only"]
     bars.show_devices([])
     assert bars.bars == ()
+
+
+def test_twins_are_told_apart(qtbot, theme: ThemeState) -> None:
+    bars = MemoryBars(theme)
+    qtbot.addWidget(bars)
+    twins = [msgspec.structs.replace(need(), engine_name=name) for name in ("CUDA0", "CUDA1")]
+    bars.show_devices([*twins, need("Main memory", layers=0)])
+    assert [bar._name.text() for bar in bars.bars] == [
+        "RTX 4070 (CUDA0) · 33 layers", "RTX 4070 (CUDA1) · 33 layers", "Main memory"]
+    bars.show_devices(twins[:1])
+    assert bars.bars[0]._name.text() == "RTX 4070 · 33 layers"
 
 
 def colors_in(widget: QWidget) -> list[str]:

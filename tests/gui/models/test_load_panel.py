@@ -293,6 +293,18 @@ def test_a_damaged_header_is_unknown_with_its_reason_and_can_be_tried(
     eventually(qtbot, lambda: services.engine.state.status is EngineStatus.READY)
 
 
+def test_a_long_name_is_no_reason_to_cut_anything(make_panel: Any, tmp_path: Path) -> None:
+    name = "a_name_that_goes_on_and_on_" * 8
+    path = write_tiny_gguf(tmp_path / f"{name}-Q8_0.gguf")
+    path.write_bytes(path.read_bytes()[:4000])
+    panel = make_panel(str(path), REPORT)
+    assert panel.title == f"{name[:-1]} · Q8_0"
+    assert f"{name}-Q8_0.gguf is incomplete" in panel.view.reasons
+    assert panel.width() == 960
+    assert panel.view.geometry().right() <= panel.view.parentWidget().rect().right()
+    assert panel.view.parentWidget().width() <= panel.view.parentWidget().parentWidget().width()
+
+
 def test_the_name_of_a_file_is_never_markup(make_panel: Any, tmp_path: Path, qtbot: Any) -> None:
     path = write_tiny_gguf(tmp_path / "<b>bold<b>-Q8_0.gguf")
     path.write_bytes(path.read_bytes()[:4000])

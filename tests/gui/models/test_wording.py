@@ -10,7 +10,8 @@ import pytest
 from localai_app.catalog.load import load_catalog
 from localai_app.catalog.tasks import Task
 from localai_app.errors import HUB_UNREACHABLE, VARIANT_UNKNOWN, AppError, Remedy
-from localai_app.fit.result import Verdict
+from localai_app.fit.decide import unknown_result
+from localai_app.fit.result import DeviceNeed, Request, Verdict
 from localai_app.gui.models.context_card import context_steps
 from localai_app.gui.models.discover_order import Filters, SortOrder, listed
 from localai_app.gui.models.download_progress import remedy_of
@@ -20,8 +21,12 @@ from localai_app.gui.models.removal import removal_words
 from localai_app.gui.models.scores_card import unique_scores
 from localai_app.gui.models.variant_choice import recommended_label
 from localai_app.gui.models.wording import (
+    ZERO_WIDTH_SPACE,
+    breakable,
     facts_of_model,
     facts_of_repo,
+    main_device,
+    memory_words,
     no_file_words,
     progress_words,
     size_words,
@@ -32,6 +37,32 @@ from localai_app.hub.model import Repo
 from localai_app.services.app_services import AppServices
 from localai_app.services.views import DownloadStatus
 from tests.gui.models.models_stage import GIB, REPORT, download, installed, show_computer
+
+
+# --- fits ----------------------------------------------------------------------------------------
+def need(kind: str, total: int, free: int) -> DeviceNeed:
+    return DeviceNeed(
+        name=f"{kind} of {free}", kind=kind, layers=1, weights_bytes=total * GIB, kv_bytes=0, compute_bytes=0,
+        free_bytes=free * GIB, reserve_bytes=0, total_bytes=total * GIB)
+
+
+def test_a_model_on_several_gpus_needs_what_it_takes_on_all_of_them() -> None:
+    devices = (need("gpu", 7, 10), need("gpu", 18, 21), need("gpu", 0, 24), need("cpu", 1, 20))
+    fit = msgspec.structs.replace(unknown_result("", Request()), devices=devices)
+    device = main_device(fit)
+    assert device is not None
+    assert (memory_words(device), device.name) == ("25.0 of 31.0 GiB", "gpu of 10 and gpu of 21")
+    on_cpu = main_device(msgspec.structs.replace(fit, devices=(need("gpu", 7, 10), need("cpu", 8, 20))))
+    assert on_cpu is not None
+    assert on_cpu.kind == "cpu"
+    assert main_device(unknown_result("", Request())) is None
+
+
+def test_only_long_words_get_places_for_line_breaks() -> None:
+    name = "a_name_of_a_file_that_goes_on_and_on-Q8_0.gguf"
+    broken = breakable(f"short_name.gguf and {name}.")
+    assert broken.replace(ZERO_WIDTH_SPACE, "|") == (
+        "short_name.gguf and a_|name_|of_|a_|file_|that_|goes_|on_|and_|on-Q8_|0.|gguf.")
 
 
 # --- downloads -----------------------------------------------------------------------------------

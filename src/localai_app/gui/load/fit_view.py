@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from localai_app.fit.result import Basis, FitResult, Verdict, slowdown_words
 from localai_app.gui.metrics import SPACE_1, SPACE_3, SPACE_4, SPACE_5
-from localai_app.gui.models.wording import BASIS_WORDS, speed_words
+from localai_app.gui.models.wording import BASIS_WORDS, ZERO_WIDTH_SPACE, breakable, speed_words
 from localai_app.gui.styling import label, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.badge import Badge
@@ -35,6 +35,8 @@ class FitView(QFrame):
         self._reasons = label("", "muted", wrap=True, selectable=True)
         self._help = label("What would help", "strong")
         self._remedies = label("", "body", wrap=True, selectable=True)
+        for words in (self._reasons, self._remedies):
+            words.setMinimumWidth(1)  # A word of a hundred letters is no reason to widen the card.
         head = QWidget()
         flow = FlowLayout(head, across=SPACE_3)
         flow.addWidget(self.badge)
@@ -58,7 +60,7 @@ class FitView(QFrame):
     @property
     def reasons(self) -> str:
         """The sentences of "Why?"."""
-        return self._reasons.text()
+        return self._reasons.text().replace(ZERO_WIDTH_SPACE, "")
 
     @property
     def speed(self) -> str:
@@ -90,7 +92,7 @@ class FitView(QFrame):
         self._speed.setVisible(runs)
         self.bars.setVisible(any(device.total_bytes > 0 for device in fit.devices))
         self.bars.show_devices(fit.devices)
-        self._reasons.setText(" ".join(fit.reasons))
+        self._reasons.setText(breakable(" ".join(fit.reasons)))
         self._remedies.setText("\n".join(fit.remedies))
         for part in (self._why, self._reasons):
             part.setVisible(bool(fit.reasons))

@@ -16,6 +16,7 @@ from localai_app.gui.load.load_form import LoadForm
 from localai_app.gui.load.wording import in_force_words
 from localai_app.gui.metrics import SPACE_1, SPACE_2, SPACE_4, SPACE_6
 from localai_app.gui.models.text_scale import scaled
+from localai_app.gui.models.wording import ZERO_WIDTH_SPACE, breakable
 from localai_app.gui.styling import button, label, set_role, set_spacing
 from localai_app.gui.tasks import run_in_background
 from localai_app.gui.theme import ThemeState
@@ -49,7 +50,8 @@ class LoadPanel(QWidget):
         self._fit: FitResult | None = None
         self._remembered = LoadSettings()
         self._free_bytes = 0
-        self._title = label(model_key.rpartition("/")[2], "heading", wrap=True)
+        self._title = label(breakable(model_key.rpartition("/")[2]), "heading", wrap=True)
+        self._title.setMinimumWidth(1)
         self._state = label("", "muted", wrap=True)
         self.error = ErrorBanner(theme)
         self.form = LoadForm()
@@ -112,7 +114,7 @@ class LoadPanel(QWidget):
     @property
     def title(self) -> str:
         """Which model it is about."""
-        return self._title.text()
+        return self._title.text().replace(ZERO_WIDTH_SPACE, "")
 
     @property
     def state_words(self) -> str:
@@ -135,7 +137,8 @@ class LoadPanel(QWidget):
         self._preview = preview
         model = preview.facts.model
         self._key = model.key
-        self._title.setText(f"{model.name} · {model.label}" if model.label and model.label not in model.name else model.name)
+        has_label = bool(model.label) and model.label not in model.name
+        self._title.setText(breakable(f"{model.name} · {model.label}" if has_label else model.name))
         self.form.setEnabled(True)
         self._remembered = self._services.load_settings.get(self._key)
         self._show_model(self._remembered)

@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from localai_app.fit.result import FitResult, Verdict
 from localai_app.gui.metrics import SPACE_1, SPACE_3, SPACE_4, SPACE_5
-from localai_app.gui.models.wording import FIGURE_WORDS
+from localai_app.gui.models.wording import FIGURE_WORDS, breakable
 from localai_app.gui.styling import label, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.memory_bars import MemoryBars
@@ -52,7 +52,7 @@ class WhyCard(QFrame):
         self._title.setText(f"{TITLES[fit.verdict]}: {label_words} at {format_count(fit.ctx)} tokens")
         self._basis.setText(f"Figures: {FIGURE_WORDS[fit.basis]}")
         self._basis.setVisible(fit.verdict is not Verdict.UNKNOWN)
-        self._reasons.setText(" ".join(fit.reasons))
+        self._reasons.setText(breakable(" ".join(fit.reasons)))
         self.bars.setVisible(any(device.total_bytes > 0 for device in fit.devices))
         self.bars.show_devices(fit.devices)
         self._remedies.setText(" ".join(fit.remedies))

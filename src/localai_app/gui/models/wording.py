@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+import msgspec
 
 from localai_app.catalog.model import CatalogModel
 from localai_app.errors import AppError
@@ -19,6 +22,8 @@ from localai_app.units import (
     format_wait,
 )
 
+LONG_WORD = 32
+ZERO_WIDTH_SPACE = "\u200b"
 KIND_WORDS = {
     SuggestionKind.BEST_ANSWERS: "BEST ANSWERS",
     SuggestionKind.BALANCED: "BALANCED",
@@ -93,9 +98,21 @@ def unbroken_parts(words: str) -> str:
     return words if len(parts) == 1 else " · ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
 
 
+def breakable(words: str) -> str:
+    """The same words with places for line breaks in those that are too long for a line, such as names of files."""
+    return " ".join(
+        re.sub(r"(?<=[._])(?=[^._])", ZERO_WIDTH_SPACE, word) if len(word) > LONG_WORD else word for word in words.split(" "))
+
+
 def main_device(fit: FitResult) -> DeviceNeed | None:
-    """The device that carries most of the model."""
-    return max(fit.devices, key=lambda device: device.total_bytes, default=None)
+    """The device that carries most of the model; several GPUs count as one."""
+    gpus = [device for device in fit.devices if device.kind == "gpu" and device.total_bytes]
+    others = [device for device in fit.devices if device not in gpus]
+    if len(gpus) > 1:
+        gpus = [msgspec.structs.replace(
+            gpus[0], name=" and ".join(device.name for device in gpus),
+            total_bytes=sum(device.total_bytes for device in gpus), free_bytes=sum(device.free_bytes for device in gpus))]
+    return max((*gpus, *others), key=lambda device: device.total_bytes, default=None)
 
 
 def memory_words(device: DeviceNeed) -> str:

@@ -138,12 +138,13 @@ class DeviceBar(QWidget):
         """The figures beside the name."""
         return self._figures.text()
 
-    def show_device(self, device: DeviceNeed) -> None:
-        """Show one device of a fit."""
+    def show_device(self, device: DeviceNeed, *, has_twin: bool = False) -> None:
+        """Show one device of a fit; `has_twin`: another one has its name, so that llama.cpp's is told as well."""
         usable = max(0, device.free_bytes - device.reserve_bytes)
         is_too_much = device.total_bytes > usable
         layers = f" · {device.layers} {'layer' if device.layers == 1 else 'layers'}" if device.layers else ""
-        self._name.setText(device.name + layers)
+        twin = f" ({device.engine_name})" if has_twin and device.engine_name else ""
+        self._name.setText(device.name + twin + layers)
         self._figures.setText(f"{_bare(device.total_bytes, usable)} of {format_gib(usable)} usable")
         set_role(self._figures, "caption-bad" if is_too_much else "caption-strong")
         capacity = max(device.capacity_bytes, device.free_bytes)
@@ -187,6 +188,7 @@ class MemoryBars(QWidget):
     def show_devices(self, devices: Sequence[DeviceNeed]) -> None:
         """Show the devices of a fit; those on which nothing would lie are left out."""
         shown = [device for device in devices if device.total_bytes > 0]
+        names = [device.name for device in shown]
         while len(self._bars) < len(shown):
             bar = DeviceBar(self._theme)
             self._bars.append(bar)
@@ -194,7 +196,7 @@ class MemoryBars(QWidget):
         for index, bar in enumerate(self._bars):
             bar.setVisible(index < len(shown))
             if index < len(shown):
-                bar.show_device(shown[index])
+                bar.show_device(shown[index], has_twin=names.count(shown[index].name) > 1)
         for token, name, n_bytes in (
             (WEIGHTS, "Weights", sum(device.weights_bytes for device in shown)),
             (CONTEXT, "Context", sum(device.kv_bytes for device in shown)),
