@@ -77,6 +77,16 @@ def test_only_the_newest_are_listed_and_a_narrow_card_leaves_the_place_out(
     eventually(qtbot, lambda: card.table.isColumnHidden(Column.WHERE))
 
 
+def test_the_figures_are_in_sight_beside_the_longest_names(card: MeasuredCard, services: AppServices, qtbot) -> None:
+    services.calibration.add(answer_of(
+        model_name="a-model-with-a-name-that-goes-on-and-on" * 3, gpus=("NVIDIA GeForce RTX 4070", "NVIDIA GeForce RTX 3090"),
+        place="gpu_partial", kv_type="q8_0", predicted_tps=22.0, measured_tps=20.0))
+    eventually(qtbot, lambda: card.table.table_model.rowCount() == 1)
+    header = card.table.horizontalHeader()
+    eventually(qtbot, lambda: header.length() <= card.table.viewport().width())
+    assert min(header.sectionSize(column) for column in (Column.MODEL, Column.WHERE)) > 100
+
+
 def test_a_store_that_is_busy_is_told(
     card: MeasuredCard, services: AppServices, qtbot, monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -50,7 +50,8 @@ class MeasurementTable(QTableView):
         header.setHighlightSections(False)
         header.setSectionsClickable(False)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(Column.MODEL, QHeaderView.ResizeMode.Stretch)
+        for column in (Column.MODEL, Column.WHERE):
+            header.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
         theme.changed.connect(self._fit_height)
         self._fit_height()
 

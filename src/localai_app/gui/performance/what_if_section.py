@@ -30,8 +30,8 @@ from localai_app.units import format_context, format_gib
 
 DELAY_MS = 150
 NOTE = (
-    "Calculated for an idle computer with its usual main memory. Speeds are ranges: about 20 % around the formula on GPUs, "
-    "30 % on processors.")
+    "Calculated for an idle computer with its usual main memory. Speeds are ranges: about 20% around the formula on GPUs, "
+    "30% on processors.")
 FILE_FILTER = "Computers (*.json)"
 FIRST_ROWS = 8
 N_CARDS = 3
