@@ -183,6 +183,21 @@ def view(services: AppServices, theme: ThemeState, bridge: Bridge, show: Show) -
     return widget
 
 
+@pytest.mark.parametrize(("percent", "width"), [(100, 1072), (100, 700), (150, 1020), (200, 1196), (200, 800)])
+def test_the_boxes_show_all_their_words_at_every_text_size(
+        view: DiscoverView, theme: ThemeState, qapp: Any, percent: int, width: int) -> None:
+    from localai_app.gui.theme import apply_theme
+
+    apply_theme(qapp, "light", percent)
+    theme.update(LIGHT, percent)
+    view.resize(width, 700)
+    finish_background_work()
+    filters = view.filters
+    for box in (filters.task_box, filters.size_box, filters.licence_box, filters.sort_box):
+        assert box.width() >= box.sizeHint().width()
+        assert box.geometry().right() < filters.width()
+
+
 def titles(view: DiscoverView) -> list[str]:
     return [entry.title for entry in view.list_model.entries]
 

@@ -32,6 +32,8 @@ from localai_app.services.events import Event, SettingChanged, SuggestionsChange
 LIST_WIDTH = 324
 NARROW = 900
 NARROW_LIST_WIDTH = 224
+LARGEST_SHARE = 0.4
+"""Of the width, for a list that large text widens."""
 SEARCH_DELAY_MS = 350
 PASTED_LENGTH = 4
 """Nobody types so many letters at once: the text was pasted or set, and a name or address in it can be opened."""
@@ -117,8 +119,9 @@ class DiscoverView(QWidget):
 
     def _fit_list(self) -> None:
         is_wide = self.width() >= NARROW
+        usual = LIST_WIDTH if is_wide else NARROW_LIST_WIDTH
         # Large text makes the filters wider than the list would be.
-        self._left.setFixedWidth(max(LIST_WIDTH if is_wide else NARROW_LIST_WIDTH, self.filters.set_roomy(is_wide)))
+        self._left.setFixedWidth(max(usual, self.filters.set_roomy(is_wide, max(usual, round(LARGEST_SHARE * self.width())))))
 
     def search(self, words: str) -> None:
         """Filter the catalog at once; ask the Hub when typing pauses. A pasted name or address is opened instead."""

@@ -12,7 +12,7 @@ from localai_app.gui.metrics import SPACE_1, SPACE_2, SPACE_3, SPACE_4
 from localai_app.gui.models.discover_order import HUB_ORDERS, Filters, LicenceClass, SizeClass, SortOrder
 from localai_app.gui.styling import button, combo_box, set_role, set_spacing
 
-FEWEST_LETTERS = 6
+COLUMNS = 2
 
 
 class FilterBar(QWidget):
@@ -41,8 +41,8 @@ class FilterBar(QWidget):
             self._chips.addWidget(chip)
         self._chips.addStretch(1)
         self._boxes = QGridLayout()
-        for index, box in enumerate((self.task_box, self.size_box, self.licence_box, self.sort_box)):
-            self._boxes.addWidget(box, index // 2, index % 2)
+        self._columns = 0
+        self._arrange(COLUMNS)
         layout = QVBoxLayout(self)
         set_spacing(layout, 0)
         layout.addLayout(self._chips)
@@ -78,12 +78,29 @@ class FilterBar(QWidget):
                 self.sort_box.removeItem(self.sort_box.findText(order.value))
         del blocked
 
-    def set_roomy(self, is_roomy: bool) -> int:
-        """Margins for a wide window or a narrow one; returns the width that the chips need."""
+    def set_roomy(self, is_roomy: bool, widest: int) -> int:
+        """Margins for a wide window or a narrow one; returns the width that chips and boxes need.
+
+        The boxes stand below each other where two of them, with all their words, would be wider than `widest`.
+        """
         side, between = (SPACE_4, SPACE_2) if is_roomy else (SPACE_2, SPACE_1)
         set_spacing(self._chips, between, (side, SPACE_3, side, SPACE_1))
         set_spacing(self._boxes, between, (side, SPACE_1, side, SPACE_3))
-        return self._chips.sizeHint().width()
+        needs = [box.sizeHint().width() for box in self._in_order()]
+        pair = max(needs[::COLUMNS]) + between + max(needs[1::COLUMNS]) + 2 * side
+        self._arrange(COLUMNS if pair <= widest else 1)
+        return max(self._chips.sizeHint().width(), pair if pair <= widest else max(needs) + 2 * side)
+
+    def _in_order(self) -> tuple[QComboBox, ...]:
+        return self.task_box, self.size_box, self.licence_box, self.sort_box
+
+    def _arrange(self, columns: int) -> None:
+        if columns != self._columns:
+            self._columns = columns
+            self._boxes.setColumnStretch(0, 1)
+            self._boxes.setColumnStretch(1, columns - 1)
+            for index, box in enumerate(self._in_order()):
+                self._boxes.addWidget(box, index // columns, index % columns)
 
     def _on_task_chosen(self, index: int) -> None:
         self.task_chosen.emit(list(Task)[index])
@@ -96,12 +113,11 @@ def _task_words(task: Task) -> str:
 
 
 def _box(name: str, choices: Sequence[str]) -> QComboBox:
-    """A box that may become narrower than its words."""
+    """A box as wide as its longest choice."""
     box = set_role(combo_box(), "filter")
     box.setAccessibleName(name)
     box.addItems(list(choices))
-    box.setMinimumContentsLength(FEWEST_LETTERS)
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
     box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     return box
 
