@@ -262,10 +262,11 @@ def _gpu_to_plan(report: HardwareReport) -> str:
 
 
 def _is_same_computer(report: HardwareReport, here: HardwareReport | None) -> bool:
-    """Whether a report is of this computer, with the memory that was free at any moment."""
-    return report is here or (here is not None and _parts_of(report) == _parts_of(here))
+    """Whether a report is of this computer, at any moment: with other free memory, or before llama.cpp was asked."""
+    return report is here or (
+        here is not None and _parts_of(report) == _parts_of(here) and report.engine_devices in (None, here.engine_devices))
 
 
 def _parts_of(report: HardwareReport) -> tuple[object, ...]:
     gpus = tuple((gpu.name, gpu.total_bytes) for gpu in report.gpus)
-    return report.cpu, report.memory.total_bytes, gpus, report.engine_devices
+    return report.cpu, report.memory.total_bytes, gpus

@@ -10,11 +10,14 @@ import pytest
 
 from localai_app.engine.protocol import KvType
 from localai_app.errors import AppError
+from localai_app.fit.calibration import NO_CALIBRATION
 from localai_app.fit.result import SpeedBasis
+from localai_app.hardware.report import Gpu, Vendor
 from localai_app.services.app_services import AppServices
 from localai_app.services.calibration import CalibrationService
 from localai_app.services.events import AnswerEnded, MeasurementsChanged
 from localai_app.services.measuring import run_of
+from localai_app.units import GIB
 from tests.helpers.fit_subjects import nvidia
 from tests.helpers.gguf_files import TinyModel, Typed, encode_gguf, tiny_metadata, tiny_tensors, write_tiny_gguf
 from tests.helpers.hub_server import HubServer, RepoFixture
@@ -107,6 +110,19 @@ def test_it_does_not_count_for_another_machine_or_another_placement(services: Ap
     assert estimate.fit_installed(TINY_KEY, on_processor).speed.basis is SpeedBasis.MEASURED_HERE
     assert estimate.fit_installed(TINY_KEY, on_processor, with_card).speed.basis is SpeedBasis.FORMULA
     assert estimate.fit_installed(TINY_KEY, longer).speed.basis is SpeedBasis.MEASURED_HERE
+
+
+def test_it_counts_for_this_machine_as_it_was_before_llama_cpp_was_asked(services: AppServices) -> None:
+    before = services.hardware.report
+    assert before is not None
+    assert before.engine_devices is None
+    measured(services, 40.0)
+    services.hardware._report = msgspec.structs.replace(before, engine_devices=())
+    estimate = services.estimate
+    with_gpu = msgspec.structs.replace(before, gpus=(
+        Gpu(index=0, name="Another GPU", vendor=Vendor.NVIDIA, total_bytes=24 * GIB, free_bytes=24 * GIB),))
+    assert estimate.fit_installed(TINY_KEY, estimate.default_request(), before).speed.basis is SpeedBasis.MEASURED_HERE
+    assert estimate._machine(with_gpu, estimate.default_request()).calibration is NO_CALIBRATION
 
 
 def test_measurements_outlive_the_program(services: AppServices, tmp_path: Path) -> None:
