@@ -104,8 +104,8 @@ SETTINGS: tuple[SettingSpec, ...] = (
     SettingSpec(
         "kv_type", Section.ENGINE, Kind.CHOICE, "f16", "Context precision",
         "How exactly the context is stored: smaller types save memory and may cost speed and quality.", NEXT_LOAD,
-        choices=(Choice("f16", "f16 (exact)"), Choice("q8_0", "q8_0 (half the memory)"),
-                 Choice("q4_0", "q4_0 (a quarter, lossy)")),
+        choices=(Choice("f16", "16 bit, exact (f16)"), Choice("q8_0", "8 bit, half (q8_0)"),
+                 Choice("q4_0", "4 bit, quarter (q4_0)")),
         keywords=("kv cache", "quantization", "memory")),
     SettingSpec(
         "gpu_layers", Section.ENGINE, Kind.INTEGER, -1, "Layers on the GPU",

@@ -39,7 +39,7 @@ class LoadForm(QFrame):
         self.context = ContextField()
         self.context.value_changed.connect(self.changed)
         self.kv_box = combo_box()
-        self.kv_box.setAccessibleName("Context memory")
+        self.kv_box.setAccessibleName("Context precision")
         self.kv_box.setToolTip("How finely the context is kept: fewer bits take less memory and lose a little")
         for kv_type, words in KV_WORDS.items():
             self.kv_box.addItem(words, kv_type.value)
@@ -60,7 +60,7 @@ class LoadForm(QFrame):
         memory = QWidget()
         row = QHBoxLayout(memory)
         set_spacing(row, SPACE_2)
-        row.addWidget(label("Context memory", "strong"))
+        row.addWidget(label("Context precision", "strong"))
         row.addStretch(1)
         row.addWidget(self.kv_box)
         layout = QVBoxLayout(self)

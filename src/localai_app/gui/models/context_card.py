@@ -14,7 +14,7 @@ from localai_app.units import format_count
 
 SMALLEST_CTX = 2048
 SLIDER_HEIGHT = 20
-KV_WORDS = {KvType.F16: "16 bit, exact", KvType.Q8_0: "8 bit, half of it", KvType.Q4_0: "4 bit, a quarter"}
+KV_WORDS = {KvType.F16: "16 bit, exact (f16)", KvType.Q8_0: "8 bit, half (q8_0)", KvType.Q4_0: "4 bit, quarter (q4_0)"}
 
 
 class ContextCard(QFrame):
@@ -36,7 +36,7 @@ class ContextCard(QFrame):
         self.slider.setMinimumHeight(SLIDER_HEIGHT)
         self.slider.valueChanged.connect(self._on_moved)
         self.kv_box = combo_box()
-        self.kv_box.setAccessibleName("Context memory")
+        self.kv_box.setAccessibleName("Context precision")
         self.kv_box.setToolTip("How finely the context is kept: fewer bits take less memory and lose a little")
         for kv_type, words in KV_WORDS.items():
             self.kv_box.addItem(words, kv_type.value)

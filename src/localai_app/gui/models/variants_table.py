@@ -116,7 +116,7 @@ class VariantLine(QAbstractButton):
         self._context.setText(format_context(longest) if longest else "" if fit.verdict is Verdict.UNKNOWN else "none")
         set_role(self._context, "body" if longest else "muted")
         self._context.setToolTip("\n".join(
-            f"{ctx:,} tokens with a context memory of {kv}" for kv, ctx in fit.max_ctx.items()))
+            f"{ctx:,} tokens with a context precision of {kv}" for kv, ctx in fit.max_ctx.items()))
 
     def show_state(self, download: DownloadView | None, model_key: str, *, can_download: bool) -> None:
         """Say on the button whether the variant is being downloaded or already here."""
