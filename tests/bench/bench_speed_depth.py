@@ -1,9 +1,9 @@
 """Tokens per second of a real worker at several depths and KV types, beside what is predicted for them.
 
 For each model and KV type, one worker per depth keeps its prompt in the cache, and the workers answer in turns, so that what
-else runs on the computer slows all depths alike. Each depth is held out in turn and predicted from the measured speed at the other two;
-the middle one, which lies between what is known, has to come within `MOST_OFF`. Beyond the measured depths the error is printed: caches
-of the processor bend the line there.
+else runs on the computer slows all depths alike. Each depth is held out in turn and predicted from the measured speed at the
+other two; the middle one, which lies between what is known, has to come within `MOST_OFF`. Beyond the measured depths the
+error is printed: the processor's caches bend the line there.
 """
 
 from __future__ import annotations
