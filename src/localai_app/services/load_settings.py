@@ -49,7 +49,10 @@ class LoadSettingsService:
         self._events = events
 
     def get(self, model_key: str) -> LoadSettings:
-        """What is remembered for a model; nothing set where nothing is remembered or where it cannot be read."""
+        """What is remembered for a model; nothing set where nothing is, or where it makes no sense.
+
+        AppError if the store cannot be read.
+        """
         text = self._store.load_settings.get(model_key)
         if text is None:
             return LoadSettings()
