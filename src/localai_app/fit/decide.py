@@ -181,7 +181,8 @@ def _need(share: Share) -> DeviceNeed:
         name=budget.name, kind=budget.kind, layers=share.layers, weights_bytes=share.weights_bytes, kv_bytes=share.kv_bytes,
         compute_bytes=share.compute_bytes, free_bytes=budget.free_bytes, reserve_bytes=budget.reserve_bytes,
         total_bytes=share.total_bytes, capacity_bytes=budget.total_bytes, engine_name=budget.engine_name,
-        expert_blocks=share.expert_blocks, repacked_bytes=share.repacked_bytes, overhead_bytes=share.overhead_bytes)
+        expert_blocks=share.expert_blocks, repacked_bytes=share.repacked_bytes, overhead_bytes=share.overhead_bytes,
+        shares_host=budget.shares_host)
 
 
 def _load_options(placement: Placement, budgets: Budgets, subject: Subject) -> LoadOptions:

@@ -115,6 +115,8 @@ class DeviceNeed(msgspec.Struct, frozen=True, kw_only=True):
     """All the memory that the device has; 0 where it is not known."""
     overhead_bytes: int = 0
     """What the process takes beyond llama.cpp's buffers: the tokenizer's tables, and what earlier loads here showed."""
+    shares_host: bool = False
+    """Its memory is main memory."""
 
 
 class SpeedRange(msgspec.Struct, frozen=True, kw_only=True):

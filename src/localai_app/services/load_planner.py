@@ -82,7 +82,9 @@ def refusal(model: InstalledModel, request: Request, result: FitResult) -> AppEr
             errors.LOAD_SETTINGS_DO_NOT_FIT, name=model.name, reason=reason[0].lower() + reason[1:],
             detail="\n".join(result.reasons))
     if result.verdict is Verdict.NO:
-        available = max((max(0, device.free_bytes - device.reserve_bytes) for device in result.devices), default=0)
+        usable = [(max(0, device.free_bytes - device.reserve_bytes), device.shares_host) for device in result.devices]
+        together = sum(size for size, shares_host in usable if not shares_host)
+        available = max([together, *(size for size, _shares_host in usable)])
         return AppError(
             errors.MODEL_TOO_LARGE, name=model.name, needed=format_gib(result.total_bytes), available=format_gib(available),
             detail="\n".join(result.reasons))
