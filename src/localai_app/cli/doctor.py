@@ -14,7 +14,7 @@ from localai_app.engine.outcome import WorkerOutcome
 from localai_app.engine.protocol import Event, Ready
 from localai_app.errors import AppError
 from localai_app.services.app_services import AppServices
-from localai_app.services.calibration import summary_words
+from localai_app.services.measurement_words import summary_words
 from localai_app.units import GIB, format_file_size
 
 ENGINE_TIMEOUT_S = 60.0

@@ -8,8 +8,7 @@ import typer
 
 from localai_app.cli.session import Session
 from localai_app.fit.calibration import typical_error
-from localai_app.services.calibration import summary_words
-from localai_app.services.measurement_words import measurement_rows
+from localai_app.services.measurement_words import measurement_rows, summary_words
 from localai_app.units import format_count
 
 SHOWN_ROWS = 30

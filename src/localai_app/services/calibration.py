@@ -6,7 +6,7 @@ import logging
 import threading
 
 from localai_app.errors import AppError
-from localai_app.fit.calibration import Calibration, typical_error
+from localai_app.fit.calibration import Calibration
 from localai_app.services.events import EventBus, MeasurementsChanged
 from localai_app.store.database import Store
 from localai_app.store.measurements import KEPT_MEASUREMENTS
@@ -75,17 +75,3 @@ class CalibrationService:
     def _take(self, measurements: tuple[Measurement, ...]) -> None:
         self._measurements = measurements
         self._calibration = Calibration(one for one in measurements if one.engine_build == self._build)
-
-
-def summary_words(measurements: tuple[Measurement, ...]) -> str:
-    """How far predictions were off, as one sentence; what to do where there is none."""
-    memory = typical_error((one.predicted_bytes, one.measured_bytes) for one in measurements)
-    speed = typical_error((one.predicted_tps, one.measured_tps) for one in measurements)
-    if memory is None and speed is None:
-        return "Nothing was measured yet: load a model and ask it something."
-    parts = []
-    if memory is not None:
-        parts.append(f"{memory:.1%} for memory")
-    if speed is not None:
-        parts.append(f"{speed:.0%} for speed")
-    return f"Predictions were typically off by {' and '.join(parts)}."

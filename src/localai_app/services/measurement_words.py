@@ -1,10 +1,11 @@
-"""Measurements as rows for people: what was predicted, what came, and how far that was off."""
+"""Measurements for people: what was predicted, what came, and how far that was off; in rows, and in one sentence."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from localai_app.fit.calibration import typical_error
 from localai_app.store.records import Measurement
 from localai_app.units import format_count, format_gib, format_speed
 
@@ -47,6 +48,20 @@ def measurement_rows(measurements: Iterable[Measurement]) -> tuple[MeasurementRo
                 model, where, f"Prompt of {format_count(one.prompt_tokens)} tokens", _speed(one.predicted_prompt_tps),
                 format_speed(one.measured_prompt_tps), _error(one.predicted_prompt_tps, one.measured_prompt_tps)))
     return tuple(rows)
+
+
+def summary_words(measurements: tuple[Measurement, ...]) -> str:
+    """How far predictions were off, as one sentence; what to do where there is none."""
+    memory = typical_error((one.predicted_bytes, one.measured_bytes) for one in measurements)
+    speed = typical_error((one.predicted_tps, one.measured_tps) for one in measurements)
+    if memory is None and speed is None:
+        return "Nothing was measured yet: load a model and ask it something."
+    parts = []
+    if memory is not None:
+        parts.append(f"{memory:.1%} for memory")
+    if speed is not None:
+        parts.append(f"{speed:.0%} for speed")
+    return f"Predictions were typically off by {' and '.join(parts)}."
 
 
 def _where(one: Measurement) -> str:

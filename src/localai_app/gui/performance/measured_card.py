@@ -16,9 +16,8 @@ from localai_app.gui.styling import button, label, set_icon, set_role
 from localai_app.gui.tasks import run_in_background
 from localai_app.gui.theme import ThemeState
 from localai_app.services.app_services import AppServices
-from localai_app.services.calibration import summary_words
 from localai_app.services.events import ErrorHappened, Event, MeasurementsChanged
-from localai_app.services.measurement_words import MeasurementRow, measurement_rows
+from localai_app.services.measurement_words import MeasurementRow, measurement_rows, summary_words
 
 SHOWN_ROWS = 10
 NARROW = 640
