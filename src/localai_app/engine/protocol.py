@@ -149,7 +149,8 @@ class ListDevices(msgspec.Struct, frozen=True, tag="list_devices", kw_only=True)
 class Plan(msgspec.Struct, frozen=True, tag="plan", kw_only=True):
     """Ask llama.cpp what a load would allocate, without weights: answered by Planned or RequestFailed.
 
-    `header_path` is a sparse file of ours (`gguf.plan_header`); `options` are those of the load, except for the model's path.
+    `header_path` is a sparse file of ours (`gguf.plan_header`); `options` are those of the load; of the
+    model's path only the name matters, for messages.
     """
 
     id: int

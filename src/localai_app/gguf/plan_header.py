@@ -37,6 +37,8 @@ class PlanHeader:
 
     data: bytes
     file_size: int
+    name: str = ""
+    """Of the file that it was made from, for messages."""
 
     @property
     def sha256(self) -> str:
@@ -60,7 +62,7 @@ def plan_header(headers: Sequence[GgufHeader]) -> PlanHeader:
     keys = b"".join(_text(key) + _typed(value, value_type) for key, (value, value_type) in entries.items())
     head = b"GGUF" + struct.pack("<IQQ", _VERSION, len(tensors), len(entries)) + keys + table
     head += b"\0" * (-len(head) % alignment)
-    return PlanHeader(head, len(head) + data_bytes)
+    return PlanHeader(head, len(head) + data_bytes, first.name)
 
 
 def write_plan_file(path: Path, header: PlanHeader) -> None:

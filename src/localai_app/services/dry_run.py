@@ -157,17 +157,17 @@ class DryRunService:
         refused: set[KvType] = set()
         with self._header_file(header) as path:
             for ctx, kv_type in missing:
-                point = None if kv_type in refused else self._ask(path, key, ctx, kv_type)
+                point = None if kv_type in refused else self._ask(path, header.name, key, ctx, kv_type)
                 if point is None:
                     refused.add(kv_type)
                 else:
                     points.append(point)
         return self._cache.add(key, points, refused)
 
-    def _ask(self, path: Path, key: PlanKey, ctx: int, kv_type: KvType) -> PlannedPoint | None:
+    def _ask(self, path: Path, name: str, key: PlanKey, ctx: int, kv_type: KvType) -> PlannedPoint | None:
         """One dry run; None where llama.cpp takes the model but not with this quantized cache."""
         options = LoadOptions(
-            model_path="", ctx=ctx, kv_type=kv_type, ubatch=key.ubatch, gpu_layers=key.gpu_layers,
+            model_path=name, ctx=ctx, kv_type=kv_type, ubatch=key.ubatch, gpu_layers=key.gpu_layers,
             devices=(key.device,) if key.device else ())
         try:
             return _point(self._planner.plan(path, options), ctx, kv_type)

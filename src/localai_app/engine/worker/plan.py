@@ -53,7 +53,7 @@ class Planner:
         finally:
             lines = self._log.end_capture()
         if not context:
-            raise refusal_from_log(Path(header_path).name, self._log.errors)
+            raise refusal_from_log(_shown_name(header_path, options), self._log.errors)
         table = self._breakdown.of(context)
         self._library.llama_free(context)
         n_layer = self._library.llama_model_n_layer(model.pointer) + 1
@@ -77,13 +77,13 @@ class Planner:
             return self._model
         self._forget_model()
         loader = ModelLoader(self._library, self._devices, self._log, self._stop_flags)
-        parameters = loader.model_parameters(options, lambda _fraction: None, path.name)
+        parameters = loader.model_parameters(options, lambda _fraction: None, _shown_name(path, options))
         parameters.no_alloc = True
         # There is nothing to map; llama.cpp asserts that it was not asked to.
         parameters.load_mode = self._library.LLAMA_LOAD_MODE_NONE
         pointer = self._library.llama_model_load_from_file(os.fsencode(path), parameters)
         if not pointer:
-            raise refusal_from_log(path.name, self._log.errors)
+            raise refusal_from_log(_shown_name(path, options), self._log.errors)
         self._model = _Model(key, pointer, loader)
         return self._model
 
@@ -94,3 +94,8 @@ class Planner:
         if self._model is not None:
             self._library.llama_model_free(self._model.pointer)
             self._model = None
+
+
+def _shown_name(header_path: Path | str, options: LoadOptions) -> str:
+    """The name of the model's own file, where the plan says it: that of the header's copy means nothing to people."""
+    return Path(options.model_path or header_path).name
