@@ -50,7 +50,7 @@ def _checks(python: str, python_without_qt: str) -> tuple[Check, ...]:
         Check("import-linter: layers", (str(programs / ("lint-imports.exe" if os.name == "nt" else "lint-imports")),)),
         Check("no Qt in the second environment", (python_without_qt, "-c", PROOF_OF_NO_QT)),
         Check("unit tests without Qt", (python_without_qt, *pytest, "tests/unit", *ALL_BUT_BENCHMARKS)),
-        Check("all tests", (python, *pytest, *ALL_BUT_BENCHMARKS)),
+        Check("all other tests", (python, *pytest, "tests", "--ignore", "tests/unit", *ALL_BUT_BENCHMARKS)),
     )
 
 
