@@ -2,8 +2,7 @@
 
 For each model and KV type, one worker per depth keeps its prompt in the cache, and the workers answer in turns, so that what
 else runs on the computer slows all depths alike. Each depth is held out in turn and predicted from the measured speed at the
-other two; the middle one, which lies between what is known, has to come within `MOST_OFF`. Beyond the measured depths the
-error is printed: the processor's caches bend the line there.
+other two.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ TOKENS = 12
 ROUNDS = int(os.environ.get("LOCALAI_BENCH_ROUNDS", "40"))
 WAIT_S = 600.0
 MOST_OFF = 0.15
-"""The middle depth is predicted within this share of what is measured there."""
+"""The held-out depth is predicted within this share of what is measured there."""
 SENTENCE = " The keeper walked up the stairs and wrote down the wind, the sea and all the ships that passed in the night."
 
 
@@ -82,8 +81,7 @@ def test_speed_at_depth(
             f"{1 / one.token_s:.1f} tok/s, formula {low:.1f} to {high:.1f}, calibrated on the other two depths "
             f"{1 / calibrated_s:.1f} ({error:+.1%} time){prompt}"))
     print_table(f"{request.node.callspec.id} on the processor, best of {ROUNDS} rounds", rows)
-    middle = sorted(off)[1]
-    assert abs(off[middle]) <= MOST_OFF, f"{off[middle]:+.1%} at depth {middle}"
+    assert {depth: f"{error:+.1%}" for depth, error in off.items() if abs(error) > MOST_OFF} == {}
 
 
 def predicted(path: Path, kv_type: KvType) -> SpeedParts:
