@@ -6,106 +6,18 @@ Commands go to the worker's stdin, events come back on a private descriptor. Eve
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import msgspec
+
+from localai_app.engine.conversation import ChatMessage as ChatMessage
+from localai_app.engine.conversation import FinishReason as FinishReason
+from localai_app.engine.conversation import GenerationStats as GenerationStats
+from localai_app.engine.load_options import KvType as KvType
+from localai_app.engine.load_options import LoadOptions as LoadOptions
+from localai_app.engine.sampling import Sampling as Sampling
 
 PROTOCOL_VERSION = 1
 MAX_LINE_BYTES = 8 * 1024 * 1024
 """A longer line is a broken peer, not a message."""
-
-
-class KvType(StrEnum):
-    """How the KV cache is stored."""
-
-    F16 = "f16"
-    Q8_0 = "q8_0"
-    Q4_0 = "q4_0"
-
-
-class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that decides how a model is loaded; made by `fit`, used as it is by the worker."""
-
-    model_path: str
-    ctx: int
-    gpu_layers: int = 0
-    """Blocks plus one for the output head; 0 runs on the CPU."""
-    threads: int = 0
-    """0: the number of physical cores."""
-    kv_type: KvType = KvType.F16
-    batch: int = 2048
-    ubatch: int = 512
-    swa_full: bool = False
-    use_mmap: bool = True
-    use_repack: bool = True
-    """Weights may be rearranged for the processor, in a copy of their own."""
-    devices: tuple[str, ...] = ()
-    """llama.cpp device names to use; empty: all."""
-    tensor_split: tuple[float, ...] = ()
-    """Layers of each device in their order; empty: llama.cpp divides them by free memory."""
-    cpu_expert_blocks: int = 0
-    """Experts of so many blocks, from the first one, stay in main memory while the rest of those blocks is on a GPU."""
-
-
-class Sampling(msgspec.Struct, frozen=True, kw_only=True):
-    """How the next token is chosen. `seed` None: a new one each time; `max_tokens` None: until the end or a full context."""
-
-    temperature: float = 0.8
-    top_k: int = 40
-    top_p: float = 0.95
-    min_p: float = 0.05
-    repeat_penalty: float = 1.0
-    seed: int | None = None
-    max_tokens: int | None = None
-    stop: tuple[str, ...] = ()
-
-
-class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """One turn of a conversation; `role` is system, user or assistant."""
-
-    role: str
-    content: str
-
-
-class FinishReason(StrEnum):
-    """Why an answer ended."""
-
-    STOP = "stop"
-    """The model said that it is done, or a stop string came."""
-    LENGTH = "length"
-    """`max_tokens` reached."""
-    CONTEXT = "context"
-    """The context is full."""
-    CANCELLED = "cancelled"
-
-
-class GenerationStats(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts and times of one answer, so far or final; speeds are derived."""
-
-    prompt_tokens: int = 0
-    """Whole prompt, reused part included."""
-    reused_tokens: int = 0
-    """Part of the prompt that was still in the KV cache."""
-    completion_tokens: int = 0
-    prompt_s: float = 0.0
-    """Time to evaluate the part that was not reused."""
-    completion_s: float = 0.0
-    """From the first to the last generated token."""
-    ttft_s: float = 0.0
-    """From the request's arrival in the worker to the first token."""
-    context_used: int = 0
-    context_total: int = 0
-
-    @property
-    def prompt_tps(self) -> float:
-        """Prompt processing in tokens per second; 0.0 while unknown."""
-        evaluated = self.prompt_tokens - self.reused_tokens
-        return evaluated / self.prompt_s if self.prompt_s > 0 else 0.0
-
-    @property
-    def tps(self) -> float:
-        """Generation in tokens per second; the first token counts to the prompt. 0.0 while unknown."""
-        return (self.completion_tokens - 1) / self.completion_s if self.completion_s > 0 and self.completion_tokens > 1 else 0.0
 
 
 # --- commands ----------------------------------------------------------------------------------

@@ -1,0 +1,55 @@
+"""The turns of a conversation, and how an answer went: counts, times and why it ended."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn of a conversation; `role` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+class FinishReason(StrEnum):
+    """Why an answer ended."""
+
+    STOP = "stop"
+    """The model said that it is done, or a stop string came."""
+    LENGTH = "length"
+    """`max_tokens` reached."""
+    CONTEXT = "context"
+    """The context is full."""
+    CANCELLED = "cancelled"
+
+
+class GenerationStats(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts and times of one answer, so far or final; speeds are derived."""
+
+    prompt_tokens: int = 0
+    """Whole prompt, reused part included."""
+    reused_tokens: int = 0
+    """Part of the prompt that was still in the KV cache."""
+    completion_tokens: int = 0
+    prompt_s: float = 0.0
+    """Time to evaluate the part that was not reused."""
+    completion_s: float = 0.0
+    """From the first to the last generated token."""
+    ttft_s: float = 0.0
+    """From the request's arrival in the worker to the first token."""
+    context_used: int = 0
+    context_total: int = 0
+
+    @property
+    def prompt_tps(self) -> float:
+        """Prompt processing in tokens per second; 0.0 while unknown."""
+        evaluated = self.prompt_tokens - self.reused_tokens
+        return evaluated / self.prompt_s if self.prompt_s > 0 else 0.0
+
+    @property
+    def tps(self) -> float:
+        """Generation in tokens per second; the first token counts to the prompt. 0.0 while unknown."""
+        return (self.completion_tokens - 1) / self.completion_s if self.completion_s > 0 and self.completion_tokens > 1 else 0.0

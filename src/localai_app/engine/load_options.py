@@ -1,0 +1,39 @@
+"""How a model is loaded: what `fit` decides and the worker uses as it is."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class KvType(StrEnum):
+    """How the KV cache is stored."""
+
+    F16 = "f16"
+    Q8_0 = "q8_0"
+    Q4_0 = "q4_0"
+
+
+class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that decides how a model is loaded; made by `fit`, used as it is by the worker."""
+
+    model_path: str
+    ctx: int
+    gpu_layers: int = 0
+    """Blocks plus one for the output head; 0 runs on the CPU."""
+    threads: int = 0
+    """0: the number of physical cores."""
+    kv_type: KvType = KvType.F16
+    batch: int = 2048
+    ubatch: int = 512
+    swa_full: bool = False
+    use_mmap: bool = True
+    use_repack: bool = True
+    """Weights may be rearranged for the processor, in a copy of their own."""
+    devices: tuple[str, ...] = ()
+    """llama.cpp device names to use; empty: all."""
+    tensor_split: tuple[float, ...] = ()
+    """Layers of each device in their order; empty: llama.cpp divides them by free memory."""
+    cpu_expert_blocks: int = 0
+    """Experts of so many blocks, from the first one, stay in main memory while the rest of those blocks is on a GPU."""
