@@ -24,6 +24,8 @@ from localai_app.engine.launch import worker_environment
 from localai_app.engine.outcome import Fault, WorkerOutcome, classify
 from localai_app.engine.protocol import (
     PROTOCOL_VERSION,
+    Benchmark,
+    Benchmarked,
     Chat,
     Command,
     Complete,
@@ -117,7 +119,7 @@ class EngineClient:
         """Queue one command; returns at once, also if the worker has ended. ProtocolError if it is too long to be sent."""
         line = encode_line(command)
         with self._lock:
-            if isinstance(command, (Load, Chat, Complete, ListDevices, Plan)):
+            if isinstance(command, (Load, Chat, Complete, ListDevices, Plan, Benchmark)):
                 if not self._running_ids:
                     self._silent_s = 0.0
                 self._running_ids.add(command.id)
@@ -192,7 +194,7 @@ class EngineClient:
             self._silent_s = 0.0
             if isinstance(event, Ready):
                 self._running_ids.discard(_READY_ID)
-            elif isinstance(event, (Loaded, Finished, RequestFailed, DevicesListed, Planned)):
+            elif isinstance(event, (Loaded, Finished, RequestFailed, DevicesListed, Planned, Benchmarked)):
                 self._running_ids.discard(event.id)
         try:
             self._on_event(event)

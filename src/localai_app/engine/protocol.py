@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from localai_app.engine.benchmark import BenchmarkKind as BenchmarkKind
+from localai_app.engine.benchmark import BenchmarkRow as BenchmarkRow
 from localai_app.engine.conversation import ChatMessage as ChatMessage
 from localai_app.engine.conversation import FinishReason as FinishReason
 from localai_app.engine.conversation import GenerationStats as GenerationStats
@@ -70,11 +72,28 @@ class Plan(msgspec.Struct, frozen=True, tag="plan", kw_only=True):
     options: LoadOptions
 
 
+class Benchmark(msgspec.Struct, frozen=True, tag="benchmark", kw_only=True):
+    """Time the loaded model: answered by BenchmarkProgressed and then Benchmarked or RequestFailed.
+
+    What was in the cache is gone afterwards. Stopped, it ends with the rows that are complete.
+    """
+
+    id: int
+    prompt_tokens: tuple[int, ...] = ()
+    """Lengths of prompts."""
+    depths: tuple[int, ...] = ()
+    """Tokens in the cache before `generated_tokens` are generated."""
+    generated_tokens: int = 32
+    threads: int = 0
+    """0: as the model was loaded; another number counts for this benchmark only."""
+    repeats: int = 3
+
+
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown", kw_only=True):
     """End the worker; closing its stdin does the same."""
 
 
-Command = Load | Chat | Complete | Stop | ListDevices | Plan | Shutdown
+Command = Load | Chat | Complete | Stop | ListDevices | Plan | Benchmark | Shutdown
 
 
 # --- events ------------------------------------------------------------------------------------
@@ -199,6 +218,32 @@ class Planned(msgspec.Struct, frozen=True, tag="planned", kw_only=True):
     engine_build: str
 
 
+class BenchmarkProgressed(msgspec.Struct, frozen=True, tag="benchmark_progressed", kw_only=True):
+    """How far a benchmark is: tokens read and generated so far and in all, and the seconds that they took."""
+
+    id: int
+    prompt_done: int = 0
+    prompt_total: int = 0
+    """Filling the cache to a depth included."""
+    prompt_s: float = 0.0
+    generated_done: int = 0
+    generated_total: int = 0
+    generation_s: float = 0.0
+
+
+class Benchmarked(msgspec.Struct, frozen=True, tag="benchmarked", kw_only=True):
+    """The end of a benchmark: a row for each length, then for each depth, rising."""
+
+    id: int
+    rows: tuple[BenchmarkRow, ...]
+    ctx: int
+    threads: int
+    """That computed."""
+    is_complete: bool = True
+    """False: it was stopped, and the rows after the last one are missing."""
+
+
 Event = (
     Ready | LoadProgressed | Loaded | PromptProgressed | TextGenerated | Finished | RequestFailed | DevicesListed | Planned
+    | BenchmarkProgressed | Benchmarked
 )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from localai_app.engine.protocol import ChatMessage, Device, Loaded, LoadOptions, Planned, Sampling
 from localai_app.engine.worker.answer import AnswerSource
+from localai_app.engine.worker.benchmark import BenchmarkTarget
 
 
 class Backend(Protocol):
@@ -28,6 +30,9 @@ class Backend(Protocol):
 
     def prepare_completion(self, prompt: str, sampling: Sampling) -> AnswerSource:
         """A continuation of a text."""
+
+    def prepare_benchmark(self, threads: int) -> AbstractContextManager[BenchmarkTarget]:
+        """The loaded model to be timed with so many threads (0: as loaded), its cache empty before and after."""
 
     def plan(self, request_id: int, header_path: str, options: LoadOptions) -> Planned:
         """What a load would allocate on each device; nothing is loaded."""

@@ -15,6 +15,8 @@ import msgspec
 from localai_app.engine.framing import LineSplitter, ProtocolError, decode_command, encode_line
 from localai_app.engine.outcome import EXIT_BAD_COMMAND
 from localai_app.engine.protocol import (
+    Benchmark,
+    BenchmarkProgressed,
     Chat,
     Command,
     Complete,
@@ -30,7 +32,7 @@ from localai_app.engine.protocol import (
 )
 from localai_app.engine.worker.stop_flag import StopFlags
 
-Request = Load | Chat | Complete | ListDevices | Plan
+Request = Load | Chat | Complete | ListDevices | Plan | Benchmark
 """Commands that are worked on one after the other; the others take effect while one of these runs."""
 
 _READ_BYTES = 64 * 1024
@@ -75,7 +77,7 @@ class EventSender:
             if isinstance(last, TextGenerated):
                 self._write(self._held or msgspec.structs.replace(last, text=""))
                 self._held = None
-            elif isinstance(last, (PromptProgressed, LoadProgressed)):
+            elif isinstance(last, (PromptProgressed, LoadProgressed, BenchmarkProgressed)):
                 self._write(last)
 
     def write_raw(self, data: bytes) -> None:

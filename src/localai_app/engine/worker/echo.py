@@ -95,6 +95,10 @@ class EchoBackend:
         """A continuation that takes no notice of the text before it."""
         return self._prepare(prompt, prompt, sampling)
 
+    def prepare_benchmark(self, threads: int) -> EchoBenchmark:
+        """As fast as the echo was told to be."""
+        return EchoBenchmark(self._pace, self._faults, self._stop_flags, self._ctx, threads or 1)
+
     def plan(self, request_id: int, header_path: str, options: LoadOptions) -> Planned:  # noqa: ARG002 - as in the protocol
         """Refused: the echo allocates nothing."""
         raise RequestRefusedError(MODEL_LOAD_FAILED, name=Path(header_path).name, reason="the echo has no memory to plan")
@@ -137,7 +141,7 @@ class EchoAnswer:
         self._faults.reach("prompt")
         part = min(_PART_TOKENS, self.prompt_tokens - self._done)
         if self._pace.prompt_tokens_per_s:
-            self._wait_until(time.perf_counter() + part / self._pace.prompt_tokens_per_s)
+            _wait_until(time.perf_counter() + part / self._pace.prompt_tokens_per_s, self._stop_flags)
         self._done += part
         return self._done
 
@@ -147,18 +151,49 @@ class EchoAnswer:
         if not self._started_s:
             self._started_s = time.perf_counter()
         if self._pace.tokens_per_s:
-            self._wait_until(self._started_s + self._generated / self._pace.tokens_per_s)
+            _wait_until(self._started_s + self._generated / self._pace.tokens_per_s, self._stop_flags)
         self._generated += 1
         return next(self._pieces, None)
 
     def close(self, shown_text: str) -> None:
         """Nothing to give back."""
 
-    def _wait_until(self, time_s: float) -> None:
-        while (left_s := time_s - time.perf_counter()) > 0:
-            if self._stop_flags.is_set:
-                raise AnswerAbortedError
-            time.sleep(min(left_s, _WAIT_S))
+
+class EchoBenchmark:
+    """A BenchmarkTarget that takes the time of the echo's pace; its cache can be cut anywhere."""
+
+    part_tokens = _PART_TOKENS
+
+    def __init__(self, pace: EchoPace, faults: FaultPlan, stop_flags: StopFlags, ctx: int, threads: int) -> None:
+        self.ctx = ctx
+        self.threads = threads
+        self._pace = pace
+        self._faults = faults
+        self._stop_flags = stop_flags
+
+    def __enter__(self) -> EchoBenchmark:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Nothing to give back."""
+
+    def evaluate(self, count: int) -> None:
+        """Let the time of so many tokens pass."""
+        self._faults.reach("benchmark")
+        tokens_per_s = self._pace.prompt_tokens_per_s if count > 1 else self._pace.tokens_per_s
+        if tokens_per_s:
+            _wait_until(time.perf_counter() + count / tokens_per_s, self._stop_flags)
+
+    def truncate(self, length: int) -> bool:  # noqa: ARG002 - as in the protocol
+        """Nothing is kept, so nothing is in the way."""
+        return True
+
+
+def _wait_until(time_s: float, stop_flags: StopFlags) -> None:
+    while (left_s := time_s - time.perf_counter()) > 0:
+        if stop_flags.is_set:
+            raise AnswerAbortedError
+        time.sleep(min(left_s, _WAIT_S))
 
 
 def split_pieces(text: str) -> list[bytes]:

@@ -13,6 +13,7 @@ from localai_app.engine.outcome import EXIT_ENGINE_MISSING, EXIT_ENGINE_UNUSABLE
 from localai_app.engine.protocol import ChatMessage, Device, Loaded, LoadOptions, Planned, Sampling
 from localai_app.engine.worker.devices import DeviceRegistry, add_lent_devices, load_backends
 from localai_app.engine.worker.llama_answer import LlamaAnswer
+from localai_app.engine.worker.llama_benchmark import LlamaBenchmark
 from localai_app.engine.worker.llama_load import ModelLoader
 from localai_app.engine.worker.llama_log import LlamaLog
 from localai_app.engine.worker.llama_model import LlamaModel
@@ -91,6 +92,12 @@ class LlamaBackend:
     def prepare_completion(self, prompt: str, sampling: Sampling) -> LlamaAnswer:
         """A continuation of a text."""
         return self._prepare(self._loaded_model(), prompt, sampling)
+
+    def prepare_benchmark(self, threads: int) -> LlamaBenchmark:
+        """The loaded model to be timed; the conversation in the cache is gone."""
+        model = self._loaded_model()
+        self._transcript = Transcript()
+        return LlamaBenchmark(model, threads)
 
     def plan(self, request_id: int, header_path: str, options: LoadOptions) -> Planned:
         """What a load would allocate on each device; RequestRefusedError with llama.cpp's reason if it would fail."""

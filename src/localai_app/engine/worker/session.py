@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.protocol import (
+    Benchmark,
     Chat,
     Complete,
     DevicesListed,
@@ -23,6 +24,7 @@ from localai_app.engine.protocol import (
 )
 from localai_app.engine.worker.answer import AnswerLoop
 from localai_app.engine.worker.backend import Backend
+from localai_app.engine.worker.benchmark import BenchmarkLoop
 from localai_app.engine.worker.channel import EventSender, Request
 from localai_app.engine.worker.stop_flag import StopFlags
 from localai_app.errors import ENGINE_CRASHED, ENGINE_OUT_OF_MEMORY
@@ -73,6 +75,9 @@ class Session:
                 self._sender.send(DevicesListed(id=command.id, devices=self._backend.devices()))
             case Plan():
                 self._sender.send(self._backend.plan(command.id, command.header_path, command.options))
+            case Benchmark():
+                with self._backend.prepare_benchmark(command.threads) as target:
+                    self._sender.send(BenchmarkLoop(command, target, self._sender, self._stop_flags).run())
             case Chat() | Complete() if self._stop_flags.is_set:
                 self._sender.send(Finished(id=command.id, reason=FinishReason.CANCELLED, stats=GenerationStats()))
             case Chat():
