@@ -1,45 +1,25 @@
-"""The loaded model: one worker process at a time, its state, and the answers it gives."""
+"""The loaded models: a worker process each, one of them in use, and the answers they give."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from localai_app import errors
 from localai_app.engine import protocol
-from localai_app.engine.client import EngineClient
-from localai_app.engine.framing import ProtocolError
-from localai_app.engine.outcome import WorkerOutcome
 from localai_app.errors import AppError
-from localai_app.fit.result import FitResult, Request
-from localai_app.services.engine_tracker import AnswerSink, EngineTracker
-from localai_app.services.events import AnswerTimed, EventBus, ModelLoaded
-from localai_app.services.views import EngineState, EngineStatus, InstalledModel
-from localai_app.units import format_count
+from localai_app.fit.result import Request
+from localai_app.services.engine_slot import EngineSlot, LoadPlan, WorkerProgram
+from localai_app.services.engine_tracker import AnswerSink
+from localai_app.services.events import EngineChanged, EventBus
+from localai_app.services.views import EngineState, EngineStatus, LoadedModel
 
-log = logging.getLogger(__name__)
-
-MAY_BE_TRIED = frozenset({
-    errors.MODEL_TOO_LARGE, errors.LOAD_SETTINGS_DO_NOT_FIT, errors.MODEL_LOAD_FAILED, errors.GGUF_TRUNCATED,
-    errors.GGUF_REFUSED, errors.ARCHITECTURE_UNKNOWN})
-"""What a plan may say against a load that the engine could still try."""
-SPECS_BY_CODE = {spec.code: spec for spec in errors.all_specs()}
-
-
-@dataclass(frozen=True, slots=True)
-class LoadPlan:
-    """What to load and how."""
-
-    model: InstalledModel
-    options: protocol.LoadOptions
-    fit: FitResult | None = None
-    """The advice that it follows; None where it goes against it."""
+NOTHING = EngineState(EngineStatus.NONE)
 
 
 class MakePlan(Protocol):
@@ -50,188 +30,168 @@ class MakePlan(Protocol):
 
 
 class EngineService:
-    """Owns the worker. Public methods return at once; what happens next arrives as events."""
+    """Owns the workers. Public methods return at once; what happens next arrives as events.
+
+    One model is in use: `state`, `pid`, and answers without a model's key are its. Models that were loaded earlier may stay
+    beside it.
+    """
 
     def __init__(
         self, events: EventBus, plan: MakePlan, worker_command: Sequence[str], worker_dir: Path,
     ) -> None:
         self._events = events
         self._plan = plan
-        self._worker_command = tuple(worker_command)
-        self._worker_dir = worker_dir
-        self._tracker = EngineTracker(events)
         self._ids = itertools.count(1)
-        self._client: EngineClient | None = None
-        self._load_id = 0
+        self._program = WorkerProgram(tuple(worker_command), worker_dir, self._ids)
+        self._lock = threading.Lock()
+        self._slots: dict[str, EngineSlot] = {}
+        self._in_use: EngineSlot | None = None
         self._control = ThreadPoolExecutor(1, thread_name_prefix="engine-control")
 
     @property
     def state(self) -> EngineState:
-        """What the engine is doing now."""
-        return self._tracker.state
+        """What the model in use is doing now."""
+        slot = self._in_use
+        return slot.state if slot is not None else NOTHING
 
     @property
     def pid(self) -> int | None:
-        """Process id of the worker, if one runs."""
-        client = self._client
-        return client.pid if client is not None and client.is_running else None
+        """Process id of the worker of the model in use, if one runs."""
+        slot = self._in_use
+        return slot.pid if slot is not None else None
 
-    def load(self, model_key: str, request: Request | None = None, *, anyway: bool = False) -> None:
-        """Replace whatever is loaded by this model, as is remembered for it or as `request` says.
+    def loaded(self) -> tuple[LoadedModel, ...]:
+        """Every model that can answer, the one used last first."""
+        with self._lock:
+            views = [slot.view for slot in self._slots.values() if slot.is_alive]
+        return tuple(sorted(views, key=lambda view: -view.used_s))
 
-        `anyway`: even where it is too large or its header is damaged. What goes wrong arrives as EngineFailed.
+    def find(self, model_key: str) -> LoadedModel | None:
+        """A model that is loaded, being loaded, or failed and still in use; None for any other."""
+        with self._lock:
+            slot = self._slot(model_key)
+        return slot.view if slot is not None else None
+
+    def use(self, model_key: str) -> bool:
+        """Let a model that can answer be the one in use; false, and nothing happens, where it has to be loaded first."""
+        with self._lock:
+            slot = self._slot(model_key)
+            if slot is None or not slot.is_alive:
+                return False
+            is_other, self._in_use = slot is not self._in_use, slot
+            ended = self._take_out(lambda other: other is not slot and not other.is_alive)
+        slot.touch()
+        if is_other:
+            self._events.publish(EngineChanged())
+        self._end(ended)
+        return True
+
+    def load(
+        self, model_key: str, request: Request | None = None, *, anyway: bool = False, keep_others: bool = False,
+    ) -> None:
+        """Load a model, as is remembered for it or as `request` says, and use it; it is loaded anew if it is there already.
+
+        `anyway`: even where it is too large or its header is damaged. `keep_others`: models that can answer stay beside it;
+        else it replaces them all. What goes wrong arrives as EngineFailed.
         """
-        generation = self._tracker.supersede(EngineState(EngineStatus.LOADING, model_key, Path(model_key).name))
-        self._submit(
-            lambda: self._load_now(generation, model_key, lambda: self._plan(model_key, request, anyway=anyway)))
+        with self._lock:
+            slot = self._slot(model_key)
+            if slot is None:
+                slot = self._slots[model_key] = EngineSlot(model_key, self._events, self._program, self._submit)
+            self._in_use = chosen = slot
+            generation, announce = chosen.begin_load()
+            ended = self._take_out(lambda other: other is not chosen and not (keep_others and other.is_alive))
+        announce()
+        self._end(ended)
+        self._submit(lambda: chosen.load(generation, lambda: self._plan(model_key, request, anyway=anyway)))
 
-    def unload(self) -> None:
-        """End the worker; its memory returns for certain."""
-        self._tracker.supersede(EngineState(EngineStatus.NONE))
-        self._submit(self._stop_client)
+    def unload(self, model_key: str | None = None) -> None:
+        """End the worker of a model, of the one in use if none is named; its memory returns for certain.
+
+        The model that was used last of those that are left is in use then.
+        """
+        with self._lock:
+            unwanted = self._slot(model_key) if model_key is not None else self._in_use
+            ended = self._take_out(lambda slot: slot is unwanted)
+        # Its end is told while it is still the one in use, so that whoever waits for it hears of it.
+        self._end(ended)
+        with self._lock:
+            if self._in_use is unwanted:
+                alive = [slot for slot in self._slots.values() if slot.is_alive]
+                self._in_use = max(alive, key=lambda slot: slot.view.used_s, default=None)
+        self._events.publish(EngineChanged())
 
     def reload(self) -> None:
         """Load again the model that was loaded last."""
         model_key = self.state.model_key
         if not model_key:
             raise AppError(errors.NO_MODEL_LOADED)
-        self.load(model_key)
+        self.load(model_key, keep_others=True)
 
     def close(self) -> None:
-        """End the worker and wait for it, at the end of the program."""
-        self.unload()
+        """End all workers and wait for them, at the end of the program."""
+        with self._lock:
+            ended = self._take_out(lambda _slot: True)
+            self._in_use = None
+        self._end(ended)
         self._control.shutdown(wait=True)
 
     def chat(
         self, messages: Sequence[protocol.ChatMessage], sampling: protocol.Sampling, sink: AnswerSink, *, prefill: str = "",
+        model_key: str = "",
     ) -> int:
         """Answer a conversation, going on from `prefill` if given; returns the id for `stop`.
 
-        AppError if no model is ready, or if the conversation is longer than anything that can be sent to one.
+        `model_key`: which of the loaded models answers; empty: the one in use. AppError if it is not ready, or if the
+        conversation is longer than anything that can be sent to one.
         """
-        return self._ask(
-            lambda request_id: protocol.Chat(id=request_id, messages=tuple(messages), sampling=sampling, prefill=prefill), sink)
+        request_id = next(self._ids)
+        command = protocol.Chat(id=request_id, messages=tuple(messages), sampling=sampling, prefill=prefill)
+        self._answering_slot(model_key).ask(request_id, command, sink)
+        return request_id
 
-    def complete(self, prompt: str, sampling: protocol.Sampling, sink: AnswerSink) -> int:
-        """Continue a text; returns the id for `stop`. AppError as for `chat`."""
-        return self._ask(lambda request_id: protocol.Complete(id=request_id, prompt=prompt, sampling=sampling), sink)
+    def complete(self, prompt: str, sampling: protocol.Sampling, sink: AnswerSink, *, model_key: str = "") -> int:
+        """Continue a text; returns the id for `stop`. `model_key` and AppError as for `chat`."""
+        request_id = next(self._ids)
+        command = protocol.Complete(id=request_id, prompt=prompt, sampling=sampling)
+        self._answering_slot(model_key).ask(request_id, command, sink)
+        return request_id
 
     def stop(self, request_id: int) -> None:
         """Ask a running answer to end; its sink hears `cancelled`."""
-        client = self._client
-        if client is not None:
-            client.send(protocol.Stop(id=request_id))
+        with self._lock:
+            slots = tuple(self._slots.values())
+        for slot in slots:
+            if slot.stop_answer(request_id):
+                return
 
-    def _ask(self, make_command: Callable[[int], protocol.Command], sink: AnswerSink) -> int:
-        request_id = next(self._ids)
+    def _slot(self, model_key: str) -> EngineSlot | None:
+        """The place of a model, by the key that it was asked for with or by its own; with the lock held."""
+        known = self._slots.get(model_key)
+        return known or next((slot for slot in self._slots.values() if slot.state.model_key == model_key), None)
 
-        def send() -> None:
-            client = self._client
-            if client is None:
-                raise AppError(errors.NO_MODEL_LOADED)
-            client.send(make_command(request_id))
-
-        try:
-            is_begun = self._tracker.begin_answer(request_id, sink, send)
-        except ProtocolError as error:
-            loaded = self.state.loaded
-            context = format_count(loaded.ctx if loaded is not None else 0)
-            raise AppError(errors.PROMPT_TOO_LONG, needed="far more", context=context, detail=str(error)) from error
-        if not is_begun:
+    def _answering_slot(self, model_key: str) -> EngineSlot:
+        with self._lock:
+            slot = self._slot(model_key) if model_key else self._in_use
+        if slot is None:
             raise AppError(errors.NO_MODEL_LOADED)
-        return request_id
+        return slot
+
+    def _take_out(self, is_over: Callable[[EngineSlot], bool]) -> list[tuple[EngineSlot, Callable[[], None]]]:
+        """Forget slots, with the lock held; each comes with what tells of its end."""
+        taken = [slot for slot in self._slots.values() if is_over(slot)]
+        for slot in taken:
+            del self._slots[slot.model_key]
+        return [(slot, slot.leave()) for slot in taken]
+
+    def _end(self, ended: Sequence[tuple[EngineSlot, Callable[[], None]]]) -> None:
+        """Tell of slots that were taken out, and end their workers."""
+        for slot, announce in ended:
+            announce()
+            self._submit(slot.stop_worker)
 
     def _submit(self, step: Callable[[], None]) -> None:
         """Run a step that may wait for a process in the control thread, one after the other."""
         # After the end of the program's services there is no worker left for whom a step could matter.
         with contextlib.suppress(RuntimeError):
             self._control.submit(step)
-
-    def _load_now(self, generation: int, model_key: str, make_plan: Callable[[], LoadPlan]) -> None:
-        plan: LoadPlan | None = None
-        try:
-            self._stop_client()
-            if not self._tracker.is_current(generation):
-                return
-            plan = make_plan()
-            self._worker_dir.mkdir(parents=True, exist_ok=True)
-            self._start_client(generation, plan)
-        except AppError as error:
-            self._tracker.fail(generation, error, may_be_tried=plan is None and error.spec in MAY_BE_TRIED)
-        except OSError as error:
-            self._tracker.fail(generation, AppError(errors.ENGINE_UNUSABLE, detail=str(error)))
-        except Exception as error:
-            log.exception("loading %s failed unexpectedly", model_key)
-            reason = f"an internal error ({type(error).__name__})"
-            self._tracker.fail(
-                generation, AppError(errors.MODEL_LOAD_FAILED, name=model_key, reason=reason, detail=repr(error)))
-
-    def _start_client(self, generation: int, plan: LoadPlan) -> None:
-        loading = EngineState(
-            EngineStatus.LOADING, plan.model.key, plan.model.name, options=plan.options, fit=plan.fit)
-        if self._tracker.change(generation, lambda _state: loading) is None:
-            return
-        self._load_id = load_id = next(self._ids)
-        self._client = client = EngineClient(
-            list(self._worker_command), cwd=self._worker_dir,
-            on_event=lambda event: self._on_event(generation, event),
-            on_exit=lambda outcome: self._on_exit(generation, outcome),
-        )
-        client.start()
-        client.send(protocol.Load(id=load_id, options=plan.options))
-
-    def _stop_client(self) -> None:
-        """Runs in the control thread, which alone starts and stops workers."""
-        client, self._client = self._client, None
-        if client is not None:
-            client.stop()
-
-    def _on_event(self, generation: int, event: protocol.Event) -> None:
-        match event:
-            case protocol.LoadProgressed(fraction=fraction):
-                self._tracker.change(generation, lambda state: replace(state, fraction=fraction))
-            case protocol.Loaded():
-                state = self._tracker.change(
-                    generation, lambda state: replace(state, status=EngineStatus.READY, loaded=event, fraction=1.0))
-                if state is not None:
-                    self._events.publish(ModelLoaded(state.model_key, event))
-            case protocol.TextGenerated():
-                self._tracker.pass_text(generation, event)
-            case protocol.Finished():
-                sink = self._tracker.end_answer(generation, event.id, event.stats)
-                if sink is not None:
-                    model_key = self.state.model_key
-                    sink.on_finished(event.reason, event.stats)
-                    self._events.publish(AnswerTimed(model_key, event.stats))
-            case protocol.RequestFailed():
-                self._on_request_failed(generation, event)
-            case _:
-                pass
-
-    def _on_request_failed(self, generation: int, event: protocol.RequestFailed) -> None:
-        error = error_from_worker(event)
-        if event.id == self._load_id:
-            if self._tracker.fail(generation, error):
-                self._submit(self._stop_client)
-            return
-        sink = self._tracker.end_answer(generation, event.id)
-        if sink is not None:
-            sink.on_failed(error)
-
-    def _on_exit(self, generation: int, outcome: WorkerOutcome) -> None:
-        if not self._tracker.is_current(generation) or self.state.status is EngineStatus.FAILED:
-            return
-        error = outcome.error()
-        log.warning("the engine ended: %s (%s)", error.message, error.detail)
-        self._tracker.fail(generation, error)
-
-
-def error_from_worker(event: protocol.RequestFailed) -> AppError:
-    """The error that a worker names by its code; an unknown code becomes ENGINE_CRASHED with the detail."""
-    spec = SPECS_BY_CODE.get(event.code)
-    if spec is not None:
-        try:
-            return AppError(spec, detail=event.detail, **event.fields)
-        except KeyError:
-            log.info("the worker named %s without its fields", event.code)
-    return AppError(errors.ENGINE_CRASHED, detail=event.detail, cause=event.code)

@@ -32,11 +32,11 @@ class EngineTracker:
     Safe from any thread. Events are published and sinks called without the lock.
     """
 
-    def __init__(self, events: EventBus) -> None:
+    def __init__(self, events: EventBus, state: EngineState) -> None:
         self._events = events
         self._lock = threading.RLock()
         self._generation = 0
-        self._state = EngineState(EngineStatus.NONE)
+        self._state = state
         self._sinks: dict[int, tuple[AnswerSink, protocol.GenerationStats]] = {}
 
     @property
@@ -44,17 +44,22 @@ class EngineTracker:
         """What the engine is doing now."""
         return self._state
 
-    def supersede(self, state: EngineState) -> int:
-        """Take a new state by somebody's wish and begin a generation, which is returned; running answers end as stopped."""
+    def supersede(self, state: EngineState) -> tuple[int, Callable[[], None]]:
+        """Take a new state by somebody's wish and begin a generation: its number, and what tells of it.
+
+        The second is to be called once, without any lock: running answers end as stopped.
+        """
         with self._lock:
             self._generation += 1
-            generation = self._generation
             self._state = state
             sinks, self._sinks = self._sinks, {}
-        self._events.publish(EngineChanged())
-        for sink, stats in sinks.values():
-            sink.on_finished(protocol.FinishReason.CANCELLED, stats)
-        return generation
+
+        def announce() -> None:
+            self._events.publish(EngineChanged())
+            for sink, stats in sinks.values():
+                sink.on_finished(protocol.FinishReason.CANCELLED, stats)
+
+        return self._generation, announce
 
     def is_current(self, generation: int) -> bool:
         """Whether nobody has wished for something else since."""
@@ -86,6 +91,10 @@ class EngineTracker:
         for sink, _stats in sinks.values():
             sink.on_failed(error)
         return True
+
+    def is_answering(self, request_id: int) -> bool:
+        """Whether an answer is under way."""
+        return request_id in self._sinks
 
     def begin_answer(self, request_id: int, sink: AnswerSink, send: Callable[[], None]) -> bool:
         """Send a request and note who listens to its answer; false where no model is ready.

@@ -10,7 +10,7 @@ from localai_app import errors
 from localai_app.engine.protocol import LoadOptions
 from localai_app.errors import AppError
 from localai_app.fit.result import DeviceNeed, FitResult, Request, Verdict
-from localai_app.services.engine_service import MAY_BE_TRIED, LoadPlan
+from localai_app.services.engine_slot import MAY_BE_TRIED, LoadPlan
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.library_service import LibraryService
 from localai_app.services.load_settings import LoadSettingsService

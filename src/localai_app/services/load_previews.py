@@ -15,7 +15,8 @@ from localai_app.fit.result import FitResult, Request
 from localai_app.gguf.dimensions import geometry_of
 from localai_app.gguf.geometry import Geometry
 from localai_app.gguf.header import GgufHeader
-from localai_app.services.engine_service import MAY_BE_TRIED, EngineService
+from localai_app.services.engine_service import EngineService
+from localai_app.services.engine_slot import MAY_BE_TRIED
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.hardware_service import HardwareService
 from localai_app.services.library_service import LibraryService

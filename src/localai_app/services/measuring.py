@@ -54,18 +54,20 @@ class MeasurementRecorder:
 
     def _on_event(self, event: Event) -> None:
         """In the engine's reader thread: only what passes is taken here."""
-        state = self._engine.state
         match event:
-            case ModelLoaded(info=info) if info.buffers:
-                self._submit(state, lambda fit, blank: self._load(fit, blank, info))
-            case AnswerTimed(stats=stats):
-                self._submit(state, lambda fit, blank: answer_measured(fit, blank, stats, self._calibration.calibration))
+            case ModelLoaded(model_key=key, info=info) if info.buffers:
+                self._submit(key, lambda fit, blank: self._load(fit, blank, info))
+            case AnswerTimed(model_key=key, stats=stats):
+                self._submit(key, lambda fit, blank: answer_measured(fit, blank, stats, self._calibration.calibration))
             case _:
                 pass
 
-    def _submit(self, state: EngineState, measure: Callable[[FitResult, Measurement], Measurement | None]) -> None:
-        fit, report = state.fit, self._hardware.report
-        if fit is None or fit.load_options is None or report is None or state.loaded is None:
+    def _submit(self, model_key: str, measure: Callable[[FitResult, Measurement], Measurement | None]) -> None:
+        model, report = self._engine.find(model_key), self._hardware.report
+        if model is None or report is None:
+            return
+        state, fit = model.state, model.state.fit
+        if fit is None or fit.load_options is None or state.loaded is None:
             return
         blank = self._blank(state, fit, state.loaded, report)
         # After the end of the program's services nobody asks for a prediction.
@@ -90,9 +92,13 @@ class MeasurementRecorder:
 
     def _load(self, fit: FitResult, blank: Measurement, info: Loaded) -> Measurement | None:
         """None where that model is no longer the one that is loaded: what is held now is another one's."""
-        rss_bytes = _rss_bytes(self._engine.pid)
+        model = self._engine.find(blank.model_key)
+        if model is None:
+            return None
+        rss_bytes = _rss_bytes(model.pid)
         gpu_taken = _taken_on_gpus(fit, self._hardware.report_now())
-        if self._engine.state.loaded is not info:
+        after = self._engine.find(blank.model_key)
+        if after is None or after.state.loaded is not info:
             return None
         return load_measured(fit, blank, info, rss_bytes, gpu_taken)
 

@@ -150,3 +150,19 @@ class EngineState:
     """The advice behind the options; None where it was loaded in spite of it."""
     may_be_tried: bool = False
     """The load was held back by what is known of the model before the engine was asked: it can be tried anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """One of the models that are loaded side by side."""
+
+    state: EngineState
+    pid: int | None
+    """Of its worker; None while none runs."""
+    used_s: float
+    """When it was asked or answered last, by the monotonic clock."""
+
+    @property
+    def key(self) -> str:
+        """The key of the model."""
+        return self.state.model_key

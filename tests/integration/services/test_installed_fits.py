@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from localai_app.hardware.report import HardwareReport, Memory
 from localai_app.services.app_services import AppServices
 from localai_app.services.events import HardwareReported, InstalledFitsChanged, MemoryMeasured
 from localai_app.services.load_settings import LoadSettings
-from localai_app.services.views import EngineState, EngineStatus
+from localai_app.services.views import EngineStatus
 from localai_app.units import GIB
 from tests.helpers.fit_subjects import computer, nvidia
 from tests.helpers.services_fixture import TINY_KEY, EventRecorder, install_tiny_model, open_services, wait_until
@@ -73,12 +74,16 @@ def test_they_follow_free_memory_and_not_its_small_moves(services: AppServices, 
 
 
 def test_what_changes_while_a_model_is_loading_counts_after_a_load_that_is_given_up(services: AppServices) -> None:
-    services.engine._tracker.supersede(EngineState(EngineStatus.LOADING, "other"))
+    is_over = threading.Event()
+    services.engine._submit(lambda: is_over.wait(20))
+    services.engine.load("other")
+    assert services.engine.state.status is EngineStatus.LOADING
     report(services, computer(32))
     services.settings.set("gpu_layers", 0)
     wait_until(lambda: not services.installed_fits._wishes.is_busy)
     assert verdict(services) is None
     services.engine.unload()
+    is_over.set()
     wait_until(lambda: verdict(services) is Verdict.CPU)
 
 

@@ -26,7 +26,7 @@ from localai_app.services.measuring import (
     load_measured,
     run_of,
 )
-from localai_app.services.views import EngineState, EngineStatus
+from localai_app.services.views import EngineState, EngineStatus, LoadedModel
 from localai_app.store.database import Store, open_store
 from tests.helpers.fit_subjects import QWEN3_8B, computer, gpu_table, nvidia, subject
 from tests.helpers.measurements import MEASUREMENT
@@ -139,6 +139,10 @@ class Computer:
         self.events = EventBus()
         self.calibration = CalibrationService(self.events, store, "test")
         self.recorder = MeasurementRecorder(self.events, self, self, self.calibration)  # type: ignore[arg-type]
+
+    def find(self, model_key: str) -> LoadedModel | None:
+        """As of EngineService."""
+        return LoadedModel(self.state, self.pid, 0.0) if self.state.model_key == model_key else None
 
     def report_now(self) -> object:
         """As of HardwareService."""

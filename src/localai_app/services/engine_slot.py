@@ -1,0 +1,217 @@
+"""One model's place in the engine: its worker process, how it is loaded, the answers it gives."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from localai_app import errors
+from localai_app.engine import protocol
+from localai_app.engine.client import EngineClient
+from localai_app.engine.failure import error_of
+from localai_app.engine.framing import ProtocolError
+from localai_app.engine.outcome import WorkerOutcome
+from localai_app.errors import AppError
+from localai_app.fit.result import FitResult
+from localai_app.services.engine_tracker import AnswerSink, EngineTracker
+from localai_app.services.events import AnswerTimed, EventBus, ModelLoaded
+from localai_app.services.views import EngineState, EngineStatus, InstalledModel, LoadedModel
+from localai_app.units import format_count
+
+log = logging.getLogger(__name__)
+
+MAY_BE_TRIED = frozenset({
+    errors.MODEL_TOO_LARGE, errors.LOAD_SETTINGS_DO_NOT_FIT, errors.MODEL_LOAD_FAILED, errors.GGUF_TRUNCATED,
+    errors.GGUF_REFUSED, errors.ARCHITECTURE_UNKNOWN})
+"""What a plan may say against a load that the engine could still try."""
+ALIVE = (EngineStatus.READY, EngineStatus.ANSWERING)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """What to load and how."""
+
+    model: InstalledModel
+    options: protocol.LoadOptions
+    fit: FitResult | None = None
+    """The advice that it follows; None where it goes against it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerProgram:
+    """How a worker is started, and the counter that gives every request of the engine an id of its own."""
+
+    command: Sequence[str]
+    folder: Path
+    ids: itertools.count[int]
+
+
+class EngineSlot:
+    """One worker at a time, for one model.
+
+    `load` and `stop_worker` belong to the engine's control thread, the other methods to any thread. Each wish to load or
+    unload begins a generation; what belongs to an earlier one changes nothing any more.
+    """
+
+    def __init__(
+        self, model_key: str, events: EventBus, program: WorkerProgram, submit: Callable[[Callable[[], None]], None],
+    ) -> None:
+        """`submit` runs a step in the control thread."""
+        self.model_key = model_key
+        self._events = events
+        self._program = program
+        self._submit = submit
+        self._tracker = EngineTracker(events, self._loading_state())
+        self._client: EngineClient | None = None
+        self._load_id = 0
+        self._used_s = time.monotonic()
+
+    @property
+    def state(self) -> EngineState:
+        """What this model is doing now."""
+        return self._tracker.state
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the worker, if one runs."""
+        client = self._client
+        return client.pid if client is not None and client.is_running else None
+
+    @property
+    def view(self) -> LoadedModel:
+        """The model as it is now."""
+        return LoadedModel(self.state, self.pid, self._used_s)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the model can answer."""
+        return self.state.status in ALIVE
+
+    def begin_load(self) -> tuple[int, Callable[[], None]]:
+        """Wish for the model to be loaded anew: the generation, and what is to be called, without a lock, to tell of it."""
+        self.touch()
+        return self._tracker.supersede(self._loading_state())
+
+    def leave(self) -> Callable[[], None]:
+        """Wish for the model to be gone; returns what tells of it, as `begin_load`. The worker ends with `stop_worker`."""
+        return self._tracker.supersede(EngineState(EngineStatus.NONE))[1]
+
+    def touch(self) -> None:
+        """Note that the model is wanted now."""
+        self._used_s = time.monotonic()
+
+    def load(self, generation: int, make_plan: Callable[[], LoadPlan]) -> None:
+        """Plan the load and start a worker for it; what goes wrong arrives as EngineFailed."""
+        plan: LoadPlan | None = None
+        try:
+            self.stop_worker()
+            if not self._tracker.is_current(generation):
+                return
+            plan = make_plan()
+            self._program.folder.mkdir(parents=True, exist_ok=True)
+            self._start_worker(generation, plan)
+        except AppError as error:
+            self._tracker.fail(generation, error, may_be_tried=plan is None and error.spec in MAY_BE_TRIED)
+        except OSError as error:
+            self._tracker.fail(generation, AppError(errors.ENGINE_UNUSABLE, detail=str(error)))
+        except Exception as error:
+            log.exception("loading %s failed unexpectedly", self.model_key)
+            reason = f"an internal error ({type(error).__name__})"
+            self._tracker.fail(
+                generation, AppError(errors.MODEL_LOAD_FAILED, name=self.model_key, reason=reason, detail=repr(error)))
+
+    def stop_worker(self) -> None:
+        """End the worker and wait until it is gone; its memory returns for certain."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.stop()
+
+    def ask(self, request_id: int, command: protocol.Command, sink: AnswerSink) -> None:
+        """Send a request and note who listens; AppError where the model is not ready or the request is too long to be sent."""
+        def send() -> None:
+            client = self._client
+            if client is None:
+                raise AppError(errors.NO_MODEL_LOADED)
+            client.send(command)
+
+        try:
+            is_begun = self._tracker.begin_answer(request_id, sink, send)
+        except ProtocolError as error:
+            loaded = self.state.loaded
+            context = format_count(loaded.ctx if loaded is not None else 0)
+            raise AppError(errors.PROMPT_TOO_LONG, needed="far more", context=context, detail=str(error)) from error
+        if not is_begun:
+            raise AppError(errors.NO_MODEL_LOADED)
+        self.touch()
+
+    def stop_answer(self, request_id: int) -> bool:
+        """Ask a running answer to end; false, and nothing happens, where it is not one of this worker."""
+        client = self._client
+        if client is None or not self._tracker.is_answering(request_id):
+            return False
+        client.send(protocol.Stop(id=request_id))
+        return True
+
+    def _loading_state(self) -> EngineState:
+        return EngineState(EngineStatus.LOADING, self.model_key, Path(self.model_key).name)
+
+    def _start_worker(self, generation: int, plan: LoadPlan) -> None:
+        loading = EngineState(
+            EngineStatus.LOADING, plan.model.key, plan.model.name, options=plan.options, fit=plan.fit)
+        if self._tracker.change(generation, lambda _state: loading) is None:
+            return
+        self._load_id = load_id = next(self._program.ids)
+        self._client = client = EngineClient(
+            list(self._program.command), cwd=self._program.folder,
+            on_event=lambda event: self._on_event(generation, event),
+            on_exit=lambda outcome: self._on_exit(generation, outcome),
+        )
+        client.start()
+        client.send(protocol.Load(id=load_id, options=plan.options))
+
+    def _on_event(self, generation: int, event: protocol.Event) -> None:
+        match event:
+            case protocol.LoadProgressed(fraction=fraction):
+                self._tracker.change(generation, lambda state: replace(state, fraction=fraction))
+            case protocol.Loaded():
+                state = self._tracker.change(
+                    generation, lambda state: replace(state, status=EngineStatus.READY, loaded=event, fraction=1.0))
+                if state is not None:
+                    self.touch()
+                    self._events.publish(ModelLoaded(state.model_key, event))
+            case protocol.TextGenerated():
+                self._tracker.pass_text(generation, event)
+            case protocol.Finished():
+                self._on_finished(generation, event)
+            case protocol.RequestFailed():
+                self._on_request_failed(generation, event)
+            case _:
+                pass
+
+    def _on_finished(self, generation: int, event: protocol.Finished) -> None:
+        self.touch()
+        sink = self._tracker.end_answer(generation, event.id, event.stats)
+        if sink is not None:
+            sink.on_finished(event.reason, event.stats)
+            self._events.publish(AnswerTimed(self.model_key, event.stats))
+
+    def _on_request_failed(self, generation: int, event: protocol.RequestFailed) -> None:
+        error = error_of(event)
+        if event.id == self._load_id:
+            if self._tracker.fail(generation, error):
+                self._submit(self.stop_worker)
+            return
+        sink = self._tracker.end_answer(generation, event.id)
+        if sink is not None:
+            sink.on_failed(error)
+
+    def _on_exit(self, generation: int, outcome: WorkerOutcome) -> None:
+        if not self._tracker.is_current(generation) or self.state.status is EngineStatus.FAILED:
+            return
+        error = outcome.error()
+        log.warning("the engine ended: %s (%s)", error.message, error.detail)
+        self._tracker.fail(generation, error)
