@@ -16,6 +16,7 @@ from localai_app.services.app_services import AppServices
 from localai_app.services.background import BackgroundPool
 from localai_app.services.calibration import CalibrationService
 from localai_app.services.chat_service import ChatService
+from localai_app.services.chat_settings import ChatSettingsService
 from localai_app.services.discovery_service import DiscoveryService
 from localai_app.services.downloads_service import DownloadsService
 from localai_app.services.dry_run import DryRunService
@@ -87,6 +88,7 @@ def build_services(options: LaunchOptions) -> AppServices:
         load_previews=load_previews,
         installed_fits=InstalledFits(events, pool, library, load_previews, lambda: hardware.report),
         chat=ChatService(events, store, settings, library, engine),
+        chat_settings=ChatSettingsService(store, events),
         hub=hub,
         headers=headers,
         variants=VariantEstimates(events, pool, hub, sizes, estimate, headers),

@@ -8,6 +8,7 @@ from localai_app.paths import AppPaths
 from localai_app.services.background import BackgroundPool
 from localai_app.services.calibration import CalibrationService
 from localai_app.services.chat_service import ChatService
+from localai_app.services.chat_settings import ChatSettingsService
 from localai_app.services.discovery_service import DiscoveryService
 from localai_app.services.downloads_service import DownloadsService
 from localai_app.services.dry_run import DryRunService
@@ -49,6 +50,7 @@ class AppServices:
     installed_fits: InstalledFits
     engine: EngineService
     chat: ChatService
+    chat_settings: ChatSettingsService
     hub: HubService
     headers: HeaderService
     variants: VariantEstimates

@@ -151,6 +151,13 @@ class LoadSettingsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ChatSettingsChanged:
+    """Something is set otherwise for one chat; read it from ChatSettingsService."""
+
+    conversation_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class InstalledFitsChanged:
     """Installed models would run differently now; read it from InstalledFits."""
 
@@ -165,8 +172,8 @@ class ErrorHappened:
 Event = (
     HardwareReported | MemoryMeasured | SuggestionsChanged | VariantsRefined | SizesLearned | LibraryChanged | DownloadChanged
     | DownloadFinished | EngineChanged | ModelLoaded | EngineFailed | MessageAdded | AnswerProgressed | AnswerEnded
-    | ConversationsChanged | SettingChanged | LoadSettingsChanged | InstalledFitsChanged | AnswerTimed | MeasurementsChanged
-    | ErrorHappened
+    | ConversationsChanged | SettingChanged | LoadSettingsChanged | ChatSettingsChanged | InstalledFitsChanged | AnswerTimed
+    | MeasurementsChanged | ErrorHappened
 )
 Subscriber = Callable[[Event], None]
 

@@ -76,10 +76,21 @@ def _add_measurements(connection: sqlite3.Connection) -> None:
         "id INTEGER PRIMARY KEY AUTOINCREMENT, measured_s REAL NOT NULL, model_key TEXT NOT NULL, json TEXT NOT NULL)")
 
 
+def _add_chat_settings(connection: sqlite3.Connection) -> None:
+    for statement in (
+        "CREATE TABLE chat_settings ("
+        "conversation_id INTEGER PRIMARY KEY REFERENCES conversations (id) ON DELETE CASCADE, json TEXT NOT NULL)",
+        "CREATE TABLE model_sampling (model_key TEXT PRIMARY KEY NOT NULL, json TEXT NOT NULL)",
+        "CREATE TABLE sampling_presets (name TEXT PRIMARY KEY NOT NULL, json TEXT NOT NULL)",
+    ):
+        connection.execute(statement)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration("schema", _create_schema),
     Migration("load_settings", _add_load_settings),
     Migration("measurements", _add_measurements),
+    Migration("chat_settings", _add_chat_settings),
 )
 
 

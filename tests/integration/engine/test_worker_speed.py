@@ -16,7 +16,7 @@ from localai_app.engine.worker.answer import AnswerLoop
 from localai_app.engine.worker.channel import EventSender
 from localai_app.engine.worker.llama import LlamaBackend
 from localai_app.engine.worker.llama_model import LlamaModel
-from localai_app.engine.worker.sampler import build_sampler
+from localai_app.engine.worker.sampler import TokenSampler
 from localai_app.engine.worker.stop_flag import StopFlags
 from tests.helpers.real_models import gemma_path, smollm2_path
 
@@ -78,17 +78,17 @@ def bare_loop(model: LlamaModel, sampling: Sampling) -> float:
     library = model.library
     model.truncate_cache(0)
     tokens = model.tokenize_start(PROMPT)
-    sampler = build_sampler(library, sampling, model.n_vocab)
+    sampler = TokenSampler(library, model, sampling)
     prompt = (ctypes.c_int32 * len(tokens))(*tokens)
     assert library.llama_decode(model.context, library.llama_batch_get_one(prompt, len(tokens))) == 0
-    one = (ctypes.c_int32 * 1)(library.llama_sampler_sample(sampler, model.context, -1))
+    one = (ctypes.c_int32 * 1)(sampler.sample(model.context))
     batch = library.llama_batch_get_one(one, 1)
     started_s = time.perf_counter()
     for _ in range(TOKENS - 1):
         assert library.llama_decode(model.context, batch) == 0
-        one[0] = library.llama_sampler_sample(sampler, model.context, -1)
+        one[0] = sampler.sample(model.context)
     elapsed_s = time.perf_counter() - started_s
-    library.llama_sampler_free(sampler)
+    sampler.close()
     model.truncate_cache(0)
     return elapsed_s
 

@@ -11,7 +11,7 @@ from localai_app.engine.protocol import Sampling
 from localai_app.engine.worker.answer import AnswerAbortedError
 from localai_app.engine.worker.detokenize import pieces_within
 from localai_app.engine.worker.llama_model import LlamaModel
-from localai_app.engine.worker.sampler import PENALTY_WINDOW, build_sampler
+from localai_app.engine.worker.sampler import TokenSampler
 from localai_app.engine.worker.transcript import Transcript
 from localai_app.errors import ENGINE_CRASHED, ENGINE_OUT_OF_MEMORY
 
@@ -33,12 +33,10 @@ class LlamaAnswer:
         self.context_total = model.ctx
         library = model.library
         self._decode = library.llama_decode
-        self._sample = library.llama_sampler_sample
         self._is_eog = library.llama_vocab_is_eog
         self._batch_of = library.llama_batch_get_one
-        self._sampler: Any = build_sampler(library, sampling, model.n_vocab)
-        for token in tokens[-PENALTY_WINDOW:]:
-            library.llama_sampler_accept(self._sampler, token)
+        self._sampler = TokenSampler(library, model, sampling)
+        self._sampler.prime(tokens)
         self._one_token = (ctypes.c_int32 * 1)()
         self._one_token_batch = self._batch_of(self._one_token, 1)
         self._is_pending = False
@@ -60,7 +58,7 @@ class LlamaAnswer:
             self._evaluate(self._one_token_batch)
             model.cached.append(self._one_token[0])
             self._is_pending = False
-        token: int = self._sample(self._sampler, model.context, -1)
+        token = self._sampler.sample(model.context)
         if self._is_eog(model.vocab, token):
             return None
         self._one_token[0] = token
@@ -70,8 +68,7 @@ class LlamaAnswer:
 
     def close(self, shown_text: str) -> None:
         """Free the sampler, and remember which tokens the answer was made of."""
-        self._model.library.llama_sampler_free(self._sampler)
-        self._sampler = None
+        self._sampler.close()
         pieces = [self._model.piece(token) for token in self._generated]
         count, text = pieces_within(pieces, shown_text)
         if count:

@@ -65,6 +65,10 @@ class LlamaModel:
                 return None
         return tokens
 
+    def tokenize_plain(self, text: str) -> list[int]:
+        """The tokens of a text by itself, nothing added."""
+        return self._tokenize(text)
+
     def piece(self, token: int, *, with_special: bool = False) -> bytes:
         """The bytes of one token; special tokens are empty unless asked for."""
         if not with_special and token in self._pieces:

@@ -1,0 +1,62 @@
+"""What is set for one chat and differs from all others: kept in the store, and gone with the chat."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from localai_app.services.events import ChatSettingsChanged, EventBus
+from localai_app.services.sampling_values import SamplingValues, known_numbers
+from localai_app.store.database import Store
+
+log = logging.getLogger(__name__)
+
+
+class ChatSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is set for one chat; None: as the program's settings and the model say."""
+
+    system_prompt: str | None = None
+    sampling: SamplingValues = SamplingValues()
+    thinking: str | None = None
+    """How much the model thinks before it answers; the choices are the model's."""
+    overflow: str | None = None
+    """What is done where the context is full."""
+    seed: int | None = None
+    """None: another one for each answer."""
+
+    @property
+    def is_default(self) -> bool:
+        """Whether nothing is set."""
+        return self == ChatSettings()
+
+
+class ChatSettingsService:
+    """Reads and changes what is set; every change is published as ChatSettingsChanged."""
+
+    def __init__(self, store: Store, events: EventBus) -> None:
+        self._store = store
+        self._events = events
+
+    def get(self, conversation_id: int) -> ChatSettings:
+        """What is set for a chat; nothing where nothing is, or where it makes no sense.
+
+        AppError if the store cannot be read.
+        """
+        text = self._store.chat_settings.of_chat(conversation_id)
+        if text is None:
+            return ChatSettings()
+        try:
+            settings = msgspec.json.decode(text, type=ChatSettings)
+        except msgspec.MsgspecError as error:
+            log.info("the settings of chat %d cannot be read and are left out: %s", conversation_id, error)
+            return ChatSettings()
+        numbers = known_numbers(settings.sampling.numbers)
+        return msgspec.structs.replace(settings, sampling=msgspec.structs.replace(settings.sampling, numbers=numbers))
+
+    def set(self, conversation_id: int, settings: ChatSettings) -> None:
+        """Remember these. AppError if the store cannot be written."""
+        if settings == self.get(conversation_id):
+            return
+        self._store.chat_settings.set_of_chat(conversation_id, msgspec.json.encode(settings).decode())
+        self._events.publish(ChatSettingsChanged(conversation_id))
