@@ -29,6 +29,7 @@ from localai_app.engine.protocol import (
     Chat,
     Command,
     Complete,
+    CountTokens,
     DevicesListed,
     Event,
     Finished,
@@ -40,6 +41,7 @@ from localai_app.engine.protocol import (
     Ready,
     RequestFailed,
     Shutdown,
+    TokensCounted,
 )
 from localai_app.errors import ENGINE_UNUSABLE, AppError
 
@@ -119,7 +121,7 @@ class EngineClient:
         """Queue one command; returns at once, also if the worker has ended. ProtocolError if it is too long to be sent."""
         line = encode_line(command)
         with self._lock:
-            if isinstance(command, (Load, Chat, Complete, ListDevices, Plan, Benchmark)):
+            if isinstance(command, (Load, Chat, CountTokens, Complete, ListDevices, Plan, Benchmark)):
                 if not self._running_ids:
                     self._silent_s = 0.0
                 self._running_ids.add(command.id)
@@ -194,7 +196,7 @@ class EngineClient:
             self._silent_s = 0.0
             if isinstance(event, Ready):
                 self._running_ids.discard(_READY_ID)
-            elif isinstance(event, (Loaded, Finished, RequestFailed, DevicesListed, Planned, Benchmarked)):
+            elif isinstance(event, (Loaded, Finished, RequestFailed, TokensCounted, DevicesListed, Planned, Benchmarked)):
                 self._running_ids.discard(event.id)
         try:
             self._on_event(event)

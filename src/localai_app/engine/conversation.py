@@ -1,4 +1,4 @@
-"""The turns of a conversation, and how an answer went: counts, times and why it ended."""
+"""The turns of a conversation, what of it goes to the model, and how an answer went: counts, times and why it ended."""
 
 from __future__ import annotations
 
@@ -12,6 +12,36 @@ class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
 
     role: str
     content: str
+
+
+class Overflow(StrEnum):
+    """What happens to a conversation that is longer than the context."""
+
+    STOP = "stop"
+    """It is not answered."""
+    DROP_OLDEST = "drop_oldest"
+    """The oldest turns are left out."""
+    CUT_MIDDLE = "cut_middle"
+    """The first turn and the newest ones stay; of messages that are too long, the beginning and the end."""
+
+
+class Shortened(msgspec.Struct, frozen=True, kw_only=True):
+    """A message of which only the beginning and the end were sent."""
+
+    index: int
+    """Its place in the conversation; the number of messages stands for the beginning of the answer."""
+    kept_chars: int
+
+
+class HistoryCut(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a conversation was not sent to the model, by the places of its messages in the request."""
+
+    left_out: tuple[int, ...] = ()
+    shortened: tuple[Shortened, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anything was not sent."""
+        return bool(self.left_out or self.shortened)
 
 
 class FinishReason(StrEnum):

@@ -13,6 +13,9 @@ from localai_app.engine.benchmark import BenchmarkRow as BenchmarkRow
 from localai_app.engine.conversation import ChatMessage as ChatMessage
 from localai_app.engine.conversation import FinishReason as FinishReason
 from localai_app.engine.conversation import GenerationStats as GenerationStats
+from localai_app.engine.conversation import HistoryCut as HistoryCut
+from localai_app.engine.conversation import Overflow as Overflow
+from localai_app.engine.conversation import Shortened as Shortened
 from localai_app.engine.load_options import KvType as KvType
 from localai_app.engine.load_options import LoadOptions as LoadOptions
 from localai_app.engine.sampling import Sampling as Sampling
@@ -38,6 +41,16 @@ class Chat(msgspec.Struct, frozen=True, tag="chat", kw_only=True):
     sampling: Sampling = Sampling()
     prefill: str = ""
     """Text that the answer has already; generation goes on behind it and does not repeat it."""
+    overflow: Overflow = Overflow.STOP
+    known_cut: HistoryCut | None = None
+    """What was left out of this conversation with its last answer; kept up as long as that is enough."""
+
+
+class CountTokens(msgspec.Struct, frozen=True, tag="count_tokens", kw_only=True):
+    """Ask how long the prompt of a chat would be, and what would be left out of it; answered by TokensCounted."""
+
+    id: int
+    chat: Chat
 
 
 class Complete(msgspec.Struct, frozen=True, tag="complete", kw_only=True):
@@ -93,7 +106,7 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown", kw_only=True):
     """End the worker; closing its stdin does the same."""
 
 
-Command = Load | Chat | Complete | Stop | ListDevices | Plan | Benchmark | Shutdown
+Command = Load | Chat | CountTokens | Complete | Stop | ListDevices | Plan | Benchmark | Shutdown
 
 
 # --- events ------------------------------------------------------------------------------------
@@ -137,6 +150,25 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded", kw_only=True):
     copies that were rearranged for the processor (`repacked_bytes`)."""
     rss_before_bytes: int = 0
     """Main memory that the worker held before the load; 0 where it was not measured."""
+
+
+class ContextCut(msgspec.Struct, frozen=True, tag="context_cut", kw_only=True):
+    """Before an answer begins: the conversation was too long, and this part of it was not given to the model."""
+
+    id: int
+    cut: HistoryCut
+
+
+class TokensCounted(msgspec.Struct, frozen=True, tag="tokens_counted", kw_only=True):
+    """Answer to CountTokens."""
+
+    id: int
+    prompt_tokens: int
+    """Of the whole conversation."""
+    sent_tokens: int | None
+    """Of what would be sent under the policy; None where it would be refused."""
+    context_total: int
+    cut: HistoryCut = HistoryCut()
 
 
 class PromptProgressed(msgspec.Struct, frozen=True, tag="prompt_progressed", kw_only=True):
@@ -245,5 +277,5 @@ class Benchmarked(msgspec.Struct, frozen=True, tag="benchmarked", kw_only=True):
 
 Event = (
     Ready | LoadProgressed | Loaded | PromptProgressed | TextGenerated | Finished | RequestFailed | DevicesListed | Planned
-    | BenchmarkProgressed | Benchmarked
+    | ContextCut | TokensCounted | BenchmarkProgressed | Benchmarked
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from localai_app.engine.protocol import ChatMessage, Device, Loaded, LoadOptions, Planned, Sampling
+from localai_app.engine.protocol import Chat, ChatMessage, Device, Loaded, LoadOptions, Planned, Sampling
 from localai_app.engine.worker.answer import AnswerSource
 from localai_app.engine.worker.benchmark import BenchmarkTarget
 
@@ -27,6 +27,12 @@ class Backend(Protocol):
 
     def prepare_chat(self, messages: Sequence[ChatMessage], prefill: str, sampling: Sampling) -> AnswerSource:
         """An answer to a conversation, through the model's template; it goes on behind the text `prefill`."""
+
+    def count_tokens(self, chat: Chat) -> int:
+        """The length of the prompt that a conversation makes, all of it, however long."""
+
+    def context_total(self) -> int:
+        """Tokens that the context of the loaded model holds."""
 
     def prepare_completion(self, prompt: str, sampling: Sampling) -> AnswerSource:
         """A continuation of a text."""

@@ -20,6 +20,7 @@ from localai_app.engine.protocol import (
     Chat,
     Command,
     Complete,
+    CountTokens,
     Event,
     ListDevices,
     Load,
@@ -32,7 +33,7 @@ from localai_app.engine.protocol import (
 )
 from localai_app.engine.worker.stop_flag import StopFlags
 
-Request = Load | Chat | Complete | ListDevices | Plan | Benchmark
+Request = Load | Chat | CountTokens | Complete | ListDevices | Plan | Benchmark
 """Commands that are worked on one after the other; the others take effect while one of these runs."""
 
 _READ_BYTES = 64 * 1024

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localai_app.engine.failure import RequestRefusedError
-from localai_app.engine.protocol import ChatMessage, Device, Loaded, LoadOptions, Planned, Sampling
+from localai_app.engine.protocol import Chat, ChatMessage, Device, Loaded, LoadOptions, Planned, Sampling
 from localai_app.engine.worker.answer import AnswerAbortedError
 from localai_app.engine.worker.echo_text import SAMPLE_SECTIONS
 from localai_app.engine.worker.faults import FaultPlan
@@ -88,8 +88,15 @@ class EchoBackend:
 
     def prepare_chat(self, messages: Sequence[ChatMessage], prefill: str, sampling: Sampling) -> EchoAnswer:
         """An answer to the last message; of one that was begun already, the rest."""
-        prompt = "".join(f"<{message.role}>{message.content}</{message.role}>\n" for message in messages)
-        return self._prepare(prompt + prefill, messages[-1].content if messages else "", sampling, prefill)
+        return self._prepare(chat_prompt(messages) + prefill, messages[-1].content if messages else "", sampling, prefill)
+
+    def count_tokens(self, chat: Chat) -> int:
+        """The length of a conversation in tokens of the echo."""
+        return len(split_pieces(chat_prompt(chat.messages) + chat.prefill))
+
+    def context_total(self) -> int:
+        """As the last load asked for."""
+        return self._ctx
 
     def prepare_completion(self, prompt: str, sampling: Sampling) -> EchoAnswer:
         """A continuation that takes no notice of the text before it."""
@@ -194,6 +201,11 @@ def _wait_until(time_s: float, stop_flags: StopFlags) -> None:
         if stop_flags.is_set:
             raise AnswerAbortedError
         time.sleep(min(left_s, _WAIT_S))
+
+
+def chat_prompt(messages: Sequence[ChatMessage]) -> str:
+    """A conversation as one text."""
+    return "".join(f"<{message.role}>{message.content}</{message.role}>\n" for message in messages)
 
 
 def split_pieces(text: str) -> list[bytes]:

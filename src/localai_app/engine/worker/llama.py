@@ -10,7 +10,7 @@ from typing import Any
 
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.outcome import EXIT_ENGINE_MISSING, EXIT_ENGINE_UNUSABLE
-from localai_app.engine.protocol import ChatMessage, Device, Loaded, LoadOptions, Planned, Sampling
+from localai_app.engine.protocol import Chat, ChatMessage, Device, Loaded, LoadOptions, Planned, Sampling
 from localai_app.engine.worker.devices import DeviceRegistry, add_lent_devices, load_backends
 from localai_app.engine.worker.llama_answer import LlamaAnswer
 from localai_app.engine.worker.llama_benchmark import LlamaBenchmark
@@ -80,14 +80,18 @@ class LlamaBackend:
 
     def prepare_chat(self, messages: Sequence[ChatMessage], prefill: str, sampling: Sampling) -> LlamaAnswer:
         """An answer to a conversation; RequestRefusedError TEMPLATE_FAILED for a base model, which has no template."""
+        return self._prepare(self._loaded_model(), self._chat_prompt(messages) + prefill, sampling)
+
+    def count_tokens(self, chat: Chat) -> int:
+        """The length of a conversation's prompt; of a base model, which has no template, that of its texts alone."""
         model = self._loaded_model()
         if self._template is None:
-            raise RequestRefusedError(TEMPLATE_FAILED, reason="it is a base model, made to continue texts and not to chat")
-        prompt = self._template.render(messages)
-        if model.adds_bos() and model.bos_text() and prompt.startswith(model.bos_text()):
-            # The tokenizer adds it; a second one would be a token that the model has never seen there.
-            prompt = prompt[len(model.bos_text()):]
-        return self._prepare(model, prompt + prefill, sampling)
+            return len(model.tokenize_start("\n\n".join(message.content for message in chat.messages) + chat.prefill))
+        return len(model.tokenize_start(self._chat_prompt(chat.messages) + chat.prefill))
+
+    def context_total(self) -> int:
+        """Tokens that the context holds; RequestRefusedError NO_MODEL_LOADED without a model."""
+        return self._loaded_model().ctx
 
     def prepare_completion(self, prompt: str, sampling: Sampling) -> LlamaAnswer:
         """A continuation of a text."""
@@ -106,6 +110,16 @@ class LlamaBackend:
     def devices(self) -> tuple[Device, ...]:
         """Every device that llama.cpp has registered."""
         return self._devices.devices()
+
+    def _chat_prompt(self, messages: Sequence[ChatMessage]) -> str:
+        model = self._loaded_model()
+        if self._template is None:
+            raise RequestRefusedError(TEMPLATE_FAILED, reason="it is a base model, made to continue texts and not to chat")
+        prompt = self._template.render(messages)
+        if model.adds_bos() and model.bos_text() and prompt.startswith(model.bos_text()):
+            # The tokenizer adds it; a second one would be a token that the model has never seen there.
+            prompt = prompt[len(model.bos_text()):]
+        return prompt
 
     def _prepare(self, model: LlamaModel, prompt: str, sampling: Sampling) -> LlamaAnswer:
         tokens = self._transcript.tokens_for(prompt, model.tokenize_start, model.tokenize_rest)

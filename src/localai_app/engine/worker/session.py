@@ -8,11 +8,15 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
+import msgspec
+
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.protocol import (
     Benchmark,
     Chat,
     Complete,
+    ContextCut,
+    CountTokens,
     DevicesListed,
     Finished,
     FinishReason,
@@ -20,14 +24,18 @@ from localai_app.engine.protocol import (
     ListDevices,
     Load,
     LoadProgressed,
+    Overflow,
     Plan,
+    TokensCounted,
 )
 from localai_app.engine.worker.answer import AnswerLoop
 from localai_app.engine.worker.backend import Backend
 from localai_app.engine.worker.benchmark import BenchmarkLoop
 from localai_app.engine.worker.channel import EventSender, Request
+from localai_app.engine.worker.overflow import ContextRoom, Fitted, fit_conversation
 from localai_app.engine.worker.stop_flag import StopFlags
-from localai_app.errors import ENGINE_CRASHED, ENGINE_OUT_OF_MEMORY
+from localai_app.errors import ENGINE_CRASHED, ENGINE_OUT_OF_MEMORY, PROMPT_TOO_LONG
+from localai_app.units import format_count
 
 _LOAD_PROGRESS_INTERVAL_S = 0.1
 
@@ -80,12 +88,41 @@ class Session:
                     self._sender.send(BenchmarkLoop(command, target, self._sender, self._stop_flags).run())
             case Chat() | Complete() if self._stop_flags.is_set:
                 self._sender.send(Finished(id=command.id, reason=FinishReason.CANCELLED, stats=GenerationStats()))
+            case CountTokens():
+                self._sender.send(self._counted(command))
             case Chat():
+                command = self._cut_to_context(command)
                 source = self._backend.prepare_chat(command.messages, command.prefill, command.sampling)
                 AnswerLoop(command.id, source, command.sampling, self._sender, self._stop_flags).run(arrived_s)
             case Complete():
                 source = self._backend.prepare_completion(command.prompt, command.sampling)
                 AnswerLoop(command.id, source, command.sampling, self._sender, self._stop_flags).run(arrived_s)
+
+    def _cut_to_context(self, chat: Chat) -> Chat:
+        """The chat as its policy allows it to be sent; what is left out is said first."""
+        if chat.overflow is Overflow.STOP:
+            return chat
+        total = self._backend.context_total()
+        fitted = self._fitted(chat, total)
+        if fitted.tokens >= total:
+            raise RequestRefusedError(PROMPT_TOO_LONG, needed=format_count(fitted.tokens), context=format_count(total))
+        if fitted.cut:
+            self._sender.send(ContextCut(id=chat.id, cut=fitted.cut))
+        return msgspec.structs.replace(chat, messages=fitted.messages, prefill=fitted.prefill)
+
+    def _counted(self, command: CountTokens) -> TokensCounted:
+        total = self._backend.context_total()
+        fitted = self._fitted(command.chat, total)
+        return TokensCounted(
+            id=command.id, prompt_tokens=fitted.whole_tokens, sent_tokens=fitted.tokens if fitted.tokens < total else None,
+            context_total=total, cut=fitted.cut)
+
+    def _fitted(self, chat: Chat, total: int) -> Fitted:
+        return fit_conversation(
+            chat.messages, chat.prefill, chat.overflow, ContextRoom.of(total, chat.sampling.max_tokens),
+            lambda messages, prefill: self._backend.count_tokens(
+                msgspec.structs.replace(chat, messages=tuple(messages), prefill=prefill)),
+            known=chat.known_cut)
 
     def _progress_reporter(self, request_id: int) -> Callable[[float], None]:
         """Passes on the first and the last report, and in between one every 100 ms."""
