@@ -10,10 +10,12 @@ import typer
 
 from localai_app.cli.load_commands import CtxOption, ExpertsOption, KvOption, LayersOption, LoadChoices, WithoutOption
 from localai_app.cli.session import Session
-from localai_app.engine.protocol import ChatMessage, FinishReason, GenerationStats, Sampling
+from localai_app.engine.protocol import ChatFormat, ChatMessage, FinishReason, GenerationStats, Sampling
 from localai_app.errors import AppError
 from localai_app.fit.result import Request
 from localai_app.services.app_services import AppServices
+from localai_app.services.chat_extras import ChatExtras
+from localai_app.services.chat_format_words import NONE, THINKING_LABELS, template_notice, thinking_notice
 from localai_app.services.events import EngineFailed, Event, ModelLoaded
 from localai_app.units import format_duration, format_speed
 
@@ -59,6 +61,8 @@ def chat(
         float | None, typer.Option("--temp", min=0.0, max=5.0, help="Temperature; 0 is the most predictable.")] = None,
     max_tokens: Annotated[
         int | None, typer.Option("--max-tokens", min=1, help="End the answer after this many tokens.")] = None,
+    thinking: Annotated[
+        str | None, typer.Option("--thinking", help="off, on, low, medium or high, where the model offers it.")] = None,
     ctx: CtxOption = None,
     kv_type: KvOption = None,
     gpu_layers: LayersOption = None,
@@ -68,6 +72,8 @@ def chat(
 ) -> None:
     """Ask a model once and print its answer with its speed."""
     session: Session = context.obj
+    if thinking is not None and thinking not in THINKING_LABELS:
+        raise typer.BadParameter(f"choose one of {', '.join(THINKING_LABELS)}", param_hint="--thinking")
     choices = LoadChoices(ctx, kv_type, gpu_layers, experts_on_cpu, without_device)
     with session.services() as services:
         key = services.library.get(model).key
@@ -76,13 +82,16 @@ def chat(
         default = Sampling(temperature=services.settings.number("temperature"))
         sampling = msgspec.structs.replace(
             default, seed=seed, max_tokens=max_tokens, temperature=default.temperature if temp is None else temp)
-        has_template = _load(session, services, key, request, anyway=anyway)
+        chat_format = _load(session, services, key, request, anyway=anyway)
+        for notice in (template_notice(chat_format), thinking_notice(chat_format, thinking)):
+            if notice:
+                session.output.say(notice)
         sink = _PrintingSink(session)
-        if has_template:
+        if chat_format.template != NONE:
             turns = [ChatMessage(role="system", content=system)] if system else []
-            services.engine.chat([*turns, ChatMessage(role="user", content=prompt)], sampling, sink)
+            services.engine.chat(
+                [*turns, ChatMessage(role="user", content=prompt)], sampling, sink, extras=ChatExtras(thinking=thinking))
         else:
-            session.output.say("This is a base model: it continues the text and does not chat.")
             services.engine.complete(f"{system}\n\n{prompt}" if system else prompt, sampling, sink)
         while not sink.over.wait(0.2):
             pass
@@ -92,8 +101,8 @@ def chat(
     _report(session, key, sink)
 
 
-def _load(session: Session, services: AppServices, key: str, request: Request, *, anyway: bool) -> bool:
-    """Load a model and wait; whether it has a chat template. Raises what the engine says if it fails."""
+def _load(session: Session, services: AppServices, key: str, request: Request, *, anyway: bool) -> ChatFormat:
+    """Load a model and wait; its chat template. Raises what the engine says if it fails."""
     outcome: list[ModelLoaded | EngineFailed] = []
     over = threading.Event()
 
@@ -114,7 +123,7 @@ def _load(session: Session, services: AppServices, key: str, request: Request, *
         if services.engine.state.may_be_tried:
             session.output.say("With --anyway it is loaded in spite of that.")
         raise outcome[0].error
-    return outcome[0].info.has_chat_template
+    return outcome[0].info.format
 
 
 def _report(session: Session, key: str, sink: _PrintingSink) -> None:

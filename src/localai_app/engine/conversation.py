@@ -7,11 +7,54 @@ from enum import StrEnum
 import msgspec
 
 
+class Channel(StrEnum):
+    """What a piece of a model's text is."""
+
+    ANSWER = "answer"
+    THINKING = "thinking"
+    TOOL = "tool"
+    """A call of a tool as the model writes it; typed in `Finished.tool_calls`."""
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A model asks for a tool. Nothing here ever runs one."""
+
+    name: str
+    arguments_json: str
+    """A JSON object."""
+    id: str = ""
+    problem: str = ""
+    """Why it could not be read, in words; then `raw` is all there is."""
+    raw: str = ""
+    """The model's own text."""
+
+
 class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """One turn of a conversation; `role` is system, user or assistant."""
+    """One turn of a conversation; `role` is system, user, assistant or tool."""
 
     role: str
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    """What an assistant asked for."""
+    tool_call_id: str = ""
+    """Of the call that a tool's message answers."""
+    name: str = ""
+    """Of the tool that speaks."""
+
+
+class ChatFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """What the chat template of a loaded model is and allows."""
+
+    template: str = "own"
+    """own (the one in the file), custom (the user's text), none (a base model), or a family of `template_families`."""
+    problem: str = ""
+    """Why the wanted template is not the one in use, as the end of a sentence; empty where it is."""
+    thinking: tuple[str, ...] = ()
+    """What can be chosen: empty without thinking, (on) where it always thinks, (off, on), (low, medium, high), ..."""
+    default_thinking: str = ""
+    """What the template does by itself, one of `thinking`."""
+    tools: bool = False
+    """Whether the template tells the model about tools."""
 
 
 class Overflow(StrEnum):

@@ -37,3 +37,5 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Layers of each device in their order; empty: llama.cpp divides them by free memory."""
     cpu_expert_blocks: int = 0
     """Experts of so many blocks, from the first one, stay in main memory while the rest of those blocks is on a GPU."""
+    chat_template: str = ""
+    """Empty: the one in the file, or else its family's; a name of `template_families.FAMILIES`; or a Jinja text."""

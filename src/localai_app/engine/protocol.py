@@ -6,16 +6,21 @@ Commands go to the worker's stdin, events come back on a private descriptor. Eve
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from localai_app.engine.benchmark import BenchmarkKind as BenchmarkKind
 from localai_app.engine.benchmark import BenchmarkRow as BenchmarkRow
+from localai_app.engine.conversation import Channel as Channel
+from localai_app.engine.conversation import ChatFormat as ChatFormat
 from localai_app.engine.conversation import ChatMessage as ChatMessage
 from localai_app.engine.conversation import FinishReason as FinishReason
 from localai_app.engine.conversation import GenerationStats as GenerationStats
 from localai_app.engine.conversation import HistoryCut as HistoryCut
 from localai_app.engine.conversation import Overflow as Overflow
 from localai_app.engine.conversation import Shortened as Shortened
+from localai_app.engine.conversation import ToolCall as ToolCall
 from localai_app.engine.load_options import KvType as KvType
 from localai_app.engine.load_options import LoadOptions as LoadOptions
 from localai_app.engine.sampling import Sampling as Sampling
@@ -44,6 +49,10 @@ class Chat(msgspec.Struct, frozen=True, tag="chat", kw_only=True):
     overflow: Overflow = Overflow.STOP
     known_cut: HistoryCut | None = None
     """What was left out of this conversation with its last answer; kept up as long as that is enough."""
+    thinking: str | None = None
+    """One of `ChatFormat.thinking`; None: as the template does by itself. The nearest one where there is no such choice."""
+    tools: tuple[dict[str, Any], ...] = ()
+    """Tools that the model may ask for: JSON schemas as in `{"type": "function", "function": {"name": ...}}`."""
 
 
 class CountTokens(msgspec.Struct, frozen=True, tag="count_tokens", kw_only=True):
@@ -145,6 +154,8 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded", kw_only=True):
     load_s: float
     has_chat_template: bool
     """False: a base model; only plain completion makes sense."""
+    format: ChatFormat = ChatFormat()
+    """Which template is in use, and what it allows."""
     buffers: tuple[PlannedBuffer, ...] = ()
     """What llama.cpp allocated on each device. With mmap the weights are the mapped part of the file, and beside it the
     copies that were rearranged for the processor (`repacked_bytes`)."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from localai_app.engine.protocol import ChatMessage, GenerationStats, Sampling
 from localai_app.errors import AppError
 from localai_app.services.answer import StreamingAnswer
+from localai_app.services.chat_extras import ChatExtras
 from localai_app.services.engine_service import EngineService
 from localai_app.services.events import (
     AnswerEnded,
@@ -191,7 +192,7 @@ class AnswerQueue:
                 request_id = self._engine.complete(prompt, self._sampling(), answer)
             else:
                 turns = chat_turns(self._settings.text("system_prompt"), history)
-                request_id = self._engine.chat(turns, self._sampling(), answer, prefill=prefill)
+                request_id = self._engine.chat(turns, self._sampling(), answer, extras=ChatExtras(prefill=prefill))
         except AppError as error:
             answer.on_failed(error)
             return

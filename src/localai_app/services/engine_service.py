@@ -14,6 +14,7 @@ from localai_app import errors
 from localai_app.engine import protocol
 from localai_app.errors import AppError
 from localai_app.fit.result import Request
+from localai_app.services.chat_extras import NO_EXTRAS, ChatExtras
 from localai_app.services.engine_slot import EngineSlot, LoadPlan, WorkerProgram
 from localai_app.services.engine_tracker import AnswerSink
 from localai_app.services.events import EngineChanged, EventBus
@@ -137,16 +138,18 @@ class EngineService:
         self._control.shutdown(wait=True)
 
     def chat(
-        self, messages: Sequence[protocol.ChatMessage], sampling: protocol.Sampling, sink: AnswerSink, *, prefill: str = "",
-        model_key: str = "",
+        self, messages: Sequence[protocol.ChatMessage], sampling: protocol.Sampling, sink: AnswerSink, *,
+        extras: ChatExtras = NO_EXTRAS, model_key: str = "",
     ) -> int:
-        """Answer a conversation, going on from `prefill` if given; returns the id for `stop`.
+        """Answer a conversation, going on from `extras.prefill` if given; returns the id for `stop`.
 
         `model_key`: which of the loaded models answers; empty: the one in use. AppError if it is not ready, or if the
         conversation is longer than anything that can be sent to one.
         """
         request_id = next(self._ids)
-        command = protocol.Chat(id=request_id, messages=tuple(messages), sampling=sampling, prefill=prefill)
+        command = protocol.Chat(
+            id=request_id, messages=tuple(messages), sampling=sampling, prefill=extras.prefill, thinking=extras.thinking,
+            tools=extras.tools)
         self._answering_slot(model_key).ask(request_id, command, sink)
         return request_id
 

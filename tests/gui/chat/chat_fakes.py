@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from PySide6.QtCore import QObject, Signal
 
-from localai_app.engine.protocol import GenerationStats, Loaded
+from localai_app.engine.protocol import ChatFormat, GenerationStats, Loaded
 from localai_app.fit.result import FitResult
 from localai_app.services.events import (
     AnswerEnded,
@@ -42,7 +42,7 @@ def installed(key: str = KEY, name: str = "tiny", label: str = "Q4_K_M") -> Inst
 def loaded(*, has_chat_template: bool = True) -> Loaded:
     return Loaded(
         id=1, description="tiny", ctx=16_384, ctx_train=32_768, n_layer=37, gpu_layers=37, threads=8, model_bytes=5_030_000_000,
-        load_s=1.2, has_chat_template=has_chat_template)
+        load_s=1.2, has_chat_template=has_chat_template, format=ChatFormat(template="own" if has_chat_template else "none"))
 
 
 def stats(tokens: int = 412) -> GenerationStats:

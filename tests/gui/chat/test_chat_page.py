@@ -257,9 +257,9 @@ def test_words_not_sent_stay_with_their_chat(qtbot: QtBot, theme: ThemeState, se
 def test_a_base_model_is_named_as_one(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
     page = new_page(qtbot, theme, services)
     services.engine.become_ready(has_chat_template=False)
-    assert page.view.strip.is_base_note_shown
+    assert "base model" in page.view.strip.template_note
     services.engine.become_ready()
-    assert not page.view.strip.is_base_note_shown
+    assert page.view.strip.template_note == ""
 
 
 def test_rename_delete_and_undo(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:

@@ -341,36 +341,6 @@ def test_file_cut_short_while_in_use(start_worker, tmp_path: Path) -> None:
     assert "model file changed" in outcome.error().message
 
 
-@pytest.mark.parametrize(
-    ("template", "words"),
-    [
-        ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "unsafe"),
-        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "within 2 seconds"),
-        ("{{ 'A' * 10**10 }}", "memory"),
-        ("{% for x in %}", "xpected"),
-        ("{# an endless comment", "omment"),
-        ("x" * 5_000_000, "longer than"),
-    ],
-)
-def test_hostile_template_in_a_model_file(tiny, template: str, words: str) -> None:
-    worker = tiny(template)
-    started_s = time.perf_counter()
-    refusal = worker.refusal(worker.send_chat("Hi"))
-    assert time.perf_counter() - started_s < 4.0
-    assert refusal.code == "template_failed"
-    assert words in error_of(refusal).message
-    assert worker.complete("Hi", Sampling(max_tokens=3))[1].stats.completion_tokens >= 0
-    psutil.Process(worker.client.pid).cpu_percent()
-    time.sleep(0.3)
-    assert psutil.Process(worker.client.pid).cpu_percent() < 50, "nothing goes on computing after the refusal"
-
-
-def test_blank_template_is_none(start_worker, tmp_path: Path) -> None:
-    worker = start_worker("llama")
-    path = write_tiny_gguf(tmp_path / "t.gguf", chat_template="  \n")
-    assert not worker.load(model_path=str(path), ctx=256).has_chat_template
-
-
 def test_bos_appears_once(tiny) -> None:
     """The tiny vocabulary adds BOS by itself; a template that writes it too must not double it."""
     plain = tiny("{{ messages[0].content }}").chat("abc", sampling=Sampling(max_tokens=1))[1].stats.prompt_tokens

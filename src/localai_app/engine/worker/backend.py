@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from localai_app.engine.protocol import Chat, ChatMessage, Device, Loaded, LoadOptions, Planned, Sampling
+from localai_app.engine.protocol import Chat, Device, Loaded, LoadOptions, Planned, Sampling
 from localai_app.engine.worker.answer import AnswerSource
 from localai_app.engine.worker.benchmark import BenchmarkTarget
 
@@ -25,8 +25,8 @@ class Backend(Protocol):
     def load(self, request_id: int, options: LoadOptions, on_progress: Callable[[float], None]) -> Loaded:
         """Load a model in place of the present one; `on_progress` gets the share of the weights read."""
 
-    def prepare_chat(self, messages: Sequence[ChatMessage], prefill: str, sampling: Sampling) -> AnswerSource:
-        """An answer to a conversation, through the model's template; it goes on behind the text `prefill`."""
+    def prepare_chat(self, request: Chat) -> AnswerSource:
+        """An answer to a conversation, through the model's template; it goes on behind the text `request.prefill`."""
 
     def count_tokens(self, chat: Chat) -> int:
         """The length of the prompt that a conversation makes, all of it, however long."""

@@ -10,7 +10,7 @@ import itertools
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,9 +86,11 @@ class EchoBackend:
             has_chat_template=True,
         )
 
-    def prepare_chat(self, messages: Sequence[ChatMessage], prefill: str, sampling: Sampling) -> EchoAnswer:
+    def prepare_chat(self, request: Chat) -> EchoAnswer:
         """An answer to the last message; of one that was begun already, the rest."""
-        return self._prepare(chat_prompt(messages) + prefill, messages[-1].content if messages else "", sampling, prefill)
+        messages, prefill = request.messages, request.prefill
+        question = messages[-1].content if messages else ""
+        return self._prepare(chat_prompt(messages) + prefill, question, request.sampling, prefill)
 
     def count_tokens(self, chat: Chat) -> int:
         """The length of a conversation in tokens of the echo."""

@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.outcome import EXIT_ENGINE_MISSING, EXIT_ENGINE_UNUSABLE
-from localai_app.engine.protocol import Chat, ChatMessage, Device, Loaded, LoadOptions, Planned, Sampling
+from localai_app.engine.protocol import Chat, ChatFormat, Device, Loaded, LoadOptions, Planned, Sampling
 from localai_app.engine.worker.devices import DeviceRegistry, add_lent_devices, load_backends
 from localai_app.engine.worker.llama_answer import LlamaAnswer
 from localai_app.engine.worker.llama_benchmark import LlamaBenchmark
@@ -19,7 +21,7 @@ from localai_app.engine.worker.llama_log import LlamaLog
 from localai_app.engine.worker.llama_model import LlamaModel
 from localai_app.engine.worker.plan import Planner
 from localai_app.engine.worker.stop_flag import StopFlags
-from localai_app.engine.worker.template import ChatTemplate
+from localai_app.engine.worker.template_choice import ChosenTemplate, TemplateFacts, choose_template
 from localai_app.engine.worker.transcript import Transcript
 from localai_app.errors import NO_MODEL_LOADED, PROMPT_TOO_LONG, TEMPLATE_FAILED
 from localai_app.units import format_count
@@ -51,7 +53,7 @@ class LlamaBackend:
         self._devices = DeviceRegistry(self._library._lib)
         self._planner = Planner(self._library, self._devices, self._log, stop_flags)
         self._model: LlamaModel | None = None
-        self._template: ChatTemplate | None = None
+        self._chosen = ChosenTemplate(ChatFormat(template="none"))
         self._transcript = Transcript()
 
     def engine_build(self) -> str:
@@ -74,20 +76,20 @@ class LlamaBackend:
         model, loaded = loader.load(request_id, options, on_progress)
         self._model = model
         self._transcript = Transcript()
-        source = model.template_source()
-        self._template = ChatTemplate(source, bos=model.bos_text(), eos=model.eos_text()) if source else None
-        return loaded
+        self._chosen = choose_template(options.chat_template, template_facts(model, options))
+        return msgspec.structs.replace(
+            loaded, has_chat_template=self._chosen.template is not None, format=self._chosen.format)
 
-    def prepare_chat(self, messages: Sequence[ChatMessage], prefill: str, sampling: Sampling) -> LlamaAnswer:
+    def prepare_chat(self, request: Chat) -> LlamaAnswer:
         """An answer to a conversation; RequestRefusedError TEMPLATE_FAILED for a base model, which has no template."""
-        return self._prepare(self._loaded_model(), self._chat_prompt(messages) + prefill, sampling)
+        return self._prepare(self._loaded_model(), self._chat_prompt(request) + request.prefill, request.sampling)
 
     def count_tokens(self, chat: Chat) -> int:
         """The length of a conversation's prompt; of a base model, which has no template, that of its texts alone."""
         model = self._loaded_model()
-        if self._template is None:
+        if self._chosen.template is None:
             return len(model.tokenize_start("\n\n".join(message.content for message in chat.messages) + chat.prefill))
-        return len(model.tokenize_start(self._chat_prompt(chat.messages) + chat.prefill))
+        return len(model.tokenize_start(self._chat_prompt(chat) + chat.prefill))
 
     def context_total(self) -> int:
         """Tokens that the context holds; RequestRefusedError NO_MODEL_LOADED without a model."""
@@ -111,11 +113,12 @@ class LlamaBackend:
         """Every device that llama.cpp has registered."""
         return self._devices.devices()
 
-    def _chat_prompt(self, messages: Sequence[ChatMessage]) -> str:
-        model = self._loaded_model()
-        if self._template is None:
+    def _chat_prompt(self, request: Chat) -> str:
+        model, chosen = self._loaded_model(), self._chosen
+        if chosen.template is None:
             raise RequestRefusedError(TEMPLATE_FAILED, reason="it is a base model, made to continue texts and not to chat")
-        prompt = self._template.render(messages)
+        prompt = chosen.template.render(
+            request.messages, variables=chosen.switch.variables_for(request.thinking), tools=request.tools)
         if model.adds_bos() and model.bos_text() and prompt.startswith(model.bos_text()):
             # The tokenizer adds it; a second one would be a token that the model has never seen there.
             prompt = prompt[len(model.bos_text()):]
@@ -135,6 +138,14 @@ class LlamaBackend:
         if self._model is None:
             raise RequestRefusedError(NO_MODEL_LOADED)
         return self._model
+
+
+def template_facts(model: LlamaModel, options: LoadOptions) -> TemplateFacts:
+    """What the file says about its template."""
+    names = [model.metadata(f"general.{key}") for key in ("name", "basename", "finetune")]
+    return TemplateFacts(
+        own=model.template_source(), bos=model.bos_text(), eos=model.eos_text(),
+        names=(*names, Path(options.model_path).stem), is_token=model.is_token)
 
 
 def _import_library() -> Any:

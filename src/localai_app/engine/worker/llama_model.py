@@ -38,6 +38,16 @@ class LlamaModel:
         source: bytes | None = self.library.llama_model_chat_template(self.model, None)
         return (source or b"").decode("utf-8", "replace").strip()
 
+    def metadata(self, key: str) -> str:
+        """A text or number of the file's metadata; empty where it is not there."""
+        buffer = ctypes.create_string_buffer(512)
+        length = self.library.llama_model_meta_val_str(self.model, key.encode(), buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace") if length > 0 else ""
+
+    def is_token(self, text: str) -> bool:
+        """Whether the vocabulary has a token of its own for a text."""
+        return len(self._tokenize(text)) == 1
+
     def adds_bos(self) -> bool:
         """Whether every text starts with the BOS token."""
         return bool(self.library.llama_vocab_get_add_bos(self.vocab))

@@ -91,8 +91,7 @@ class Session:
             case CountTokens():
                 self._sender.send(self._counted(command))
             case Chat():
-                command = self._cut_to_context(command)
-                source = self._backend.prepare_chat(command.messages, command.prefill, command.sampling)
+                source = self._backend.prepare_chat(self._cut_to_context(command))
                 AnswerLoop(command.id, source, command.sampling, self._sender, self._stop_flags).run(arrived_s)
             case Complete():
                 source = self._backend.prepare_completion(command.prompt, command.sampling)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.protocol import ChatMessage
 from localai_app.engine.worker.guarded import LimitExceededError, run_guarded
+from localai_app.engine.worker.tool_turns import message_document, tool_instructions, tools_as_text
 from localai_app.errors import TEMPLATE_FAILED
 
 DEADLINE_S = 2.0
@@ -38,16 +41,22 @@ class ChatTemplate:
         self._eos = eos
         self._compiled: Any = None
 
-    def render(self, messages: Sequence[ChatMessage]) -> str:
+    def render(
+        self, messages: Sequence[ChatMessage], *, variables: Mapping[str, object] | None = None,
+        tools: Sequence[Mapping[str, Any]] = (),
+    ) -> str:
         """The prompt up to where the assistant's answer begins; RequestRefusedError TEMPLATE_FAILED if there is none.
 
-        Where the template refuses or drops the system message, its text goes in front of the first user
-        message; where it insists on alternating roles, neighbours of one role are joined.
+        `variables` are the template's own switches, such as `enable_thinking`. Where the template refuses or drops
+        the system message, its text goes in front of the first user message; where it insists on alternating roles,
+        neighbours of one role are joined; where it knows no tools, they and what became of them are told in words.
         """
         if len(self._source) > MAX_TEMPLATE_CHARS:
             raise RequestRefusedError(TEMPLATE_FAILED, reason=f"it is longer than {MAX_TEMPLATE_CHARS // 1024} KiB")
         try:
-            prompt = run_guarded(lambda: self._render_somehow(messages), deadline_s=DEADLINE_S, memory_bytes=MEMORY_BYTES)
+            prompt = run_guarded(
+                lambda: self._render_somehow(messages, dict(variables or {}), list(tools)),
+                deadline_s=DEADLINE_S, memory_bytes=MEMORY_BYTES)
         except LimitExceededError as error:
             raise RequestRefusedError(TEMPLATE_FAILED, reason=str(error)) from error
         except RecursionError as error:
@@ -59,14 +68,56 @@ class ChatTemplate:
             raise RequestRefusedError(TEMPLATE_FAILED, reason="its result is too long")
         return prompt
 
-    def _render_somehow(self, messages: Sequence[ChatMessage]) -> str:
+    def knows_tools(self) -> bool:
+        """Whether the template itself tells the model about tools; false where it fails at that."""
+        if "tools" not in self._source:
+            return False
+        probe = [{"type": "function", "function": {
+            "name": "probe_tool", "description": "", "parameters": {"type": "object", "properties": {}, "required": []}}}]
+        try:
+            return bool(run_guarded(
+                lambda: self._render_tools((ChatMessage(role="user", content="Hi"),), {}, probe, is_text=False),
+                deadline_s=DEADLINE_S, memory_bytes=MEMORY_BYTES))
+        except (LimitExceededError, RecursionError):
+            return False
+
+    def _render_somehow(
+        self, messages: Sequence[ChatMessage], variables: dict[str, object], tools: list[Mapping[str, Any]],
+    ) -> str:
         if self._compiled is None:
             self._compiled = _environment().from_string(self._source)
+        if not tools and not any(message.tool_calls or message.role == "tool" for message in messages):
+            return self._render_turns(messages, variables, [])
+        for is_text in (False, True):
+            prompt = self._render_tools(messages, variables, tools, is_text=is_text)
+            if prompt:
+                return prompt
+        instructed = (ChatMessage(role="system", content=tool_instructions(tools)), *messages) if tools else tuple(messages)
+        return self._render_turns(join_neighbours(tools_as_text(instructed)), variables, [])
+
+    def _render_tools(
+        self, messages: Sequence[ChatMessage], variables: dict[str, object], tools: list[Mapping[str, Any]], *, is_text: bool,
+    ) -> str:
+        """The prompt of a template that knows tools; empty where it leaves something of them out."""
+        try:
+            prompt = self._render_turns(messages, variables, tools, is_text=is_text)
+        except RecursionError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever it cannot do is then told in words
+            return ""
+        names = [_tool_name(tool) for tool in tools] + [call.name for message in messages for call in message.tool_calls]
+        results = [message.content for message in messages if message.role == "tool"]
+        return prompt if all(name in prompt for name in names) and all(_is_in(result, prompt) for result in results) else ""
+
+    def _render_turns(
+        self, messages: Sequence[ChatMessage], variables: dict[str, object], tools: list[Mapping[str, Any]], *,
+        is_text: bool = False,
+    ) -> str:
         folded = fold_system_into_user(messages)
         refusal: TemplateRefusalError | None = None
         for conversation in (messages, folded, join_neighbours(folded)):
             try:
-                prompt = self._render_once(conversation)
+                prompt = self._render_once(conversation, variables, tools, is_text=is_text)
             except TemplateRefusalError as error:
                 refusal = refusal or error
                 continue
@@ -74,19 +125,22 @@ class ChatTemplate:
                 return prompt
         raise refusal or TemplateRefusalError("it leaves the system message out")
 
-    def _render_once(self, messages: Sequence[ChatMessage]) -> str:
+    def _render_once(
+        self, messages: Sequence[ChatMessage], variables: dict[str, object], tools: list[Mapping[str, Any]], *, is_text: bool,
+    ) -> str:
         rendered = self._compiled.render(
-            messages=[{"role": message.role, "content": message.content} for message in messages],
+            messages=[message_document(message, is_text=is_text) for message in messages],
             bos_token=self._bos,
             eos_token=self._eos,
             add_generation_prompt=True,
-            tools=None,
+            tools=tools or None,
             functions=None,
             function_call=None,
             tool_choice=None,
             documents=None,
             raise_exception=_raise_exception,
             strftime_now=_strftime_now,
+            **variables,
         )
         return str(rendered)
 
@@ -108,8 +162,9 @@ def join_neighbours(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
     """The conversation with neighbouring messages of one role joined by an empty line."""
     joined: list[ChatMessage] = []
     for message in messages:
-        if joined and joined[-1].role == message.role:
-            joined[-1] = ChatMessage(role=message.role, content=f"{joined[-1].content}\n\n{message.content}")
+        if joined and joined[-1].role == message.role and message.role != "tool" and not message.tool_calls:
+            joined[-1] = msgspec.structs.replace(
+                joined[-1], content=f"{joined[-1].content}\n\n{message.content}")
         else:
             joined.append(message)
     return tuple(joined)
@@ -117,6 +172,11 @@ def join_neighbours(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
 
 def _is_in(content: str, prompt: str) -> bool:
     return content.strip() in prompt
+
+
+def _tool_name(tool: Mapping[str, Any]) -> str:
+    function = tool.get("function", tool)
+    return str(function.get("name", "")) if isinstance(function, Mapping) else ""
 
 
 def _raise_exception(message: str) -> None:

@@ -1,4 +1,4 @@
-"""What the engine is doing, right above the composer: loading, failed, or a model that does not chat."""
+"""What the engine is doing, right above the composer: loading, failed, or a model without a chat template that works."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from localai_app.gui.icons import icon_pixmap
 from localai_app.gui.styling import button, label, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.error_banner import ErrorBanner
+from localai_app.services.chat_format_words import template_notice
 from localai_app.services.views import EngineState, EngineStatus
 
 LOAD_ANYWAY = "Load anyway…"
-BASE_MODEL = "This is a base model: it continues text and does not chat."
 
 
 class EngineStrip(QWidget):
@@ -40,16 +40,16 @@ class EngineStrip(QWidget):
         row.addWidget(self._words)
         row.addWidget(self._bar, 1)
         row.addWidget(self._cancel)
-        self._base = self._build_base_note()
+        self._template = self._build_template_note()
         self._banner = ErrorBanner(theme)
         self._banner.remedy_requested.connect(self.remedy_requested)
         self._banner.other_requested.connect(self.load_anyway_requested)
         column = QVBoxLayout(self)
         set_spacing(column, metrics.SPACE_2)
-        for widget in (self._banner, self._base, self._loading):
+        for widget in (self._banner, self._template, self._loading):
             column.addWidget(widget)
         self._loading.hide()
-        self._base.hide()
+        self._template.hide()
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
         theme.changed.connect(self._draw_sign)
 
@@ -64,9 +64,9 @@ class EngineStrip(QWidget):
         return self._words.text() if self._loading.isVisibleTo(self) else ""
 
     @property
-    def is_base_note_shown(self) -> bool:
-        """Whether the note about base models is there."""
-        return self._base.isVisibleTo(self)
+    def template_note(self) -> str:
+        """What is said about the chat template; empty where there is nothing to say."""
+        return self._template_words.text() if self._template.isVisibleTo(self) else ""
 
     def show_state(self, state: EngineState, model_name: str, *, is_error_told: bool = False) -> None:
         """Follow the engine. `is_error_told`: the transcript says already what went wrong."""
@@ -77,7 +77,9 @@ class EngineStrip(QWidget):
             self._words.setText(f"Loading {model_name}" + (f", {percent} %" if percent else "…"))
             self._bar.setRange(0, 100 if percent else 0)
             self._bar.setValue(percent)
-        self._base.setVisible(state.loaded is not None and not state.loaded.has_chat_template)
+        note = template_notice(state.loaded.format) if state.loaded is not None else ""
+        self._template_words.setText(note)
+        self._template.setVisible(bool(note))
         has_failed = state.status is EngineStatus.FAILED and state.error is not None
         if has_failed and not is_error_told and state.error is not None:
             self.show_error(state.error, may_be_tried=state.may_be_tried)
@@ -89,13 +91,14 @@ class EngineStrip(QWidget):
         if self._banner.error is not error:
             self._banner.show_error(error, other=LOAD_ANYWAY if may_be_tried else "")
 
-    def _build_base_note(self) -> QWidget:
+    def _build_template_note(self) -> QWidget:
         note = set_role(QWidget(), "banner-info")
         row = QHBoxLayout(note)
         set_spacing(row, metrics.SPACE_2, (metrics.SPACE_3, metrics.SPACE_2, metrics.SPACE_3, metrics.SPACE_2))
         self._sign = QLabel()
         row.addWidget(self._sign)
-        row.addWidget(label(BASE_MODEL, wrap=True), 1)
+        self._template_words = label("", wrap=True)
+        row.addWidget(self._template_words, 1)
         self._draw_sign()
         return note
 
