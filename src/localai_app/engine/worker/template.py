@@ -72,7 +72,7 @@ class ChatTemplate:
         """Whether the template itself tells the model about tools; false where it fails at that."""
         if "tools" not in self._source:
             return False
-        probe = [{"type": "function", "function": {
+        probe: list[Mapping[str, Any]] = [{"type": "function", "function": {
             "name": "probe_tool", "description": "", "parameters": {"type": "object", "properties": {}, "required": []}}}]
         try:
             return bool(run_guarded(
