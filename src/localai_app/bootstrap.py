@@ -14,6 +14,7 @@ from localai_app.fit.gpu_table import load_gpu_table
 from localai_app.paths import app_paths, resources_dir
 from localai_app.services.app_services import AppServices
 from localai_app.services.background import BackgroundPool
+from localai_app.services.benchmarks import BenchmarkService
 from localai_app.services.calibration import CalibrationService
 from localai_app.services.chat_service import ChatService
 from localai_app.services.chat_settings import ChatSettingsService
@@ -94,5 +95,7 @@ def build_services(options: LaunchOptions) -> AppServices:
         variants=VariantEstimates(events, pool, hub, sizes, estimate, headers),
         dry_runs=dry_runs,
         calibration=calibration, recorder=MeasurementRecorder(events, engine, hardware, calibration),
+        benchmarks=BenchmarkService(
+            events, store.benchmarks, hardware, load_planner, engine, (lambda: worker, paths.worker_dir)),
         what_if=WhatIfService(catalog, estimate, gpu_table_file),
     )

@@ -178,6 +178,13 @@ TEMPLATE_FAILED = ErrorSpec(
 NO_MODEL_LOADED = ErrorSpec(
     "no_model_loaded", "No model is loaded.", "Choose a model first.", Remedy.CHOOSE_MODEL)
 
+BENCHMARK_BUSY = ErrorSpec(
+    "benchmark_busy", "A benchmark cannot begin while {what}.",
+    "A benchmark needs the computer for itself: wait until that is over.")
+BENCHMARK_INTERRUPTED = ErrorSpec(
+    "benchmark_interrupted", "The benchmark was stopped because a model was wanted for an answer.",
+    "Run it again when nothing else is asked.")
+
 # --- store and settings ------------------------------------------------------------------------
 STORE_DAMAGED = ErrorSpec(
     "store_damaged", "The file with your chats was damaged.",

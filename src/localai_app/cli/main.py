@@ -17,7 +17,15 @@ import typer
 
 from localai_app import __version__, errors
 from localai_app.bootstrap import LaunchOptions
-from localai_app.cli import chat_commands, load_commands, machine_commands, measurement_command, model_commands, what_if_command
+from localai_app.cli import (
+    bench_command,
+    chat_commands,
+    load_commands,
+    machine_commands,
+    measurement_command,
+    model_commands,
+    what_if_command,
+)
 from localai_app.cli.output import Output, prepare_streams
 from localai_app.cli.session import Session, StoppedError
 from localai_app.errors import AppError
@@ -47,6 +55,7 @@ what_if_command.register(app)
 model_commands.register(app)
 chat_commands.register(app)
 load_commands.register(app)
+bench_command.register(app)
 
 
 def run_command(arguments: Sequence[str]) -> int:

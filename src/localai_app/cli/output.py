@@ -76,9 +76,13 @@ class Output:
 
     def progress(self, progress: Progress, suffix: str = "") -> None:
         """Show progress in bytes on stderr: one line that is overwritten on a terminal, nothing elsewhere."""
+        self.overwrite(
+            f"{format_file_size(progress.done)} of {format_file_size(progress.total)} ({progress.fraction:.0%}){suffix}")
+
+    def overwrite(self, line: str) -> None:
+        """Show a line on stderr in place of the last one; nothing where that is no terminal."""
         if not sys.stderr.isatty():
             return
-        line = f"{format_file_size(progress.done)} of {format_file_size(progress.total)} ({progress.fraction:.0%}){suffix}"
         print("\r" + line.ljust(self._progress_width), end="", file=sys.stderr, flush=True)
         self._progress_width = len(line)
 

@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 
 from localai_app.services.events import (
     AnswerProgressed,
+    BenchmarkChanged,
     DownloadChanged,
     EngineChanged,
     Event,
@@ -21,7 +22,7 @@ from localai_app.services.events import (
 FLUSH_MS = 33
 """Bursts are shown thirty times a second, which is as fast as anyone reads."""
 
-BURST_EVENTS = (AnswerProgressed, DownloadChanged, MemoryMeasured, EngineChanged, VariantsRefined)
+BURST_EVENTS = (AnswerProgressed, DownloadChanged, MemoryMeasured, EngineChanged, VariantsRefined, BenchmarkChanged)
 
 
 class Bridge(QObject):
@@ -116,7 +117,7 @@ def _burst_key(event: Event) -> object:
             return download_id
         case VariantsRefined(repo_id=repo_id):
             return repo_id
-        case MemoryMeasured() | EngineChanged():
+        case MemoryMeasured() | EngineChanged() | BenchmarkChanged():
             return type(event)
         case _:
             return None

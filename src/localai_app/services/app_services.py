@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from localai_app.paths import AppPaths
 from localai_app.services.background import BackgroundPool
+from localai_app.services.benchmarks import BenchmarkService
 from localai_app.services.calibration import CalibrationService
 from localai_app.services.chat_service import ChatService
 from localai_app.services.chat_settings import ChatSettingsService
@@ -58,6 +59,7 @@ class AppServices:
     what_if: WhatIfService
     calibration: CalibrationService
     recorder: MeasurementRecorder
+    benchmarks: BenchmarkService
 
     def start(self) -> None:
         """Begin what runs by itself: probes, gauges and the downloads that were under way."""
@@ -74,6 +76,7 @@ class AppServices:
         self.installed_fits.close()
         self.what_if.close()
         self.downloads.close()
+        self.benchmarks.close()
         self.chat.close()
         self.engine.close()
         self.recorder.close()

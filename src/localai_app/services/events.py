@@ -163,6 +163,11 @@ class InstalledFitsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class BenchmarkChanged:
+    """A benchmark began, went on or ended, or results were forgotten; read it from BenchmarkService."""
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorHappened:
     """Something failed that no page asked for just now (in the background)."""
 
@@ -173,7 +178,7 @@ Event = (
     HardwareReported | MemoryMeasured | SuggestionsChanged | VariantsRefined | SizesLearned | LibraryChanged | DownloadChanged
     | DownloadFinished | EngineChanged | ModelLoaded | EngineFailed | MessageAdded | AnswerProgressed | AnswerEnded
     | ConversationsChanged | SettingChanged | LoadSettingsChanged | ChatSettingsChanged | InstalledFitsChanged | AnswerTimed
-    | MeasurementsChanged | ErrorHappened
+    | MeasurementsChanged | BenchmarkChanged | ErrorHappened
 )
 Subscriber = Callable[[Event], None]
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from localai_app.errors import STORE_DAMAGED, AppError
+from localai_app.store.benchmarks import BenchmarkStore
 from localai_app.store.chat_settings import ChatSettingsStore
 from localai_app.store.connection import DAMAGED, StoreConnection, errors_in_words, primary_code
 from localai_app.store.conversations import ConversationStore
@@ -40,6 +41,7 @@ class Store:
         self.load_settings = LoadSettingsStore(connection)
         self.measurements = MeasurementStore(connection)
         self.chat_settings = ChatSettingsStore(connection)
+        self.benchmarks = BenchmarkStore(connection)
 
     def close(self) -> None:
         """Write everything into the main file and let go of it; a second call does nothing."""

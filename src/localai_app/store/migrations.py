@@ -86,11 +86,18 @@ def _add_chat_settings(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _add_benchmarks(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TABLE benchmarks ("
+        "id INTEGER PRIMARY KEY AUTOINCREMENT, measured_s REAL NOT NULL, model_key TEXT NOT NULL, json TEXT NOT NULL)")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration("schema", _create_schema),
     Migration("load_settings", _add_load_settings),
     Migration("measurements", _add_measurements),
     Migration("chat_settings", _add_chat_settings),
+    Migration("benchmarks", _add_benchmarks),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -145,3 +146,40 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     formula_prompt_tps: float | None = None
     predicted_prompt_tps: float | None = None
     measured_prompt_tps: float | None = None
+
+
+class BenchmarkFigure(msgspec.Struct, frozen=True, kw_only=True):
+    """One length of a prompt, or generation at one depth. `seconds`: of each repeat; none where it was not measured."""
+
+    kind: str
+    """prompt or generation."""
+    tokens: int
+    depth: int = 0
+    seconds: tuple[float, ...] = ()
+
+
+class BenchmarkRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One benchmark of a model on this computer, with what decided its speed."""
+
+    time_s: float
+    model_key: str
+    model_name: str
+    label: str
+    description: str
+    """llama.cpp's words for the model: architecture, size and type."""
+    engine_build: str
+    """Version of llama.cpp and the instructions and back ends that it was built with."""
+    options: dict[str, Any]
+    """How the model was loaded: the fields of LoadOptions that differ from its defaults."""
+    ctx: int
+    threads: int
+    gpu_layers: int
+    n_layer: int
+    """Blocks plus one for the output head."""
+    processor: str
+    gpus: tuple[str, ...] = ()
+    """Those that hold layers, by name."""
+    memory_bytes: int = 0
+    """Main memory of the computer."""
+    figures: tuple[BenchmarkFigure, ...]
+    is_complete: bool = True
