@@ -187,7 +187,7 @@ def _line_through(points: Sequence[tuple[float, float]]) -> SpeedParts:
     """The least squares line in the depth where there is no formula; a constant where only one depth is known."""
     deepest = max(1.0, *(depth for depth, _seconds in points))
     shape = TokenCost(read_s=1.0, per_position_s=1.0 / deepest if len(points) > 1 else 0.0)
-    cost = shape.fitted(points)
+    cost = shape.fitted(points, ratio_is_known=False)
     spread = _own_spread(cost, points)
     return SpeedParts((DeviceCost("measured", "gpu", cost, Spread(spread, spread)),))
 

@@ -11,15 +11,21 @@ of one plan at two depths decide both factors (`TokenCost.fitted`). Prompts cost
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-_TOLD_APART = 1e-3
-"""Least part of its possible size that the determinant must have; below, rounding would decide the two factors."""
+_MEASURED_WITHIN = 0.06
+"""Relative error of a measured time: what two runs of one answer differ by on a computer that does other things too."""
 
-_MOST_APART = 20.0
-"""Factors of the two terms further apart than this come from a disturbed measurement, not from the computer."""
+_FACTORS_ALIKE = 0.25
+"""How far the two factors usually lie apart, as the logarithm of their ratio; further apart is possible (a Cauchy curve)."""
+
+_MOST_APART = 3.0
+"""The same, at the most (20 times): what lies further apart is a disturbed measurement, not a computer."""
+
+_SEARCH_STEPS = 60
 
 
 class TokenCost(msgspec.Struct, frozen=True):
@@ -67,24 +73,23 @@ class TokenCost(msgspec.Struct, frozen=True):
             per_position_s=self.per_position_s * depth_factor,
             per_window_position_s=self.per_window_position_s * depth_factor, window=self.window)
 
-    def fitted(self, measured: Sequence[tuple[float, float]]) -> TokenCost:
+    def fitted(self, measured: Sequence[tuple[float, float]], *, ratio_is_known: bool = True) -> TokenCost:
         """The same, corrected by measurements: (depth, seconds per token) each.
 
-        Both factors come from the least squares of the relative errors. Where the measurements cannot tell the two terms
-        apart (one of them, all at one depth, or so disturbed that the factors lie far apart), one factor corrects both. Where
-        there are none, nothing changes.
+        Both factors come from the relative errors, and from the experience that they mostly lie near each other: a computer
+        that is slow at one thing is slow at the other. So the measurements decide alone where they lie far apart in depth, and
+        one depth corrects both terms alike. `ratio_is_known` False: the terms are only a shape, and say nothing of each other.
+        Where there are no measurements, nothing changes.
         """
         rows = [(self.base_s / seconds, self.depth_s(depth) / seconds) for depth, seconds in measured if seconds > 0]
-        bb, bd = sum(b * b for b, _d in rows), sum(b * d for b, d in rows)
-        dd, b1, d1 = sum(d * d for _b, d in rows), sum(b for b, _d in rows), sum(d for _b, d in rows)
-        determinant = bb * dd - bd * bd
-        if determinant > _TOLD_APART * bb * dd:
-            base_factor, depth_factor = (b1 * dd - d1 * bd) / determinant, (d1 * bb - b1 * bd) / determinant
-            if base_factor > 0 and 1 / _MOST_APART < depth_factor / base_factor < _MOST_APART:
-                return self.scaled(base_factor, depth_factor)
-        both = bb + 2 * bd + dd
-        factor = (b1 + d1) / both if both > 0 else 1.0
-        return self.scaled(factor, factor)
+        if not any(base + depth > 0 for base, depth in rows):
+            return self
+        width = _FACTORS_ALIKE if ratio_is_known else None
+        steps = [_MOST_APART * step / _SEARCH_STEPS for step in range(-_SEARCH_STEPS, _SEARCH_STEPS + 1)]
+        best = min(steps, key=lambda apart: (_misfit(rows, apart, width), abs(apart)))
+        apart = _least(lambda at: _misfit(rows, at, width), best, _MOST_APART / _SEARCH_STEPS)
+        factor = _common_factor(rows, apart)
+        return self.scaled(factor, factor * math.exp(apart))
 
     def __add__(self, other: TokenCost) -> TokenCost:
         return TokenCost(
@@ -92,6 +97,34 @@ class TokenCost(msgspec.Struct, frozen=True):
             fixed_s=self.fixed_s + other.fixed_s, per_position_s=self.per_position_s + other.per_position_s,
             per_window_position_s=self.per_window_position_s + other.per_window_position_s,
             window=max(self.window, other.window))
+
+
+def _common_factor(rows: Sequence[tuple[float, float]], apart: float) -> float:
+    """The factor of the base that leaves the least squares of relative errors, the depth's being `exp(apart)` times it."""
+    shares = [base + depth * math.exp(apart) for base, depth in rows]
+    squares = sum(share * share for share in shares)
+    return sum(shares) / squares if squares > 0 else 1.0
+
+
+def _misfit(rows: Sequence[tuple[float, float]], apart: float, width: float | None) -> float:
+    """How unlikely the factors are, as a negative logarithm: by the measurements, and by how far they lie apart."""
+    factor = _common_factor(rows, apart)
+    errors = sum((factor * (base + depth * math.exp(apart)) - 1) ** 2 for base, depth in rows)
+    unusual = math.log1p((apart / width) ** 2) if width is not None else 0.0
+    return errors / (2 * _MEASURED_WITHIN**2) + unusual
+
+
+def _least(function: Callable[[float], float], middle: float, reach: float) -> float:
+    """Where a function with one dip between `middle - reach` and `middle + reach` is least (golden section)."""
+    shrink = (math.sqrt(5) - 1) / 2
+    low, high = middle - reach, middle + reach
+    for _ in range(30):
+        left, right = high - shrink * (high - low), low + shrink * (high - low)
+        if function(left) <= function(right):
+            high = right
+        else:
+            low = left
+    return (low + high) / 2
 
 
 class Spread(msgspec.Struct, frozen=True):

@@ -45,7 +45,17 @@ def test_both_terms_are_corrected_apart() -> None:
 def test_two_depths_decide_both_terms() -> None:
     truth = SLIDING.scaled(1.5, 3.0)
     fitted = SLIDING.fitted([(depth, truth.at(depth)) for depth in (16, 6000)])
-    assert fitted.at(1500) == pytest.approx(truth.at(1500))
+    assert fitted.at(1500) == pytest.approx(truth.at(1500), rel=0.01)
+
+
+def test_a_bend_between_two_deep_measurements_hardly_moves_the_shallow_end() -> None:
+    """Beyond the processor's caches a position costs more, so that the straight line through both would begin too low."""
+    token = TokenCost(read_s=9e-3, per_position_s=4.8e-6)
+    measured = [(1500, 15.9e-3), (6000, 40e-3)]
+    straight = token.fitted(measured, ratio_is_known=False)
+    assert straight.at(0) == pytest.approx(7.87e-3, rel=0.01)
+    assert straight.at(0) < token.fitted(measured).at(0) < token.at(0)
+    assert token.fitted(measured).at(0) == pytest.approx(9.26e-3, rel=0.15)
 
 
 def test_one_depth_corrects_both_terms_alike() -> None:
