@@ -175,6 +175,14 @@ PROMPT_TOO_LONG = ErrorSpec(
 TEMPLATE_FAILED = ErrorSpec(
     "template_failed", "The chat template of this model cannot be used: {reason}.", "Choose another model.",
     Remedy.CHOOSE_MODEL)
+SAMPLING_INVALID = ErrorSpec(
+    "sampling_invalid", "The sampling cannot be used: {reason}", "Change it beside the chat, or on the command line.")
+GRAMMAR_INVALID = ErrorSpec(
+    "grammar_invalid", "The grammar cannot be used: {reason}.", "Correct the grammar, or leave it out.")
+JSON_SCHEMA_INVALID = ErrorSpec(
+    "json_schema_invalid", "The JSON schema cannot be used: {reason}.", "Correct the schema, or leave it out.")
+GRAMMAR_STUCK = ErrorSpec(
+    "grammar_stuck", "The answer could not go on: {reason}.", "Simplify the grammar or the schema, and ask again.")
 NO_MODEL_LOADED = ErrorSpec(
     "no_model_loaded", "No model is loaded.", "Choose a model first.", Remedy.CHOOSE_MODEL)
 

@@ -87,6 +87,15 @@ class HistoryCut(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.left_out or self.shortened)
 
 
+class TokenLogprob(msgspec.Struct, frozen=True, kw_only=True):
+    """A token of an answer with its log-probability (natural logarithm), before any sampler changed it."""
+
+    text: str
+    logprob: float
+    alternatives: tuple[tuple[str, float], ...] = ()
+    """The likeliest tokens of this place in order, the chosen one included where it is among them."""
+
+
 class FinishReason(StrEnum):
     """Why an answer ended."""
 

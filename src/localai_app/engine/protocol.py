@@ -20,6 +20,7 @@ from localai_app.engine.conversation import GenerationStats as GenerationStats
 from localai_app.engine.conversation import HistoryCut as HistoryCut
 from localai_app.engine.conversation import Overflow as Overflow
 from localai_app.engine.conversation import Shortened as Shortened
+from localai_app.engine.conversation import TokenLogprob as TokenLogprob
 from localai_app.engine.conversation import ToolCall as ToolCall
 from localai_app.engine.load_options import KvType as KvType
 from localai_app.engine.load_options import LoadOptions as LoadOptions
@@ -196,6 +197,8 @@ class TextGenerated(msgspec.Struct, frozen=True, tag="text_generated", kw_only=T
     id: int
     text: str
     stats: GenerationStats
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """Of the tokens since the last piece, where they were asked for."""
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished", kw_only=True):

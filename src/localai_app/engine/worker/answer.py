@@ -14,6 +14,7 @@ from localai_app.engine.protocol import (
     PromptProgressed,
     Sampling,
     TextGenerated,
+    TokenLogprob,
 )
 from localai_app.engine.worker.detokenize import TextAssembler
 from localai_app.engine.worker.stop_flag import StopFlags
@@ -44,6 +45,9 @@ class AnswerSource(Protocol):
     def next_piece(self) -> bytes | None:
         """The bytes of the next token, empty if it is not shown; None when the model is done."""
 
+    def take_logprobs(self) -> tuple[TokenLogprob, ...]:
+        """The log-probabilities of the tokens since the last call; empty where they were not asked for."""
+
     def close(self, shown_text: str) -> None:
         """The answer is over; `shown_text` is what the user saw of it."""
 
@@ -64,6 +68,7 @@ class AnswerLoop:
         self._id = request_id
         self._source = source
         self._max_tokens = sampling.max_tokens
+        self._wants_logprobs = sampling.logprobs is not None
         self._sender = sender
         self._flags = flags
         self._assembler = TextAssembler()
@@ -126,7 +131,8 @@ class AnswerLoop:
     def _show(self, text: str) -> None:
         if text:
             self._shown.append(text)
-            self._sender.send(TextGenerated(id=self._id, text=text, stats=self._stats()))
+            logprobs = self._source.take_logprobs() if self._wants_logprobs else ()
+            self._sender.send(TextGenerated(id=self._id, text=text, stats=self._stats(), logprobs=logprobs))
 
     def _stats(self) -> GenerationStats:
         source, clock = self._source, self._clock

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localai_app.engine.failure import RequestRefusedError
-from localai_app.engine.protocol import Chat, ChatMessage, Device, Loaded, LoadOptions, Planned, Sampling
+from localai_app.engine.protocol import Chat, ChatMessage, Device, Loaded, LoadOptions, Planned, Sampling, TokenLogprob
 from localai_app.engine.worker.answer import AnswerAbortedError
 from localai_app.engine.worker.echo_text import SAMPLE_SECTIONS
 from localai_app.engine.worker.faults import FaultPlan
@@ -163,6 +163,10 @@ class EchoAnswer:
             _wait_until(self._started_s + self._generated / self._pace.tokens_per_s, self._stop_flags)
         self._generated += 1
         return next(self._pieces, None)
+
+    def take_logprobs(self) -> tuple[TokenLogprob, ...]:
+        """None: the echo has no probabilities."""
+        return ()
 
     def close(self, shown_text: str) -> None:
         """Nothing to give back."""

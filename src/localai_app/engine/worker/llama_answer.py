@@ -7,7 +7,7 @@ import itertools
 from typing import Any
 
 from localai_app.engine.failure import RequestRefusedError
-from localai_app.engine.protocol import Sampling
+from localai_app.engine.protocol import Sampling, TokenLogprob
 from localai_app.engine.worker.answer import AnswerAbortedError
 from localai_app.engine.worker.detokenize import pieces_within
 from localai_app.engine.worker.llama_model import LlamaModel
@@ -65,6 +65,10 @@ class LlamaAnswer:
         self._is_pending = True
         self._generated.append(token)
         return model.piece(token)
+
+    def take_logprobs(self) -> tuple[TokenLogprob, ...]:
+        """The log-probabilities of the tokens since the last call; empty where they were not asked for."""
+        return self._sampler.take_logprobs()
 
     def close(self, shown_text: str) -> None:
         """Free the sampler, and remember which tokens the answer was made of."""

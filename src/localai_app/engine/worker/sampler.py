@@ -8,7 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from localai_app.engine.sampling import SEED_BOUND, Sampling
+from localai_app.engine.conversation import TokenLogprob
+from localai_app.engine.failure import RequestRefusedError
+from localai_app.engine.sampling import SEED_BOUND, Sampling, sampling_problem
+from localai_app.engine.worker.candidates import CandidateArray
+from localai_app.engine.worker.grammar_guard import GrammarGuard
+from localai_app.engine.worker.json_schema import grammar_of_schema
+from localai_app.engine.worker.logprobs import LogprobReader
+from localai_app.errors import SAMPLING_INVALID
 
 _DRY_BREAKERS = ("\n", ":", '"', "*")
 """Where DRY begins anew; `dry_sequence_breakers` of llama.cpp's programs."""
@@ -100,13 +107,27 @@ def seed_of(sampling: Sampling) -> int:
 
 
 class TokenSampler:
-    """Chooses tokens of one answer after the other. `close` frees what it holds in C."""
+    """Chooses tokens of one answer after the other. `close` frees what it holds in C.
+
+    RequestRefusedError where the values, the grammar or the schema cannot be used.
+    """
 
     def __init__(self, library: Any, model: SampledModel, sampling: Sampling) -> None:
+        problem = sampling_problem(sampling)
+        if problem:
+            raise RequestRefusedError(SAMPLING_INVALID, reason=problem)
         self._library = library
         self._sample = library.llama_sampler_sample
         self._accept = library.llama_sampler_accept
         self._history_length = history_length(sampling)
+        self._guard: GrammarGuard | None = None
+        grammar = grammar_of_schema(sampling.json_schema) if sampling.json_schema.strip() else sampling.grammar
+        if grammar.strip():
+            self._guard = GrammarGuard(library, model, grammar)
+            self._candidates = CandidateArray(library, model.n_vocab)
+        self._reader = LogprobReader(library, model, sampling.logprobs) if sampling.logprobs is not None else None
+        self._logprobs: list[TokenLogprob] = []
+        self._is_plain = self._guard is None and self._reader is None
         self._chain: Any = _build_chain(library, model, sampling)
 
     def prime(self, tokens: Sequence[int]) -> None:
@@ -116,19 +137,55 @@ class TokenSampler:
                 self._accept(self._chain, token)
 
     def sample(self, context: Any, row: int = -1) -> int:
-        """Choose a token by the logits of an output row (-1: the last one), and accept it."""
-        token: int = self._sample(self._chain, context, row)
-        return token
+        """Choose a token by the logits of an output row (-1: the last one), and accept it.
+
+        RequestRefusedError GRAMMAR_STUCK where a grammar allows no token, or becomes too costly.
+        """
+        if self._is_plain:
+            chosen: int = self._sample(self._chain, context, row)
+            return chosen
+        token = self._sample(self._chain, context, row) if self._guard is None else self._sample_guarded(context, row)
+        if self._reader is not None:
+            self._logprobs.append(self._reader.read(context, row, token))
+        return int(token)
 
     def accept(self, token: int) -> None:
         """Take note of a token of the answer that was not chosen here."""
+        if self._guard is not None:
+            self._guard.accept(token)
         self._accept(self._chain, token)
+
+    def take_logprobs(self) -> tuple[TokenLogprob, ...]:
+        """The log-probabilities of the tokens chosen since the last call; empty where they were not asked for."""
+        taken, self._logprobs = tuple(self._logprobs), []
+        return taken
 
     def close(self) -> None:
         """Free the chain; nothing may be asked afterwards."""
         if self._chain is not None:
             self._library.llama_sampler_free(self._chain)
             self._chain = None
+            for part in (self._guard, self._reader):
+                if part is not None:
+                    part.close()
+
+    def _sample_guarded(self, context: Any, row: int) -> int:
+        """First without the grammar, and only if it forbids the choice once more with it: most choices fit anyway.
+
+        So does `common_sampler_sample` of llama.cpp. To check one token takes microseconds, to check all of them milliseconds.
+        """
+        assert self._guard is not None
+        candidates = self._candidates
+        candidates.fill(context, row)
+        candidates.apply(self._chain)
+        token = candidates.token(candidates.selected)
+        while not self._guard.allows(token):
+            candidates.fill(context, row)
+            self._guard.mask(candidates)
+            candidates.apply(self._chain)
+            token = candidates.token(candidates.selected)
+        self.accept(token)
+        return token
 
 
 def _build_chain(library: Any, model: SampledModel, sampling: Sampling) -> Any:
