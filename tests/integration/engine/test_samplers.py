@@ -13,7 +13,7 @@ import pytest
 
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.grammar import GrammarError, parse_grammar
-from localai_app.engine.protocol import ChatMessage, LoadOptions, Sampling
+from localai_app.engine.protocol import Chat, ChatMessage, LoadOptions, Sampling
 from localai_app.engine.sampling import LogitBias
 from localai_app.engine.worker.candidates import CandidateArray
 from localai_app.engine.worker.grammar_tracker import GrammarTracker
@@ -134,7 +134,8 @@ def test_text_biases_reach_all_tokens_of_the_text(backend: LlamaBackend, model: 
 
 def answer(backend: LlamaBackend, sampling: Sampling, question: str, n_tokens: int = 60) -> str:
     """The first tokens of an answer, without the worker around it."""
-    source = backend.prepare_chat((ChatMessage(role="user", content=question),), "", sampling)
+    source = backend.prepare_chat(
+        Chat(id=1, messages=(ChatMessage(role="user", content=question),), sampling=sampling))
     try:
         while source.evaluate_prompt_part() < source.prompt_tokens:
             pass
