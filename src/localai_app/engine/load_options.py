@@ -35,6 +35,8 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """llama.cpp device names to use; empty: all."""
     tensor_split: tuple[float, ...] = ()
     """Layers of each device in their order; empty: llama.cpp divides them by free memory."""
+    kept_bytes: int = 0
+    """Main memory for copies of conversations that are not being answered, beside the context itself; 0 keeps none."""
     cpu_expert_blocks: int = 0
     """Experts of so many blocks, from the first one, stay in main memory while the rest of those blocks is on a GPU."""
     chat_template: str = ""

@@ -54,6 +54,8 @@ class Chat(msgspec.Struct, frozen=True, tag="chat", kw_only=True):
     """One of `ChatFormat.thinking`; None: as the template does by itself. The nearest one where there is no such choice."""
     tools: tuple[dict[str, Any], ...] = ()
     """Tools that the model may ask for: JSON schemas as in `{"type": "function", "function": {"name": ...}}`."""
+    conversation: str = ""
+    """Which conversation it belongs to: its state is kept under this name while others are answered."""
 
 
 class CountTokens(msgspec.Struct, frozen=True, tag="count_tokens", kw_only=True):

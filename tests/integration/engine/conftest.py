@@ -101,12 +101,12 @@ class RecordedWorker:
         self.client.send(Load(id=request_id, options=LoadOptions(**(defaults | options))))
         return request_id
 
-    def send_chat(self, *turns: str, sampling: Sampling | None = None, system: str = "", prefill: str = "") -> int:
+    def send_chat(self, *turns: str, sampling: Sampling | None = None, system: str = "", **more: Any) -> int:
         """Ask for the answer to a conversation: turns of user and assistant, alternating."""
         request_id = self.new_id()
         messages = [ChatMessage(role="system", content=system)] if system else []
         messages += [ChatMessage(role=("user", "assistant")[index % 2], content=turn) for index, turn in enumerate(turns)]
-        self.client.send(Chat(id=request_id, messages=tuple(messages), sampling=sampling or Sampling(), prefill=prefill))
+        self.client.send(Chat(id=request_id, messages=tuple(messages), sampling=sampling or Sampling(), **more))
         return request_id
 
     def chat(self, *turns: str, **options: Any) -> tuple[str, Finished]:

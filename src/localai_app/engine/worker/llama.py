@@ -1,4 +1,4 @@
-"""The llama.cpp back end, over the low-level interface: one model, one context, one conversation in the KV cache."""
+"""The llama.cpp back end, over the low-level interface: one model, one context, one conversation at a time in the KV cache."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import msgspec
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.outcome import EXIT_ENGINE_MISSING, EXIT_ENGINE_UNUSABLE
 from localai_app.engine.protocol import Chat, ChatFormat, Device, Loaded, LoadOptions, Planned, Sampling
+from localai_app.engine.worker.conversations import Conversations
 from localai_app.engine.worker.devices import DeviceRegistry, add_lent_devices, load_backends
 from localai_app.engine.worker.llama_answer import LlamaAnswer
 from localai_app.engine.worker.llama_benchmark import LlamaBenchmark
@@ -22,7 +23,6 @@ from localai_app.engine.worker.llama_model import LlamaModel
 from localai_app.engine.worker.plan import Planner
 from localai_app.engine.worker.stop_flag import StopFlags
 from localai_app.engine.worker.template_choice import ChosenTemplate, TemplateFacts, choose_template
-from localai_app.engine.worker.transcript import Transcript
 from localai_app.errors import NO_MODEL_LOADED, PROMPT_TOO_LONG, TEMPLATE_FAILED
 from localai_app.units import format_count
 
@@ -54,7 +54,7 @@ class LlamaBackend:
         self._planner = Planner(self._library, self._devices, self._log, stop_flags)
         self._model: LlamaModel | None = None
         self._chosen = ChosenTemplate(ChatFormat(template="none"))
-        self._transcript = Transcript()
+        self._conversations: Conversations | None = None
 
     def engine_build(self) -> str:
         """Version of the package, and llama.cpp's own line about the instructions it uses."""
@@ -71,18 +71,18 @@ class LlamaBackend:
         """Load a model in place of the present one; every way to fail is told in words."""
         if self._model is not None:
             self._model.free()
-            self._model = None
+            self._model = self._conversations = None
         loader = ModelLoader(self._library, self._devices, self._log, self._stop_flags)
         model, loaded = loader.load(request_id, options, on_progress)
         self._model = model
-        self._transcript = Transcript()
+        self._conversations = Conversations(model, options.kept_bytes)
         self._chosen = choose_template(options.chat_template, template_facts(model, options))
         return msgspec.structs.replace(
             loaded, has_chat_template=self._chosen.template is not None, format=self._chosen.format)
 
     def prepare_chat(self, request: Chat) -> LlamaAnswer:
         """An answer to a conversation; RequestRefusedError TEMPLATE_FAILED for a base model, which has no template."""
-        return self._prepare(self._loaded_model(), self._chat_prompt(request) + request.prefill, request.sampling)
+        return self._prepare(self._chat_prompt(request) + request.prefill, request.sampling, request.conversation)
 
     def count_tokens(self, chat: Chat) -> int:
         """The length of a conversation's prompt; of a base model, which has no template, that of its texts alone."""
@@ -97,12 +97,13 @@ class LlamaBackend:
 
     def prepare_completion(self, prompt: str, sampling: Sampling) -> LlamaAnswer:
         """A continuation of a text."""
-        return self._prepare(self._loaded_model(), prompt, sampling)
+        return self._prepare(prompt, sampling)
 
     def prepare_benchmark(self, threads: int) -> LlamaBenchmark:
-        """The loaded model to be timed; the conversation in the cache is gone."""
-        model = self._loaded_model()
-        self._transcript = Transcript()
+        """The loaded model to be timed, with an empty cache."""
+        model, conversations = self._loaded_model(), self._conversations
+        assert conversations is not None
+        conversations.set_aside()
         return LlamaBenchmark(model, threads)
 
     def plan(self, request_id: int, header_path: str, options: LoadOptions) -> Planned:
@@ -124,15 +125,14 @@ class LlamaBackend:
             prompt = prompt[len(model.bos_text()):]
         return prompt
 
-    def _prepare(self, model: LlamaModel, prompt: str, sampling: Sampling) -> LlamaAnswer:
-        tokens = self._transcript.tokens_for(prompt, model.tokenize_start, model.tokenize_rest)
-        if not tokens:
-            # A model without a BOS token has nothing to begin from in an empty text.
-            tokens = model.tokenize_start("\n")
+    def _prepare(self, prompt: str, sampling: Sampling, conversation: str = "") -> LlamaAnswer:
+        model, conversations = self._loaded_model(), self._conversations
+        assert conversations is not None
+        tokens = conversations.open(conversation, prompt)
         if len(tokens) >= model.ctx:
             raise RequestRefusedError(PROMPT_TOO_LONG, needed=format_count(len(tokens)), context=format_count(model.ctx))
-        self._transcript.remember_prompt(prompt, tokens)
-        return LlamaAnswer(model, self._transcript, tokens, sampling)
+        conversations.transcript.remember_prompt(prompt, tokens)
+        return LlamaAnswer(model, conversations.transcript, tokens, sampling)
 
     def _loaded_model(self) -> LlamaModel:
         if self._model is None:

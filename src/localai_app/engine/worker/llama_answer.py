@@ -44,12 +44,17 @@ class LlamaAnswer:
 
     def evaluate_prompt_part(self) -> int:
         """Evaluate up to one ubatch of the prompt; how many of its tokens are done."""
-        cached = self._model.cached
-        part = list(itertools.islice(self._tokens, len(cached), len(cached) + self._model.ubatch))
+        model, cached = self._model, self._model.cached
+        # Before the last token where a state is carried on: an answer made anew begins there.
+        place = len(self._tokens) - (1 if model.has_state else 0)
+        end = min(len(cached) + model.ubatch, place if len(cached) < place else len(self._tokens))
+        part = list(itertools.islice(self._tokens, len(cached), end))
         buffer = (ctypes.c_int32 * len(part))(*part)
         self._evaluate(self._batch_of(buffer, len(part)))
         cached.extend(part)
-        return len(cached)
+        if end == place:
+            model.keep_checkpoint()
+        return end
 
     def next_piece(self) -> bytes | None:
         """Evaluate the token before, choose the next one; None at the end of the model's answer."""

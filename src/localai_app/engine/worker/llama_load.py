@@ -15,6 +15,7 @@ from localai_app.engine.outcome import says_out_of_memory, unknown_architecture_
 from localai_app.engine.protocol import KvType, Loaded, LoadOptions, PlannedBuffer
 from localai_app.engine.worker.breakdown import MemoryBreakdown
 from localai_app.engine.worker.buffers import buffers_in_log, with_table
+from localai_app.engine.worker.conversations import Conversations
 from localai_app.engine.worker.devices import DeviceRegistry
 from localai_app.engine.worker.expert_blocks import expert_overrides
 from localai_app.engine.worker.llama_log import LlamaLog
@@ -59,7 +60,7 @@ class ModelLoader:
             model, context = self._model_and_context(options, on_progress, threads)
         finally:
             lines = self._log.end_capture()
-        loaded_model = LlamaModel(library, model, context)
+        loaded_model = LlamaModel(library, model, context, Conversations.checkpoint_bytes(options.kept_bytes))
         return loaded_model, Loaded(
             id=request_id,
             description=self._description(model),

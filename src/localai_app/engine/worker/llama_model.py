@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
+from localai_app.engine.worker.state_copy import SEQUENCE, Checkpoint, Checkpoints, copy_of_state, put_state
 from localai_app.engine.worker.transcript import common_prefix_length
 
 _SPM_VOCABULARY = 1
@@ -12,9 +13,12 @@ _SPM_VOCABULARY = 1
 
 
 class LlamaModel:
-    """Owns `llama_model` and `llama_context`. `cached` are the tokens whose keys and values are in the cache, in order."""
+    """Owns `llama_model` and `llama_context`. `cached` are the tokens whose keys and values are in the cache, in order.
 
-    def __init__(self, library: Any, model: Any, context: Any) -> None:
+    `checkpoint_bytes`: main memory for checkpoints, from which a cache goes back that cannot drop its last tokens.
+    """
+
+    def __init__(self, library: Any, model: Any, context: Any, checkpoint_bytes: int = 0) -> None:
         self.library = library
         self.model = model
         self.context = context
@@ -24,6 +28,9 @@ class LlamaModel:
         self.ubatch: int = library.llama_n_ubatch(context)
         self.n_vocab: int = library.llama_vocab_n_tokens(self.vocab)
         self.cached: list[int] = []
+        self.checkpoints = Checkpoints(checkpoint_bytes)
+        self.has_state = bool(library.llama_model_is_recurrent(model) or library.llama_model_is_hybrid(model))
+        """Whether a state is carried from token to token, which cannot go back by even one."""
         self._window: int = library.llama_model_n_swa(model)
         self._pieces: dict[int, bytes] = {}
         self._piece_buffer = ctypes.create_string_buffer(512)
@@ -99,26 +106,56 @@ class LlamaModel:
         At least the last token is left to evaluate, since its logits are needed.
         """
         shared = min(common_prefix_length(self.cached, tokens), len(tokens) - 1)
-        if shared < len(self.cached) and not self.truncate_cache(shared):
-            return 0
-        return shared
+        if shared < len(self.cached):
+            self.truncate_cache(shared)
+        return len(self.cached)
 
     def truncate_cache(self, length: int) -> bool:
-        """Keep the first `length` tokens; false if this kind of cache could not, in which case it is empty now."""
+        """Keep the first `length` tokens; false if this kind of cache kept fewer: those of a checkpoint, or none."""
         library = self.library
-        if length > 0 and not self._window_was_passed(length) and library.llama_memory_seq_rm(self.memory, 0, length, -1):
-            del self.cached[length:]
+        if length > 0 and not self._window_was_passed(length) and self._drop_behind(length):
             return True
+        # A window's checkpoint holds all that the token before its own end has to see, too.
+        reach = length if self.has_state else length + 1
+        checkpoint = self.checkpoints.newest_within(reach) if length > 0 else None
+        if checkpoint is not None and put_state(library, self.context, checkpoint.copy, is_partial=True):
+            kept = min(length, checkpoint.n_tokens)
+            if self._drop_behind(kept):
+                return kept == length
         library.llama_memory_clear(self.memory, False)
+        self.checkpoints.forget_behind(0)
         self.cached.clear()
         return length == 0
 
+    def keep_checkpoint(self) -> None:
+        """Make it possible to come back to this place in the conversation, where the cache cannot do so by itself."""
+        if not self.needs_checkpoints or self.checkpoints.ends_at(len(self.cached)):
+            return
+        copy = copy_of_state(self.library, self.context, self.checkpoints.budget_bytes, is_partial=True)
+        if copy is not None:
+            self.checkpoints.add(Checkpoint(len(self.cached), copy))
+
+    @property
+    def needs_checkpoints(self) -> bool:
+        """Whether tokens at the end of the cache cannot always be dropped."""
+        return self.has_state or self._window > 0
+
+    def _drop_behind(self, length: int) -> bool:
+        if not self.library.llama_memory_seq_rm(self.memory, SEQUENCE, length, -1):
+            return False
+        del self.cached[length:]
+        self.checkpoints.forget_behind(length)
+        return True
+
     def _window_was_passed(self, length: int) -> bool:
-        """Whether a sliding-window cache has already dropped tokens that position `length` has to see."""
+        """Whether a sliding-window cache has already dropped tokens that position `length` has to see.
+
+        It sees the `window - 1` positions before it (`llama_hparams::is_masked_swa`).
+        """
         if self._window <= 0:
             return False
-        oldest: int = self.library.llama_memory_seq_pos_min(self.memory, 0)
-        return oldest < 0 or oldest > max(0, length - self._window)
+        oldest: int = self.library.llama_memory_seq_pos_min(self.memory, SEQUENCE)
+        return oldest < 0 or oldest > max(0, length - self._window + 1)
 
     def _tokenize(self, text: str) -> list[int]:
         data = text.encode("utf-8", "replace")

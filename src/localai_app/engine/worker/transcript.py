@@ -8,6 +8,7 @@ text that is new since then is tokenized.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 
 class Transcript:
@@ -37,6 +38,16 @@ class Transcript:
                 break
         return tokenize_start(text)
 
+    def shared_length(self, text: str) -> int:
+        """How many characters at its beginning `text` has in common with this one."""
+        return common_prefix_length(self._text, text)
+
+    def copy(self) -> Transcript:
+        """Another one that has gone the same way so far."""
+        other = Transcript()
+        other._text, other._tokens, other._marks = self._text, list(self._tokens), list(self._marks)
+        return other
+
     def remember_prompt(self, text: str, tokens: list[int]) -> None:
         """A prompt is now in force; marks on what it shares with the former text stay."""
         self._marks = [
@@ -59,8 +70,11 @@ class Transcript:
             self._marks.append(mark)
 
 
-def common_prefix_length(left: list[int], right: list[int]) -> int:
-    """How many first items two lists share."""
+T = TypeVar("T", str, list[int])
+
+
+def common_prefix_length(left: T, right: T) -> int:
+    """How many first items two lists, or characters two texts, share."""
     limit = min(len(left), len(right))
     if left[:limit] == right[:limit]:
         return limit
