@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
+from functools import cache
 from itertools import repeat
 from typing import Any
 
@@ -12,8 +14,17 @@ MAX_HEADER_BYTES = 64 * 1000**2
 MAX_STRING_BYTES = 16 * 1000**2
 MAX_NAME_BYTES = 64 * 1024
 """Keys and tensor names: llama.cpp allows 64 kB and 63 bytes."""
-_STRINGS_PER_CHECK = 4096
+_RUN = 256
+_RUN_LENGTHS = (*range(4, 17), 3, 2, 1, *range(17, 64), 0)
+"""Lengths in bytes of the texts of a run, in the order of how often they occur in vocabularies."""
 _READ_LENGTH = struct.Struct("<Q").unpack_from
+
+
+@cache
+def _run_of_short_strings() -> re.Pattern[bytes]:
+    """Matches `_RUN` strings of less than 64 bytes, each behind its length: half the time of a loop in Python."""
+    strings = (re.escape(bytes([length])) + b"\\0{7}.{%d}" % length for length in _RUN_LENGTHS)
+    return re.compile(b"(?s)(?:" + b"|".join(strings) + b"){%d}+" % _RUN)
 
 
 class TruncatedError(Exception):
@@ -91,7 +102,11 @@ class Cursor:
         if count * 8 > MAX_HEADER_BYTES:
             raise RefusedError("its header is larger than 64 MB")
         while count:
-            portion = min(count, _STRINGS_PER_CHECK)
+            if count >= _RUN and (run := _run_of_short_strings().match(self._buffer, self.position)) is not None:
+                self.position = run.end()
+                count -= _RUN
+                continue
+            portion = min(count, _RUN)
             try:
                 end = self._walk(portion)
             except (struct.error, OverflowError):
