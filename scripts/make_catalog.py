@@ -20,7 +20,7 @@ from catalog_tasks import task_qualities
 from catalog_words import publisher_of, summary_of, tasks_of, thinking_of
 
 from localai_app.catalog.load import CATALOG_VERSION
-from localai_app.catalog.model import Catalog, CatalogFile, CatalogModel, Score, TaskQuality
+from localai_app.catalog.model import Catalog, CatalogFile, CatalogModel, CatalogSampling, Score, TaskQuality
 from localai_app.catalog.subject import estimated_file_bytes
 
 Facts = dict[str, Any]
@@ -100,7 +100,7 @@ def _without_defaults(model: CatalogModel) -> dict[str, Any]:
 
 def _model(facts: Facts, quality: Quality, by_task: dict[str, Quality]) -> CatalogModel:
     geometry = geometry_of_facts(facts)
-    sampling = (facts["sampling"] or {}).get("default") or {}
+    sampling = facts["sampling"] or {}
     total = facts["params_total"] or 0
     model = CatalogModel(
         id=facts["id"],
@@ -124,16 +124,19 @@ def _model(facts: Facts, quality: Quality, by_task: dict[str, Quality]) -> Catal
             TaskQuality(task=task, value=found.value, is_estimated=found.is_estimated, source=found.source)
             for task, found in by_task.items()),
         scores=_scores(facts),
-        temperature=sampling.get("temperature"),
-        top_p=sampling.get("top_p"),
-        top_k=sampling.get("top_k"),
-        min_p=sampling.get("min_p"),
-        sampling_source=(facts["sampling"] or {}).get("source") or "",
+        sampling=_sampling(sampling.get("default") or sampling.get("thinking")),
+        sampling_without_thinking=_sampling(sampling["non_thinking"]) if "non_thinking" in sampling else None,
+        sampling_source=sampling.get("source") or "",
+        sampling_confirmed=bool(sampling.get("vendor_confirmed")),
         tied_embeddings=bool(facts["tied_embeddings"]),
         per_layer_embedding_params=per_layer_embedding_params(facts),
         expert_blocks=expert_blocks(facts),
     )
     return msgspec.structs.replace(model, files=_files(model))
+
+
+def _sampling(values: dict[str, Any] | None) -> CatalogSampling:
+    return msgspec.convert(values or {}, CatalogSampling)
 
 
 def _repo(facts: Facts) -> str:

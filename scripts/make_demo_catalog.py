@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from localai_app.catalog.model import Catalog, CatalogFile, CatalogModel
+from localai_app.catalog.model import Catalog, CatalogFile, CatalogModel, CatalogSampling
 from localai_app.gguf.dimensions import geometry_of
 from localai_app.gguf.geometry import Geometry
 from localai_app.gguf.label import label_of_name
@@ -60,8 +60,7 @@ def _smollm2(path: Path) -> CatalogModel:
         quality=6.0,
         quality_is_estimated=True,
         quality_source=_estimate(geometry),
-        temperature=0.7,
-        top_p=0.95,
+        sampling=CatalogSampling(temperature=0.7, top_p=0.95),
         sampling_source="default of Unsloth's inference_defaults.json",
         tied_embeddings=True,
     )
@@ -87,10 +86,7 @@ def _gemma(path: Path) -> CatalogModel:
         quality=4.0,
         quality_is_estimated=True,
         quality_source=_estimate(geometry),
-        temperature=1.0,
-        top_p=0.95,
-        top_k=64,
-        min_p=0.0,
+        sampling=CatalogSampling(temperature=1.0, top_p=0.95, top_k=64, min_p=0.0),
         sampling_source="Unsloth's inference_defaults.json; the same as Ollama's parameters for Gemma",
         is_base=True,
         tied_embeddings=True,

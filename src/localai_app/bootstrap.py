@@ -34,8 +34,10 @@ from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.load_previews import LoadPreviews, credited_now
 from localai_app.services.load_settings import LoadSettingsService
 from localai_app.services.measuring import MeasurementRecorder
+from localai_app.services.sampling_service import SamplingService
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.variant_estimates import VariantEstimates
+from localai_app.services.vendor_sampling import VendorSampling
 from localai_app.services.what_if import WhatIfService
 from localai_app.settings.file import SettingsFile
 from localai_app.store.database import open_store
@@ -90,6 +92,7 @@ def build_services(options: LaunchOptions) -> AppServices:
         installed_fits=InstalledFits(events, pool, library, load_previews, lambda: hardware.report),
         chat=ChatService(events, store, settings, library, engine),
         chat_settings=ChatSettingsService(store, events),
+        sampling=SamplingService(store, events, settings, library, VendorSampling(catalog)),
         hub=hub,
         headers=headers,
         variants=VariantEstimates(events, pool, hub, sizes, estimate, headers),

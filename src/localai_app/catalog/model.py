@@ -35,6 +35,20 @@ class CatalogFile(msgspec.Struct, frozen=True, kw_only=True):
     is_exact: bool = False
 
 
+class CatalogSampling(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a model is best sampled; None: nothing is recommended."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    presence_penalty: float | None = None
+
+    def numbers(self) -> dict[str, float]:
+        """What is recommended, by the keys of `engine.sampling`."""
+        return {key: value for key, value in msgspec.structs.asdict(self).items() if value is not None}
+
+
 class CatalogModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model that the program can suggest without asking the Hub."""
 
@@ -66,11 +80,13 @@ class CatalogModel(msgspec.Struct, frozen=True, kw_only=True):
     task_quality: tuple[TaskQuality, ...] = ()
     """By task; chat is the overall quality. No entry: not known for it, or it cannot do it at all."""
     scores: tuple[Score, ...] = ()
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    min_p: float | None = None
+    sampling: CatalogSampling = CatalogSampling()
+    """As the model answers by itself."""
+    sampling_without_thinking: CatalogSampling | None = None
+    """For a model that thinks unless it is told not to; None: the same."""
     sampling_source: str = ""
+    sampling_confirmed: bool = False
+    """Whether the figures were read in the vendor's own words; else they are others' usual values for this model."""
     is_base: bool = False
     """A base model: it continues text and does not chat."""
     tied_embeddings: bool = False

@@ -25,6 +25,7 @@ from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.load_previews import LoadPreviews
 from localai_app.services.load_settings import LoadSettingsService
 from localai_app.services.measuring import MeasurementRecorder
+from localai_app.services.sampling_service import SamplingService
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.variant_estimates import VariantEstimates
 from localai_app.services.what_if import WhatIfService
@@ -52,6 +53,7 @@ class AppServices:
     engine: EngineService
     chat: ChatService
     chat_settings: ChatSettingsService
+    sampling: SamplingService
     hub: HubService
     headers: HeaderService
     variants: VariantEstimates

@@ -158,6 +158,13 @@ class ChatSettingsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class SamplingChanged:
+    """The sampling of one model is set otherwise (its key), or the presets are (""); read it from SamplingService."""
+
+    model_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class InstalledFitsChanged:
     """Installed models would run differently now; read it from InstalledFits."""
 
@@ -177,8 +184,8 @@ class ErrorHappened:
 Event = (
     HardwareReported | MemoryMeasured | SuggestionsChanged | VariantsRefined | SizesLearned | LibraryChanged | DownloadChanged
     | DownloadFinished | EngineChanged | ModelLoaded | EngineFailed | MessageAdded | AnswerProgressed | AnswerEnded
-    | ConversationsChanged | SettingChanged | LoadSettingsChanged | ChatSettingsChanged | InstalledFitsChanged | AnswerTimed
-    | MeasurementsChanged | BenchmarkChanged | ErrorHappened
+    | ConversationsChanged | SettingChanged | LoadSettingsChanged | ChatSettingsChanged | SamplingChanged | InstalledFitsChanged
+    | AnswerTimed | MeasurementsChanged | BenchmarkChanged | ErrorHappened
 )
 Subscriber = Callable[[Event], None]
 
