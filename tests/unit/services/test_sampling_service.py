@@ -70,7 +70,7 @@ def test_an_earlier_layer_goes_before_a_later_one(bench: Bench) -> None:
     assert found.below_chat.min_p == 0.1
     assert {key: found.origins[key] for key in ("temperature", "top_k", "min_p", "mirostat")} == {
         "temperature": Origin.RECOMMENDED, "top_k": Origin.MODEL, "min_p": Origin.CHAT, "mirostat": Origin.PROGRAM}
-    assert found.words("temperature") == "Recommended by Qwen"
+    assert found.words("temperature") == "Recommended by Qwen (Alibaba)"
     assert found.words("min_p") == "Set for this chat"
     assert SamplingChanged(key) in bench.heard
     bench.sampling.set_of_model(key, SamplingValues())
