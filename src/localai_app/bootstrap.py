@@ -30,6 +30,7 @@ from localai_app.services.hub_service import HubService
 from localai_app.services.installed_fits import InstalledFits
 from localai_app.services.known_sizes import KnownSizes
 from localai_app.services.library_service import LibraryService
+from localai_app.services.live_history import LiveHistory
 from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.load_previews import LoadPreviews, credited_now
 from localai_app.services.load_settings import LoadSettingsService
@@ -98,6 +99,7 @@ def build_services(options: LaunchOptions) -> AppServices:
         variants=VariantEstimates(events, pool, hub, sizes, estimate, headers),
         dry_runs=dry_runs,
         calibration=calibration, recorder=MeasurementRecorder(events, engine, hardware, calibration),
+        history=LiveHistory(events, engine),
         benchmarks=BenchmarkService(
             events, store.benchmarks, hardware, load_planner, engine, (lambda: worker, paths.worker_dir)),
         what_if=WhatIfService(catalog, estimate, gpu_table_file),

@@ -10,7 +10,9 @@ from localai_app.engine.protocol import Loaded
 from localai_app.errors import AppError
 from localai_app.hardware.report import Cpu, EngineDevice, Gpu, HardwareReport, Memory, MemoryHolder, ProbeNote, Vendor
 from localai_app.paths import AppPaths, app_paths
+from localai_app.services.benchmarks import BenchmarkState
 from localai_app.services.events import EventBus
+from localai_app.services.live_history import LivePoint
 from localai_app.services.machine_parts import KnownGpu
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.views import (
@@ -23,7 +25,7 @@ from localai_app.services.views import (
 )
 from localai_app.services.what_if import MachineSpec, WhatIfAnswer, build_machine
 from localai_app.settings.file import SettingsFile
-from localai_app.store.records import Conversation, Measurement
+from localai_app.store.records import BenchmarkRecord, Conversation, Measurement
 
 GIB = 1024**3
 REPORT = HardwareReport(
@@ -124,6 +126,23 @@ class FakeCalibration:
 
 
 @dataclass
+class FakeBenchmarks:
+    state: BenchmarkState = field(default_factory=BenchmarkState)
+    known: tuple[BenchmarkRecord, ...] = ()
+
+    def records(self, _model_key: str | None = None) -> tuple[BenchmarkRecord, ...]:
+        return self.known
+
+
+@dataclass
+class FakeHistory:
+    known: tuple[LivePoint, ...] = ()
+
+    def points(self) -> tuple[LivePoint, ...]:
+        return self.known
+
+
+@dataclass
 class FakeStore:
     notice: AppError | None = None
 
@@ -144,6 +163,8 @@ class FakeServices:
     discovery: FakeDiscovery = field(default_factory=FakeDiscovery)
     what_if: FakeWhatIf = field(default_factory=FakeWhatIf)
     calibration: FakeCalibration = field(default_factory=FakeCalibration)
+    benchmarks: FakeBenchmarks = field(default_factory=FakeBenchmarks)
+    history: FakeHistory = field(default_factory=FakeHistory)
 
 
 def frame_services(folder: Path) -> FakeServices:

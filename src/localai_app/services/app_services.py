@@ -21,6 +21,7 @@ from localai_app.services.header_service import HeaderService
 from localai_app.services.hub_service import HubService
 from localai_app.services.installed_fits import InstalledFits
 from localai_app.services.library_service import LibraryService
+from localai_app.services.live_history import LiveHistory
 from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.load_previews import LoadPreviews
 from localai_app.services.load_settings import LoadSettingsService
@@ -62,6 +63,7 @@ class AppServices:
     calibration: CalibrationService
     recorder: MeasurementRecorder
     benchmarks: BenchmarkService
+    history: LiveHistory
 
     def start(self) -> None:
         """Begin what runs by itself: probes, gauges and the downloads that were under way."""
@@ -78,6 +80,7 @@ class AppServices:
         self.installed_fits.close()
         self.what_if.close()
         self.downloads.close()
+        self.history.close()
         self.benchmarks.close()
         self.chat.close()
         self.engine.close()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.metrics import SPACE_4, SPACE_6, SPACE_8
+from localai_app.gui.performance.benchmark_card import BenchmarkCard
 from localai_app.gui.performance.cards import (
     GpuCard,
     MemoryCard,
@@ -16,6 +18,7 @@ from localai_app.gui.performance.cards import (
     engine_devices_card,
     notes_card,
 )
+from localai_app.gui.performance.live_card import LiveCard
 from localai_app.gui.performance.measured_card import MeasuredCard
 from localai_app.gui.performance.report_text import report_text
 from localai_app.gui.performance.what_if_section import WhatIfSection
@@ -31,7 +34,9 @@ COLUMN_WIDTH = 920
 
 
 class PerformancePage(QWidget):
-    """The hardware report; its memory figures are live."""
+    """The hardware report, live graphs, benchmarks, and what was predicted against what came."""
+
+    page_requested = Signal(str)
 
     def __init__(self, services: AppServices, theme: ThemeState, bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -47,9 +52,13 @@ class PerformancePage(QWidget):
         self._cards_holder: QWidget | None = None
         self._column = QVBoxLayout()
         self._column.setSpacing(SPACE_4)
+        self.live = LiveCard(services, theme, bridge)
+        self.benchmark = BenchmarkCard(services, theme, bridge)
+        self.benchmark.page_requested.connect(self.page_requested)
         self.measured = MeasuredCard(services, theme, bridge)
         self.what_if = WhatIfSection(services, theme, bridge)
-        self._column.addWidget(self.measured)
+        for card in (self.live, self.benchmark, self.measured):
+            self._column.addWidget(card)
         self._column.addWidget(self.what_if)
         self._column.addStretch(1)
         self._scroll = QScrollArea()
