@@ -16,6 +16,7 @@ from localai_app.services.app_services import AppServices
 from localai_app.services.background import BackgroundPool
 from localai_app.services.benchmarks import BenchmarkService
 from localai_app.services.calibration import CalibrationService
+from localai_app.services.chat_requests import ChatRequests
 from localai_app.services.chat_service import ChatService
 from localai_app.services.chat_settings import ChatSettingsService
 from localai_app.services.discovery_service import DiscoveryService
@@ -80,6 +81,7 @@ def build_services(options: LaunchOptions) -> AppServices:
     estimate = EstimateService(settings, hardware, library, hub, headers, facts, dry_runs)
     load_settings = LoadSettingsService(store, events)
     load_planner = LoadPlanner(settings, library, estimate, load_settings)
+    chat_settings = ChatSettingsService(store, events)
     engine = EngineService(events, load_planner.plan, worker, paths.worker_dir)
     load_previews = LoadPreviews(library, estimate, hardware, load_settings, engine)
     return AppServices(
@@ -91,8 +93,8 @@ def build_services(options: LaunchOptions) -> AppServices:
         estimate=estimate, load_settings=load_settings, load_planner=load_planner, engine=engine,
         load_previews=load_previews,
         installed_fits=InstalledFits(events, pool, library, load_previews, lambda: hardware.report),
-        chat=ChatService(events, store, settings, library, engine),
-        chat_settings=ChatSettingsService(store, events),
+        chat=ChatService(events, store, ChatRequests(settings, chat_settings), library, engine),
+        chat_settings=chat_settings,
         sampling=SamplingService(store, events, settings, library, VendorSampling(catalog)),
         hub=hub,
         headers=headers,

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from localai_app.engine.launch import worker_command
-from localai_app.engine.protocol import ChatMessage, FinishReason, GenerationStats, LoadOptions
+from localai_app.engine.protocol import ChatMessage, FinishReason, GenerationStats, HistoryCut, LoadOptions
 from localai_app.errors import AppError
 from localai_app.fit.result import Request
 from localai_app.services.engine_service import EngineService
@@ -25,6 +25,9 @@ class Sink:
     def __init__(self) -> None:
         self.text = ""
         self.ends: list[FinishReason | AppError] = []
+
+    def on_cut(self, cut: HistoryCut) -> None:
+        self.cut = cut
 
     def on_text(self, text: str, _stats: GenerationStats) -> None:
         self.text += text

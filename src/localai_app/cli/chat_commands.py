@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from enum import StrEnum
 from typing import Annotated
 
 import msgspec
@@ -10,26 +11,41 @@ import typer
 
 from localai_app.cli.load_commands import CtxOption, ExpertsOption, KvOption, LayersOption, LoadChoices, WithoutOption
 from localai_app.cli.session import Session
-from localai_app.engine.protocol import ChatFormat, ChatMessage, FinishReason, GenerationStats, Sampling
+from localai_app.engine.protocol import ChatFormat, ChatMessage, FinishReason, GenerationStats, HistoryCut, Overflow, Sampling
 from localai_app.errors import AppError
 from localai_app.fit.result import Request
 from localai_app.services.app_services import AppServices
 from localai_app.services.chat_extras import ChatExtras
 from localai_app.services.chat_format_words import NONE, THINKING_LABELS, template_notice, thinking_notice
+from localai_app.services.context_words import cut_notice
 from localai_app.services.events import EngineFailed, Event, ModelLoaded
 from localai_app.units import format_duration, format_speed
+
+
+class WhenFull(StrEnum):
+    """The policies as they are written on a command line."""
+
+    STOP = "stop"
+    DROP_OLDEST = "drop-oldest"
+    CUT_MIDDLE = "cut-middle"
 
 
 class _PrintingSink:
     """Prints an answer as it comes and keeps it."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, policy: Overflow) -> None:
         self._session = session
+        self._policy = policy
+        self.cut = HistoryCut()
         self.over = threading.Event()
         self.text = ""
         self.stats = GenerationStats()
         self.reason = FinishReason.STOP
         self.error: AppError | None = None
+
+    def on_cut(self, cut: HistoryCut) -> None:
+        self.cut = cut
+        self._session.output.say(cut_notice(cut, self._policy))
 
     def on_text(self, text: str, stats: GenerationStats) -> None:
         self.text += text
@@ -63,6 +79,8 @@ def chat(
         int | None, typer.Option("--max-tokens", min=1, help="End the answer after this many tokens.")] = None,
     thinking: Annotated[
         str | None, typer.Option("--thinking", help="off, on, low, medium or high, where the model offers it.")] = None,
+    when_full: Annotated[
+        WhenFull | None, typer.Option("--when-full", help="What to do if all of it is longer than the context.")] = None,
     ctx: CtxOption = None,
     kv_type: KvOption = None,
     gpu_layers: LayersOption = None,
@@ -86,11 +104,13 @@ def chat(
         for notice in (template_notice(chat_format), thinking_notice(chat_format, thinking)):
             if notice:
                 session.output.say(notice)
-        sink = _PrintingSink(session)
+        policy = Overflow((when_full or services.settings.text("context_policy")).replace("-", "_"))
+        sink = _PrintingSink(session, policy)
         if chat_format.template != NONE:
             turns = [ChatMessage(role="system", content=system)] if system else []
             services.engine.chat(
-                [*turns, ChatMessage(role="user", content=prompt)], sampling, sink, extras=ChatExtras(thinking=thinking))
+                [*turns, ChatMessage(role="user", content=prompt)], sampling, sink,
+                extras=ChatExtras(thinking=thinking, overflow=policy))
         else:
             services.engine.complete(f"{system}\n\n{prompt}" if system else prompt, sampling, sink)
         while not sink.over.wait(0.2):
@@ -131,7 +151,8 @@ def _report(session: Session, key: str, sink: _PrintingSink) -> None:
     session.output.document({
         "model": key, "text": sink.text, "prompt_tokens": stats.prompt_tokens, "completion_tokens": stats.completion_tokens,
         "prompt_tps": round(stats.prompt_tps, 2), "tps": round(stats.tps, 2), "ttft_s": round(stats.ttft_s, 4),
-        "finish_reason": sink.reason,
+        "finish_reason": sink.reason, "left_out": list(sink.cut.left_out),
+        "shortened": [part.index for part in sink.cut.shortened],
     })
     session.output.words()
     session.output.say(

@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from localai_app.engine.protocol import FinishReason, GenerationStats
+from localai_app.engine.protocol import FinishReason, GenerationStats, HistoryCut
 from localai_app.errors import AppError
-from localai_app.services.events import AnswerProgressed, ErrorHappened, EventBus
+from localai_app.services.chat_turns import Turns
+from localai_app.services.events import AnswerProgressed, ErrorHappened, EventBus, MessageAdded
 from localai_app.store.conversations import ConversationStore
 from localai_app.store.records import Message, MessageState, MessageStats
 
@@ -38,6 +39,8 @@ class StreamingAnswer:
         self._lock = threading.Lock()
         self._text = [message.text]
         self._unwritten: list[str] = []
+        self.turns = Turns()
+        """What the model is asked to answer."""
         self._next_write_s = time.monotonic() + WRITE_INTERVAL_S
         self._is_over = False
         self._is_failure_told = False
@@ -46,6 +49,16 @@ class StreamingAnswer:
     def conversation_id(self) -> int:
         """The chat it belongs to."""
         return self.message.conversation_id
+
+    def on_cut(self, cut: HistoryCut) -> None:
+        """Keep and announce what the model does not get."""
+        kept = self.turns.to_stored(cut, self.message.id)
+        try:
+            self._conversations.set_cut(self.message.id, kept)
+        except AppError as error:
+            self._tell(error)
+        self.message = msgspec.structs.replace(self.message, cut=kept)
+        self._events.publish(MessageAdded(self.message))
 
     def on_text(self, text: str, stats: GenerationStats) -> None:
         """Keep and announce new text."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from localai_app.engine.protocol import ChatMessage, GenerationStats, Sampling
+from localai_app.engine.protocol import GenerationStats
 from localai_app.errors import AppError
 from localai_app.services.answer import StreamingAnswer
-from localai_app.services.chat_extras import ChatExtras
+from localai_app.services.chat_requests import ChatRequests
 from localai_app.services.engine_service import EngineService
 from localai_app.services.events import (
     AnswerEnded,
@@ -25,8 +24,6 @@ from localai_app.services.events import (
     ModelLoaded,
 )
 from localai_app.services.library_service import LibraryService
-from localai_app.services.settings_service import SettingsService
-from localai_app.services.thinking import without_thinking
 from localai_app.services.views import EngineStatus
 from localai_app.store.conversations import ConversationStore
 from localai_app.store.records import Message, MessageState, Role
@@ -51,12 +48,12 @@ class AnswerQueue:
     """
 
     def __init__(
-        self, events: EventBus, conversations: ConversationStore, settings: SettingsService, library: LibraryService,
+        self, events: EventBus, conversations: ConversationStore, requests: ChatRequests, library: LibraryService,
         engine: EngineService,
     ) -> None:
         self._events = events
         self._conversations = conversations
-        self._settings = settings
+        self._requests = requests
         self._library = library
         self._engine = engine
         self._lock = threading.Lock()
@@ -182,17 +179,17 @@ class AnswerQueue:
         self._ask_engine(ask, answer)
 
     def _ask_engine(self, ask: Ask, answer: StreamingAnswer) -> None:
-        prefill = ask.continues.text if ask.continues is not None else ""
         try:
             messages = self._conversations.messages(ask.conversation_id)
             history = [message for message in messages if message.id < answer.message.id]
+            request = self._requests.request(ask.conversation_id, history, ask.continues)
+            answer.turns = request.turns
             loaded = self._engine.state.loaded
             if loaded is not None and not loaded.has_chat_template:
-                prompt = "\n\n".join(message.text for message in history) + prefill
-                request_id = self._engine.complete(prompt, self._sampling(), answer)
+                prompt = "\n\n".join(message.text for message in history) + request.extras.prefill
+                request_id = self._engine.complete(prompt, request.sampling, answer)
             else:
-                turns = chat_turns(self._settings.text("system_prompt"), history)
-                request_id = self._engine.chat(turns, self._sampling(), answer, extras=ChatExtras(prefill=prefill))
+                request_id = self._engine.chat(request.turns.messages, request.sampling, answer, extras=request.extras)
         except AppError as error:
             answer.on_failed(error)
             return
@@ -217,11 +214,6 @@ class AnswerQueue:
         self._answer = answer = StreamingAnswer(
             message, ask.model_key, self._conversations, self._events, self._on_answer_over)
         return answer
-
-    def _sampling(self) -> Sampling:
-        return Sampling(
-            temperature=self._settings.number("temperature"),
-            max_tokens=self._settings.integer("max_answer_tokens") or None)
 
     def _on_answer_over(self, answer: StreamingAnswer, stats: GenerationStats | None, error: AppError | None) -> None:
         with self._lock:
@@ -268,19 +260,3 @@ class AnswerQueue:
         if n_dropped:
             log.info("%d chats were waiting for an answer and are not answered", n_dropped)
             self._events.publish(ConversationsChanged())
-
-
-def chat_turns(system_prompt: str, history: Sequence[Message]) -> list[ChatMessage]:
-    """A conversation as models want it: instructions first, then question and answer by turns, without old thinking."""
-    turns: list[ChatMessage] = []
-    if system_prompt.strip():
-        turns.append(ChatMessage(role=Role.SYSTEM.value, content=system_prompt.strip()))
-    for message in history:
-        text = without_thinking(message.text) if message.role is Role.ASSISTANT else message.text
-        if not text:
-            continue
-        if turns and turns[-1].role == message.role.value:
-            turns[-1] = ChatMessage(role=message.role.value, content=f"{turns[-1].content}\n\n{text}")
-        else:
-            turns.append(ChatMessage(role=message.role.value, content=text))
-    return turns

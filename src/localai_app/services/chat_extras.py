@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from localai_app.engine.protocol import Chat, ChatMessage, HistoryCut, Overflow, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +16,14 @@ class ChatExtras:
     prefill: str = ""
     thinking: str | None = None
     tools: tuple[dict[str, Any], ...] = ()
+    overflow: Overflow = Overflow.STOP
+    known_cut: HistoryCut | None = None
+
+    def command(self, request_id: int, messages: Sequence[ChatMessage], sampling: Sampling) -> Chat:
+        """The request for an answer to a conversation."""
+        return Chat(
+            id=request_id, messages=tuple(messages), sampling=sampling, prefill=self.prefill, thinking=self.thinking,
+            tools=self.tools, overflow=self.overflow, known_cut=self.known_cut)
 
 
 NO_EXTRAS = ChatExtras()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from localai_app import errors
+from localai_app.engine.protocol import Overflow
 from localai_app.errors import AppError
 from localai_app.services.answer_queue import AnswerQueue, Ask
+from localai_app.services.chat_requests import ChatRequests
+from localai_app.services.context_check import ContextCheck
 from localai_app.services.engine_service import EngineService
 from localai_app.services.events import ConversationsChanged, EventBus, MessageAdded
 from localai_app.services.library_service import LibraryService
-from localai_app.services.settings_service import SettingsService
 from localai_app.store.conversations import ConversationStore
 from localai_app.store.database import Store
 from localai_app.store.records import Conversation, Message, MessageState, Role
@@ -21,13 +23,15 @@ class ChatService:
     """Every method returns at once; answers arrive as events. One answer runs at a time, others wait in order."""
 
     def __init__(
-        self, events: EventBus, store: Store, settings: SettingsService, library: LibraryService, engine: EngineService,
+        self, events: EventBus, store: Store, requests: ChatRequests, library: LibraryService, engine: EngineService,
     ) -> None:
         self._events = events
         self._conversations: ConversationStore = store.conversations
         self._library = library
         self._engine = engine
-        self._queue = AnswerQueue(events, store.conversations, settings, library, engine)
+        self._queue = AnswerQueue(events, store.conversations, requests, library, engine)
+        self._context = ContextCheck(events, store.conversations, requests, engine)
+        self._requests = requests
 
     def close(self) -> None:
         """Ask for nothing more."""
@@ -113,6 +117,17 @@ class ChatService:
         if messages and messages[-1].role is Role.ASSISTANT and not self._is_busy(conversation_id):
             key = self._model_for(self._conversations.get(conversation_id))
             self._queue.add(Ask(conversation_id, key, continues=messages[-1]), only_if_idle=True)
+
+    def check_context(self, conversation_id: int | None, draft: str) -> None:
+        """Have counted how long a chat would be with a message that is being written; the answer is ContextChecked.
+
+        Reads the store: not for the window's own thread. AppError if that fails.
+        """
+        self._context.ask(conversation_id, draft)
+
+    def can_outgrow_context(self, conversation_id: int) -> bool:
+        """Whether something is left out of a chat that is longer than the context, so that it can go on."""
+        return self._requests.overflow(conversation_id) is not Overflow.STOP
 
     def _is_busy(self, conversation_id: int) -> bool:
         return self.answering_conversation_id == conversation_id or self.is_waiting(conversation_id)

@@ -147,11 +147,18 @@ class EngineService:
         conversation is longer than anything that can be sent to one.
         """
         request_id = next(self._ids)
-        command = protocol.Chat(
-            id=request_id, messages=tuple(messages), sampling=sampling, prefill=extras.prefill, thinking=extras.thinking,
-            tools=extras.tools)
-        self._answering_slot(model_key).ask(request_id, command, sink)
+        self._answering_slot(model_key).ask(request_id, extras.command(request_id, messages, sampling), sink)
         return request_id
+
+    def count(
+        self, messages: Sequence[protocol.ChatMessage], sampling: protocol.Sampling,
+        on_counted: Callable[[protocol.TokensCounted], None], *, extras: ChatExtras = NO_EXTRAS,
+    ) -> None:
+        """Have the model in use count a conversation; `on_counted` is called in another thread, unless it is not ready or
+        another one is to be counted meanwhile. AppError as for `chat`.
+        """
+        slot, request_id = self._answering_slot(""), next(self._ids)
+        slot.count(protocol.CountTokens(id=request_id, chat=extras.command(request_id, messages, sampling)), on_counted)
 
     def complete(self, prompt: str, sampling: protocol.Sampling, sink: AnswerSink, *, model_key: str = "") -> int:
         """Continue a text; returns the id for `stop`. `model_key` and AppError as for `chat`."""

@@ -69,6 +69,7 @@ class EngineSlot:
         self._client: EngineClient | None = None
         self._load_id = 0
         self._used_s = time.monotonic()
+        self._counts: dict[int, Callable[[protocol.TokensCounted], None]] = {}
 
     @property
     def state(self) -> EngineState:
@@ -148,6 +149,17 @@ class EngineSlot:
             raise AppError(errors.NO_MODEL_LOADED)
         self.touch()
 
+    def count(self, command: protocol.CountTokens, on_counted: Callable[[protocol.TokensCounted], None]) -> None:
+        """Have a conversation counted; nothing happens where the model is not ready. AppError if it cannot be sent."""
+        client = self._client
+        if client is None or self.state.status is not EngineStatus.READY:
+            return
+        self._counts = {command.id: on_counted}
+        try:
+            client.send(command)
+        except ProtocolError as error:
+            raise AppError(errors.PROMPT_TOO_LONG, needed="far more", context="less", detail=str(error)) from error
+
     def stop_answer(self, request_id: int) -> bool:
         """Ask a running answer to end; false, and nothing happens, where it is not one of this worker."""
         client = self._client
@@ -183,6 +195,12 @@ class EngineSlot:
                 if state is not None:
                     self.touch()
                     self._events.publish(ModelLoaded(state.model_key, event))
+            case protocol.TokensCounted():
+                on_counted = self._counts.pop(event.id, None)
+                if on_counted is not None and self._tracker.is_current(generation):
+                    on_counted(event)
+            case protocol.ContextCut():
+                self._tracker.pass_cut(event)
             case protocol.TextGenerated():
                 self._tracker.pass_text(generation, event)
             case protocol.Finished():

@@ -16,6 +16,9 @@ from localai_app.services.views import EngineState, EngineStatus
 class AnswerSink(Protocol):
     """Who listens to one answer; called in the engine's reader thread, in order."""
 
+    def on_cut(self, cut: protocol.HistoryCut) -> None:
+        """Before the answer begins: this part of the conversation is not given to the model, because the context is full."""
+
     def on_text(self, text: str, stats: protocol.GenerationStats) -> None:
         """More text came."""
 
@@ -109,6 +112,13 @@ class EngineTracker:
             self._state = replace(self._state, status=EngineStatus.ANSWERING, tps=None)
         self._events.publish(EngineChanged())
         return True
+
+    def pass_cut(self, event: protocol.ContextCut) -> None:
+        """Tell the listener of an answer what was left out of the conversation."""
+        with self._lock:
+            entry = self._sinks.get(event.id)
+        if entry is not None:
+            entry[0].on_cut(event.cut)
 
     def pass_text(self, generation: int, event: protocol.TextGenerated) -> None:
         """Hand new text to its listener."""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from localai_app.engine.protocol import GenerationStats, Loaded
+from localai_app.engine.protocol import GenerationStats, Loaded, TokensCounted
 from localai_app.errors import AppError
 from localai_app.hardware.report import Gpu, HardwareReport, Memory
 from localai_app.store.records import Message
@@ -124,6 +124,18 @@ class AnswerProgressed:
 
 
 @dataclass(frozen=True, slots=True)
+class ContextChecked:
+    """How long a chat would be with a message that is being written; `conversation_id` None for an unsaved chat."""
+
+    conversation_id: int | None
+    draft: str
+    """The message as it was when it was counted."""
+    counted: TokensCounted
+    words: str
+    """What will be left out or refused if it is sent now; empty where all of it fits."""
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerEnded:
     """An answer is complete, stopped or interrupted; the message is as stored."""
 
@@ -184,8 +196,8 @@ class ErrorHappened:
 Event = (
     HardwareReported | MemoryMeasured | SuggestionsChanged | VariantsRefined | SizesLearned | LibraryChanged | DownloadChanged
     | DownloadFinished | EngineChanged | ModelLoaded | EngineFailed | MessageAdded | AnswerProgressed | AnswerEnded
-    | ConversationsChanged | SettingChanged | LoadSettingsChanged | ChatSettingsChanged | SamplingChanged | InstalledFitsChanged
-    | AnswerTimed | MeasurementsChanged | BenchmarkChanged | ErrorHappened
+    | ContextChecked | ConversationsChanged | SettingChanged | LoadSettingsChanged | ChatSettingsChanged | SamplingChanged
+    | InstalledFitsChanged | AnswerTimed | MeasurementsChanged | BenchmarkChanged | ErrorHappened
 )
 Subscriber = Callable[[Event], None]
 

@@ -126,6 +126,12 @@ SETTINGS: tuple[SettingSpec, ...] = (
         "max_answer_tokens", Section.CHAT, Kind.INTEGER, 0, "Longest answer", "Answers end after this many tokens.",
         NEXT_ANSWER, minimum=0, maximum=1_048_576, unit="tokens", zero_means="Until the model is done",
         keywords=("limit", "length")),
+    SettingSpec(
+        "context_policy", Section.CHAT, Kind.CHOICE, "drop_oldest", "When the context is full",
+        "What happens to a chat that has become longer than the context; it is said before a message is sent.", NEXT_ANSWER,
+        choices=(Choice("stop", "Do not answer"), Choice("drop_oldest", "Leave out the oldest messages"),
+                 Choice("cut_middle", "Leave out the middle, keep the beginning")),
+        keywords=("overflow", "truncate", "window", "forget", "memory")),
 )
 
 SPECS: dict[str, SettingSpec] = {spec.key: spec for spec in SETTINGS}

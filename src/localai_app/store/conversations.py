@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from localai_app.errors import CHAT_MISSING, AppError
 from localai_app.store.connection import StoreConnection, Value
-from localai_app.store.records import Conversation, Message, MessageState, MessageStats, Role
+from localai_app.store.records import AnswerCut, Conversation, Message, MessageState, MessageStats, Role
 from localai_app.store.text import contains_clause, search_words, storable
 
+T = TypeVar("T")
 KEEP_DELETED_S = 30 * 24 * 3600.0
 CONVERSATION_COLUMNS = "id, title, model_key, created_s, updated_s"
-MESSAGE_COLUMNS = "id, conversation_id, role, text, state, created_s, model_key, stats, error"
+MESSAGE_COLUMNS = "id, conversation_id, role, text, state, created_s, model_key, stats, error, cut"
 
 
 class ConversationStore:
@@ -119,6 +120,11 @@ class ConversationStore:
                 (self._clock(), message_id))
             return self.get_message(message_id)
 
+    def set_cut(self, message_id: int, cut: AnswerCut | None) -> None:
+        """Keep with an answer what of the chat the model did not get for it; None: it got all."""
+        encoded = None if cut is None else msgspec.json.encode(cut).decode()
+        self._connection.write("UPDATE messages SET cut = ? WHERE id = ?", (encoded, message_id))
+
     def get_message(self, message_id: int) -> Message:
         """One message; AppError CHAT_MISSING where there is none."""
         row = self._connection.read_one(f"SELECT {MESSAGE_COLUMNS} FROM messages WHERE id = ?", (message_id,))
@@ -180,14 +186,14 @@ def _message(row: Any) -> Message:
     return Message(
         id=row["id"], conversation_id=row["conversation_id"], role=Role(row["role"]), text=row["text"],
         state=MessageState(row["state"]), created_s=row["created_s"], model_key=row["model_key"],
-        stats=_stats(row["stats"]), error=row["error"])
+        stats=_read_json(row["stats"], MessageStats), error=row["error"], cut=_read_json(row["cut"], AnswerCut))
 
 
-def _stats(encoded: str | None) -> MessageStats | None:
-    """The numbers under an answer; numbers that cannot be read are not worth losing the answer."""
+def _read_json(encoded: str | None, kind: type[T]) -> T | None:
+    """What is kept beside a message; where it cannot be read, it is not worth losing the message."""
     if not encoded:
         return None
     try:
-        return msgspec.json.decode(encoded, type=MessageStats)
+        return msgspec.json.decode(encoded, type=kind)
     except msgspec.MsgspecError:
         return None

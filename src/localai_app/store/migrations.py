@@ -92,12 +92,17 @@ def _add_benchmarks(connection: sqlite3.Connection) -> None:
         "id INTEGER PRIMARY KEY AUTOINCREMENT, measured_s REAL NOT NULL, model_key TEXT NOT NULL, json TEXT NOT NULL)")
 
 
+def _add_answer_cuts(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE messages ADD COLUMN cut TEXT")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration("schema", _create_schema),
     Migration("load_settings", _add_load_settings),
     Migration("measurements", _add_measurements),
     Migration("chat_settings", _add_chat_settings),
     Migration("benchmarks", _add_benchmarks),
+    Migration("answer_cuts", _add_answer_cuts),
 )
 
 

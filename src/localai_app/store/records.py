@@ -40,6 +40,14 @@ class MessageStats(msgspec.Struct, frozen=True, kw_only=True):
     finish_reason: str
 
 
+class AnswerCut(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a chat the model did not get for an answer because the context was full: messages by their ids."""
+
+    left_out: tuple[int, ...] = ()
+    shortened: tuple[tuple[int, int], ...] = ()
+    """(message, characters kept of it: its beginning and its end)."""
+
+
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """One chat of the list."""
 
@@ -64,6 +72,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     stats: MessageStats | None = None
     error: str = ""
     """Why it was interrupted, in words."""
+    cut: AnswerCut | None = None
+    """None: the model got the whole chat before it."""
 
 
 class DownloadState(StrEnum):

@@ -117,6 +117,7 @@ def test_every_setting_is_kept_and_in_force_after_a_restart(
         "task": "vision",
         "hub_endpoint": HUB_THAT_ONLY_THE_PROXY_KNOWS, "proxy": proxy.url, "context_tokens": 1024, "kv_type": "q8_0",
         "gpu_layers": 1, "threads": 1, "system_prompt": "Answer like a pirate.", "temperature": 0.25, "max_answer_tokens": 7,
+        "context_policy": "cut_middle",
     }
     assert values.keys() == {spec.key for spec in SETTINGS}, "a setting without a check of its effect"
     assert all(values[spec.key] != spec.default for spec in SETTINGS)
@@ -184,15 +185,16 @@ def check_engine(run: RealWindow, record: Path, qtbot: object) -> None:
 
 
 def check_chat(run: RealWindow, record: Path, qtbot: object) -> None:
-    """System prompt, temperature and length as the worker was told, and the length as it answers."""
+    """System prompt, temperature, policy and length as the worker was told, and the length as it answers."""
     chat = run.services.chat
     conversation = chat.create()
     chat.send(conversation.id, "Hello", KEY)
     wait_for(qtbot, lambda: bool(commands(record, "chat")) and chat.answering_conversation_id is None, 60)
     (command,) = commands(record, "chat")
-    assert command["messages"][0] == {"role": "system", "content": "Answer like a pirate."}
+    assert (command["messages"][0]["role"], command["messages"][0]["content"]) == ("system", "Answer like a pirate.")
     assert command["sampling"]["temperature"] == 0.25
     assert command["sampling"]["max_tokens"] == 7
+    assert command["overflow"] == "cut_middle"
     stats = chat.messages(conversation.id)[-1].stats
     assert stats is not None
     assert stats.completion_tokens <= 7

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from localai_app.engine.protocol import FinishReason, GenerationStats, Sampling
+from localai_app.engine.protocol import FinishReason, GenerationStats, HistoryCut, Sampling
 from localai_app.errors import AppError
 from localai_app.fit.result import Request, SpeedBasis
 from localai_app.services.app_services import AppServices
@@ -27,6 +27,9 @@ class Sink:
     def __init__(self) -> None:
         self.stats: GenerationStats | None = None
         self.error: AppError | None = None
+
+    def on_cut(self, cut: HistoryCut) -> None:
+        """Not needed."""
 
     def on_text(self, text: str, stats: GenerationStats) -> None:
         """Not needed."""

@@ -1,0 +1,66 @@
+"""What goes to a model for the next answer of a stored chat: its turns, and how it is to be answered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from localai_app.engine.protocol import Overflow, Sampling
+from localai_app.services.chat_extras import ChatExtras
+from localai_app.services.chat_settings import ChatSettings, ChatSettingsService
+from localai_app.services.chat_turns import Turns, chat_turns, last_cut
+from localai_app.services.settings_service import SettingsService
+from localai_app.store.records import Message
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One answer as it is asked for."""
+
+    turns: Turns
+    sampling: Sampling
+    extras: ChatExtras
+
+
+class ChatRequests:
+    """Puts together what the program's settings and those of the chat say."""
+
+    def __init__(self, settings: SettingsService, chat_settings: ChatSettingsService) -> None:
+        self._settings = settings
+        self._chat_settings = chat_settings
+
+    def request(self, conversation_id: int | None, history: Sequence[Message], continues: Message | None = None) -> ChatRequest:
+        """The request for an answer to `history`, or for more of the one that `continues` is.
+
+        `conversation_id` None: a chat that is not saved yet. AppError if the store fails.
+        """
+        own = self._chat_settings.get(conversation_id) if conversation_id is not None else ChatSettings()
+        system_prompt = self._settings.text("system_prompt") if own.system_prompt is None else own.system_prompt
+        turns = chat_turns(system_prompt, history)
+        cut = (continues.cut if continues is not None else None) or last_cut(history)
+        extras = ChatExtras(
+            prefill=continues.text if continues is not None else "", thinking=own.thinking,
+            overflow=overflow_of(own, self._settings.text("context_policy")),
+            known_cut=turns.from_stored(cut) if cut is not None else None)
+        return ChatRequest(turns, self._sampling(), extras)
+
+    def overflow(self, conversation_id: int) -> Overflow:
+        """What is done where a chat is longer than the context. AppError if the store fails."""
+        return overflow_of(self._chat_settings.get(conversation_id), self._settings.text("context_policy"))
+
+    def _sampling(self) -> Sampling:
+        return Sampling(
+            temperature=self._settings.number("temperature"),
+            max_tokens=self._settings.integer("max_answer_tokens") or None)
+
+
+def overflow_of(chat: ChatSettings, default: str) -> Overflow:
+    """The policy of a chat, or that of the program."""
+    try:
+        return Overflow(chat.overflow or default)
+    except ValueError:
+        log.info("there is no way called %r to treat a full context", chat.overflow)
+        return Overflow(default)
