@@ -8,10 +8,10 @@ from pathlib import Path
 
 from localai_app.catalog.load import load_catalog
 from localai_app.catalog.sizes import with_sizes
-from localai_app.engine.build import installed_build
-from localai_app.engine.launch import lent_device_options, planner_command, worker_command
+from localai_app.engine.launch import command_now, lent_device_options
 from localai_app.fit.gpu_table import load_gpu_table
-from localai_app.paths import app_paths, resources_dir
+from localai_app.hardware.detect import detect_hardware
+from localai_app.paths import app_paths, installed_engines_dir, resources_dir
 from localai_app.services.app_services import AppServices
 from localai_app.services.background import BackgroundPool
 from localai_app.services.benchmarks import BenchmarkService
@@ -36,6 +36,7 @@ from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.load_previews import LoadPreviews, credited_now
 from localai_app.services.load_settings import LoadSettingsService
 from localai_app.services.measuring import MeasurementRecorder
+from localai_app.services.runtimes import RuntimeService
 from localai_app.services.sampling_service import SamplingService
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.variant_estimates import VariantEstimates
@@ -62,8 +63,10 @@ def build_services(options: LaunchOptions) -> AppServices:
     """Open the files of the program and connect its services; AppError if they cannot be opened."""
     paths = app_paths(options.data_dir)
     events = EventBus()
-    lent = lent_device_options(options.lent)
-    worker = list(options.worker) if options.worker is not None else worker_command(extra=lent)
+    runtimes = RuntimeService(
+        events, paths, (paths.runtimes, installed_engines_dir()), lambda: hardware.report or detect_hardware(),
+        lent_device_options(options.lent), is_used=options.worker is None)
+    worker = list(options.worker) if options.worker is not None else runtimes.worker_command
     sizes = KnownSizes(paths.cache)
     catalog = with_sizes(load_catalog(options.catalog or resources_dir() / "catalog" / "models.json"), sizes.all())
     gpu_table_file = resources_dir() / "catalog" / "gpus.json"
@@ -74,9 +77,10 @@ def build_services(options: LaunchOptions) -> AppServices:
     library = LibraryService(events, store, settings)
     hardware = HardwareService(events, store, paths, worker, engine_pid=lambda: engine.pid)
     # Another worker than the program's own has nothing to plan with.
-    dry_runs = DryRunService(planner_command(lent) if options.worker is None else None, paths.worker_dir, paths.cache)
+    dry_runs = DryRunService(
+        runtimes.planner_command if options.worker is None else None, paths.worker_dir, paths.cache, build=runtimes.build_name)
     headers = HeaderService(hub, paths.cache)
-    calibration = CalibrationService(events, store, installed_build())
+    calibration = CalibrationService(events, store, runtimes.build_name())
     facts = FitFacts(load_gpu_table(gpu_table_file), calibration)
     estimate = EstimateService(settings, hardware, library, hub, headers, facts, dry_runs)
     load_settings = LoadSettingsService(store, events)
@@ -96,13 +100,13 @@ def build_services(options: LaunchOptions) -> AppServices:
         chat=ChatService(events, store, ChatRequests(settings, chat_settings), library, engine),
         chat_settings=chat_settings,
         sampling=SamplingService(store, events, settings, library, VendorSampling(catalog)),
-        hub=hub,
+        hub=hub, runtimes=runtimes,
         headers=headers,
         variants=VariantEstimates(events, pool, hub, sizes, estimate, headers),
         dry_runs=dry_runs,
         calibration=calibration, recorder=MeasurementRecorder(events, engine, hardware, calibration),
         history=LiveHistory(events, engine),
         benchmarks=BenchmarkService(
-            events, store.benchmarks, hardware, load_planner, engine, (lambda: worker, paths.worker_dir)),
+            events, store.benchmarks, hardware, load_planner, engine, (lambda: command_now(worker), paths.worker_dir)),
         what_if=WhatIfService(catalog, estimate, gpu_table_file),
     )

@@ -149,6 +149,12 @@ ENGINE_MISSING = ErrorSpec(
 ENGINE_UNUSABLE = ErrorSpec(
     "engine_unusable", "The engine (llama.cpp) could not be started.", "Install it again with `python3 dev.py run`.",
     Remedy.SHOW_LOG)
+ENGINE_TEST_FAILED = ErrorSpec(
+    "engine_test_failed", "The engine (llama.cpp) failed its self-test: {reason}.",
+    "Models may crash or answer nonsense: install it again with `python3 dev.py run`.", Remedy.SHOW_LOG)
+ENGINE_REPLACED = ErrorSpec(
+    "engine_replaced", "The engine “{name}” failed its self-test: {reason}.",
+    "“{other}” is used instead; the Performance page can test it again.")
 ENGINE_CRASHED = ErrorSpec(
     "engine_crashed", "The engine stopped: {cause}.", "The text so far is kept; load the model again to go on.",
     Remedy.RELOAD_MODEL)

@@ -41,6 +41,11 @@ class AppPaths:
         return self.logs / "localai.log"
 
     @property
+    def runtimes(self) -> Path:
+        """Builds of llama.cpp that were added to those of the installation, each in a folder of its own."""
+        return self.data / "runtimes"
+
+    @property
     def worker_dir(self) -> Path:
         """Working directory of workers: empty and ours, because llama.cpp may search it for libraries."""
         return self.cache / "worker"
@@ -70,3 +75,10 @@ def resources_dir() -> Path:
     if frozen.is_dir():
         return frozen
     raise FileNotFoundError("the program's resources folder is missing: the installation is incomplete")
+
+
+def installed_engines_dir() -> Path:
+    """Where an installer puts builds of llama.cpp: beside the program, or where the checkout's would be."""
+    if getattr(sys, "frozen", False):
+        return Path(sys.executable).resolve().parent / "engine"
+    return resources_dir().parent / "engine"

@@ -24,6 +24,7 @@ from localai_app.cli import (
     machine_commands,
     measurement_command,
     model_commands,
+    runtimes_command,
     what_if_command,
 )
 from localai_app.cli.output import Output, prepare_streams
@@ -56,6 +57,7 @@ model_commands.register(app)
 chat_commands.register(app)
 load_commands.register(app)
 bench_command.register(app)
+runtimes_command.register(app)
 
 
 def run_command(arguments: Sequence[str]) -> int:

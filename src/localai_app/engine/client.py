@@ -16,11 +16,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from localai_app.engine.framing import LineSplitter, ProtocolError, decode_event, encode_line
-from localai_app.engine.launch import worker_environment
+from localai_app.engine.launch import CommandSource, command_now, worker_environment
 from localai_app.engine.outcome import Fault, WorkerOutcome, classify
 from localai_app.engine.protocol import (
     PROTOCOL_VERSION,
@@ -40,6 +40,8 @@ from localai_app.engine.protocol import (
     Planned,
     Ready,
     RequestFailed,
+    SelfTest,
+    SelfTested,
     Shutdown,
     TokensCounted,
 )
@@ -65,14 +67,14 @@ class EngineClient:
 
     def __init__(
         self,
-        command: Sequence[str],
+        command: CommandSource,
         *,
         cwd: Path,
         on_event: Callable[[Event], None],
         on_exit: Callable[[WorkerOutcome], None],
         hang_timeout_s: float = HANG_TIMEOUT_S,
     ) -> None:
-        self._command = list(command)
+        self._command = command
         self._cwd = cwd
         self._on_event = on_event
         self._on_exit = on_exit
@@ -121,7 +123,7 @@ class EngineClient:
         """Queue one command; returns at once, also if the worker has ended. ProtocolError if it is too long to be sent."""
         line = encode_line(command)
         with self._lock:
-            if isinstance(command, (Load, Chat, CountTokens, Complete, ListDevices, Plan, Benchmark)):
+            if isinstance(command, (Load, Chat, CountTokens, Complete, ListDevices, Plan, Benchmark, SelfTest)):
                 if not self._running_ids:
                     self._silent_s = 0.0
                 self._running_ids.add(command.id)
@@ -158,7 +160,7 @@ class EngineClient:
     def _spawn(self) -> subprocess.Popen[bytes]:
         flags = getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
         return subprocess.Popen(
-            self._command,
+            command_now(self._command),
             cwd=self._cwd,
             env=worker_environment(),
             stdin=subprocess.PIPE,
@@ -196,7 +198,9 @@ class EngineClient:
             self._silent_s = 0.0
             if isinstance(event, Ready):
                 self._running_ids.discard(_READY_ID)
-            elif isinstance(event, (Loaded, Finished, RequestFailed, TokensCounted, DevicesListed, Planned, Benchmarked)):
+            elif isinstance(
+                    event,
+                    (Loaded, Finished, RequestFailed, TokensCounted, DevicesListed, Planned, Benchmarked, SelfTested)):
                 self._running_ids.discard(event.id)
         try:
             self._on_event(event)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+CommandSource = Sequence[str] | Callable[[], Sequence[str]]
+"""A worker's command line, or what is asked for one at each start: which build of llama.cpp runs may change between two."""
 
 WORKER_OPTION = "--engine-worker"
 
 PLANNER_MEMORY_BYTES = 2 * 1024**3
 """What a dry run may take: a few MB of graph, and the recurrent states, which llama.cpp really allocates (150 MB for 27 B)."""
 
+PLANNER_OPTIONS = ("--memory-cap-bytes", str(PLANNER_MEMORY_BYTES))
+
 _DROPPED_VARIABLES = (
     # Each of these makes a program load code from a place that somebody else chose.
     "GGML_BACKEND_PATH",
+    "LLAMA_CPP_LIB_PATH",
     "LD_PRELOAD",
     "LD_AUDIT",
     "DYLD_INSERT_LIBRARIES",
@@ -32,7 +38,12 @@ def worker_command(backend: str = "llama", extra: Sequence[str] = ()) -> list[st
 
 def planner_command(extra: Sequence[str] = ()) -> list[str]:
     """The command line of a worker for dry runs: llama.cpp with little memory, because it reads headers of strangers."""
-    return worker_command("llama", ("--memory-cap-bytes", str(PLANNER_MEMORY_BYTES), *extra))
+    return worker_command("llama", (*PLANNER_OPTIONS, *extra))
+
+
+def command_now(source: CommandSource) -> list[str]:
+    """The command line for a start now; AppError where there is no build to start."""
+    return list(source() if callable(source) else source)
 
 
 def lent_device_options(endpoints: Sequence[str]) -> list[str]:

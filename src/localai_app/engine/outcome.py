@@ -21,6 +21,8 @@ EXIT_ENGINE_MISSING = 81
 """The worker's exit status when the llama.cpp package is not installed."""
 EXIT_ENGINE_UNUSABLE = 82
 """The package is there but its library cannot be loaded."""
+EXIT_ENGINE_UNSUPPORTED = 84
+"""The library is sound, but made for another processor."""
 EXIT_BAD_COMMAND = 83
 """The worker was sent something that is not a command."""
 
@@ -39,6 +41,8 @@ class OutcomeKind(StrEnum):
     UNKNOWN_ARCHITECTURE = "unknown_architecture"
     MISSING = "missing"
     UNUSABLE = "unusable"
+    UNSUPPORTED = "unsupported"
+    """A build for another processor."""
     HANG = "hang"
     PROTOCOL = "protocol"
 
@@ -86,7 +90,7 @@ class WorkerOutcome:
                 return AppError(ARCHITECTURE_UNKNOWN, architecture=_architecture_in(tail), detail=tail)
             case OutcomeKind.MISSING:
                 return AppError(ENGINE_MISSING, detail=tail)
-            case OutcomeKind.UNUSABLE:
+            case OutcomeKind.UNUSABLE | OutcomeKind.UNSUPPORTED:
                 return AppError(ENGINE_UNUSABLE, detail=tail)
             case OutcomeKind.HANG:
                 return AppError(ENGINE_NOT_RESPONDING, seconds=round(self.silent_s), detail=tail)
@@ -159,6 +163,7 @@ def _signal_of(returncode: int) -> int | None:
 
 def _kind_of(exit_code: int | None, signal_number: int | None, stderr_tail: str) -> OutcomeKind:
     by_status = {EXIT_ENGINE_MISSING: OutcomeKind.MISSING, EXIT_ENGINE_UNUSABLE: OutcomeKind.UNUSABLE,
+                 EXIT_ENGINE_UNSUPPORTED: OutcomeKind.UNSUPPORTED,
                  EXIT_BAD_COMMAND: OutcomeKind.PROTOCOL, _WINDOWS_NO_MEMORY: OutcomeKind.OUT_OF_MEMORY}
     if exit_code in by_status:
         return by_status[exit_code]

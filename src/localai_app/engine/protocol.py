@@ -114,11 +114,23 @@ class Benchmark(msgspec.Struct, frozen=True, tag="benchmark", kw_only=True):
     repeats: int = 3
 
 
+class SelfTest(msgspec.Struct, frozen=True, tag="self_test", kw_only=True):
+    """Compute with the tiny model at `model_path` (`engine.tiny_model`); answered by SelfTested or RequestFailed.
+
+    It takes the place of a model that is loaded.
+    """
+
+    id: int
+    model_path: str
+    on_gpu: bool = False
+    """With every layer on the GPUs instead of none."""
+
+
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown", kw_only=True):
     """End the worker; closing its stdin does the same."""
 
 
-Command = Load | Chat | CountTokens | Complete | Stop | ListDevices | Plan | Benchmark | Shutdown
+Command = Load | Chat | CountTokens | Complete | Stop | ListDevices | Plan | Benchmark | SelfTest | Shutdown
 
 
 # --- events ------------------------------------------------------------------------------------
@@ -291,7 +303,21 @@ class Benchmarked(msgspec.Struct, frozen=True, tag="benchmarked", kw_only=True):
     """False: it was stopped, and the rows after the last one are missing."""
 
 
+class SelfTested(msgspec.Struct, frozen=True, tag="self_tested", kw_only=True):
+    """Answer to SelfTest: logits to compare with those of `engine.self_test`, and the time of the fastest round."""
+
+    id: int
+    after_prompt: tuple[float, ...]
+    after_continuation: tuple[float, ...]
+    prompt_tokens: int
+    prompt_s: float
+    generated_tokens: int
+    generated_s: float
+    devices: tuple[str, ...] = ()
+    """Those other than the processor that hold weights."""
+
+
 Event = (
     Ready | LoadProgressed | Loaded | PromptProgressed | TextGenerated | Finished | RequestFailed | DevicesListed | Planned
-    | ContextCut | TokensCounted | BenchmarkProgressed | Benchmarked
+    | ContextCut | TokensCounted | BenchmarkProgressed | Benchmarked | SelfTested
 )

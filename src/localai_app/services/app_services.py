@@ -26,6 +26,7 @@ from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.load_previews import LoadPreviews
 from localai_app.services.load_settings import LoadSettingsService
 from localai_app.services.measuring import MeasurementRecorder
+from localai_app.services.runtimes import RuntimeService
 from localai_app.services.sampling_service import SamplingService
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.variant_estimates import VariantEstimates
@@ -64,15 +65,18 @@ class AppServices:
     recorder: MeasurementRecorder
     benchmarks: BenchmarkService
     history: LiveHistory
+    runtimes: RuntimeService
 
     def start(self) -> None:
         """Begin what runs by itself: probes, gauges and the downloads that were under way."""
+        self.runtimes.start()
         self.hardware.start()
         self.downloads.start_pending()
 
     def close(self) -> None:
         """Stop everything in order; what is unfinished goes on at the next start."""
         self.hardware.stop()
+        self.runtimes.close()
         self.variants.close()
         self.headers.close()
         self.dry_runs.close()

@@ -6,12 +6,13 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from localai_app import errors
 from localai_app.engine.build import installed_build
+from localai_app.engine.launch import CommandSource
 from localai_app.engine.protocol import KvType, LoadOptions, Planned, PlannedBuffer
 from localai_app.errors import AppError
 from localai_app.fit.kv_cache import padded_context
@@ -53,14 +54,21 @@ class DryRunService:
     """
 
     def __init__(
-        self, command: Sequence[str] | None, worker_dir: Path, cache_dir: Path, planner: Planner | None = None,
+        self, command: CommandSource | None, worker_dir: Path, cache_dir: Path, planner: Planner | None = None,
+        build: Callable[[], str] = installed_build,
     ) -> None:
-        self._build = installed_build() if command is not None else ""
+        self._command = command
+        self._name_build = build
         self._folder = cache_dir / "plans"
         self._cache = PlanCache(self._folder)
         self._planner = planner or Planner(command or (), worker_dir)
         self._lock = threading.Lock()
         self._refusals: dict[str, AppError] = {}
+
+    @property
+    def _build(self) -> str:
+        """Names the llama.cpp that plans; empty where none does."""
+        return self._name_build() if self._command is not None else ""
 
     def run(
         self, headers: Sequence[GgufHeader], *, ctx: int, kv_type: KvType, ubatch: int = 512, gpu: str = "",

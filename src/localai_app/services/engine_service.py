@@ -12,6 +12,7 @@ from typing import Protocol
 
 from localai_app import errors
 from localai_app.engine import protocol
+from localai_app.engine.launch import CommandSource
 from localai_app.errors import AppError
 from localai_app.fit.result import Request
 from localai_app.services.chat_extras import NO_EXTRAS, ChatExtras
@@ -38,12 +39,12 @@ class EngineService:
     """
 
     def __init__(
-        self, events: EventBus, plan: MakePlan, worker_command: Sequence[str], worker_dir: Path,
+        self, events: EventBus, plan: MakePlan, worker_command: CommandSource, worker_dir: Path,
     ) -> None:
         self._events = events
         self._plan = plan
         self._ids = itertools.count(1)
-        self._program = WorkerProgram(tuple(worker_command), worker_dir, self._ids)
+        self._program = WorkerProgram(worker_command, worker_dir, self._ids)
         self._lock = threading.Lock()
         self._slots: dict[str, EngineSlot] = {}
         self._in_use: EngineSlot | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,11 +14,12 @@ from localai_app.engine import protocol
 from localai_app.engine.client import EngineClient
 from localai_app.engine.failure import error_of
 from localai_app.engine.framing import ProtocolError
+from localai_app.engine.launch import CommandSource
 from localai_app.engine.outcome import WorkerOutcome
 from localai_app.errors import AppError
 from localai_app.fit.result import FitResult
 from localai_app.services.engine_tracker import AnswerSink, EngineTracker
-from localai_app.services.events import AnswerTimed, EventBus, ModelLoaded
+from localai_app.services.events import AnswerTimed, EventBus, ModelLoaded, WorkerDied
 from localai_app.services.views import EngineState, EngineStatus, InstalledModel, LoadedModel
 from localai_app.units import format_count
 
@@ -45,7 +46,7 @@ class LoadPlan:
 class WorkerProgram:
     """How a worker is started, and the counter that gives every request of the engine an id of its own."""
 
-    command: Sequence[str]
+    command: CommandSource
     folder: Path
     ids: itertools.count[int]
 
@@ -178,7 +179,7 @@ class EngineSlot:
             return
         self._load_id = load_id = next(self._program.ids)
         self._client = client = EngineClient(
-            list(self._program.command), cwd=self._program.folder,
+            self._program.command, cwd=self._program.folder,
             on_event=lambda event: self._on_event(generation, event),
             on_exit=lambda outcome: self._on_exit(generation, outcome),
         )
@@ -232,4 +233,5 @@ class EngineSlot:
             return
         error = outcome.error()
         log.warning("the engine ended: %s (%s)", error.message, error.detail)
+        self._events.publish(WorkerDied(self.model_key, outcome))
         self._tracker.fail(generation, error)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from localai_app.engine.outcome import WorkerOutcome
 from localai_app.engine.protocol import GenerationStats, Loaded, TokensCounted
 from localai_app.errors import AppError
 from localai_app.hardware.report import Gpu, HardwareReport, Memory
@@ -106,6 +107,14 @@ class EngineFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerDied:
+    """The worker of a model ended by itself; EngineFailed says the same in words."""
+
+    model_key: str
+    outcome: WorkerOutcome
+
+
+@dataclass(frozen=True, slots=True)
 class MessageAdded:
     """A message was written to a conversation (a user's, or an answer about to stream)."""
 
@@ -187,6 +196,11 @@ class BenchmarkChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class RuntimesChanged:
+    """Builds of the engine were tested, so another one may be in use; read them from RuntimeService."""
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorHappened:
     """Something failed that no page asked for just now (in the background)."""
 
@@ -194,7 +208,8 @@ class ErrorHappened:
 
 
 Event = (
-    HardwareReported | MemoryMeasured | SuggestionsChanged | VariantsRefined | SizesLearned | LibraryChanged | DownloadChanged
+    RuntimesChanged | WorkerDied
+    | HardwareReported | MemoryMeasured | SuggestionsChanged | VariantsRefined | SizesLearned | LibraryChanged | DownloadChanged
     | DownloadFinished | EngineChanged | ModelLoaded | EngineFailed | MessageAdded | AnswerProgressed | AnswerEnded
     | ContextChecked | ConversationsChanged | SettingChanged | LoadSettingsChanged | ChatSettingsChanged | SamplingChanged
     | InstalledFitsChanged | AnswerTimed | MeasurementsChanged | BenchmarkChanged | ErrorHappened

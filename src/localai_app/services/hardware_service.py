@@ -13,6 +13,7 @@ import msgspec
 import psutil
 
 from localai_app.engine.client import EngineClient
+from localai_app.engine.launch import CommandSource
 from localai_app.engine.protocol import DevicesListed, Event, ListDevices
 from localai_app.errors import AppError
 from localai_app.hardware.bandwidth import measure_memory_bandwidth
@@ -42,7 +43,7 @@ class HardwareService:
     """Probes once in the background, then measures memory every second while it runs."""
 
     def __init__(
-        self, events: EventBus, store: Store, paths: AppPaths, worker_command: list[str],
+        self, events: EventBus, store: Store, paths: AppPaths, worker_command: CommandSource,
         engine_pid: Callable[[], int | None],
     ) -> None:
         self._events = events
@@ -83,6 +84,7 @@ class HardwareService:
     def detect_now(self, *, with_engine: bool = True) -> HardwareReport:
         """Probe in the calling thread (about a second); for the command line."""
         report = self._with_bandwidth(detect_hardware())
+        self._keep(report)
         if with_engine:
             report = self._with_engine_devices(report)
         self._keep(report)

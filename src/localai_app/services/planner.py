@@ -6,7 +6,6 @@ import itertools
 import logging
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -14,7 +13,7 @@ import psutil
 from localai_app import errors
 from localai_app.engine.client import EngineClient
 from localai_app.engine.failure import error_of
-from localai_app.engine.launch import PLANNER_MEMORY_BYTES
+from localai_app.engine.launch import PLANNER_MEMORY_BYTES, CommandSource
 from localai_app.engine.outcome import WorkerOutcome
 from localai_app.engine.protocol import Event, LoadOptions, Plan, Planned, Ready, RequestFailed
 from localai_app.errors import AppError
@@ -32,10 +31,10 @@ class Planner:
     """Plans one load at a time; other callers wait for their turn. Belongs off the window's thread."""
 
     def __init__(
-        self, command: Sequence[str], cwd: Path, *, idle_s: float = IDLE_S, plan_limit_s: float = PLAN_LIMIT_S,
+        self, command: CommandSource, cwd: Path, *, idle_s: float = IDLE_S, plan_limit_s: float = PLAN_LIMIT_S,
         memory_bytes: int = PLANNER_MEMORY_BYTES,
     ) -> None:
-        self._command = list(command)
+        self._command = command
         self._cwd = cwd
         self._idle_s = idle_s
         self._plan_limit_s = plan_limit_s

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from localai_app.engine.protocol import Chat, Device, Loaded, LoadOptions, Planned, Sampling
+from localai_app.engine.protocol import Chat, Device, Loaded, LoadOptions, Planned, Sampling, SelfTested
 from localai_app.engine.worker.answer import AnswerSource
 from localai_app.engine.worker.benchmark import BenchmarkTarget
 
@@ -45,3 +45,6 @@ class Backend(Protocol):
 
     def devices(self) -> tuple[Device, ...]:
         """What this back end can compute on."""
+
+    def self_test(self, request_id: int, model_path: str, *, on_gpu: bool) -> SelfTested:
+        """What the tiny model at this path comes out as, with every layer on the GPUs or with none."""

@@ -27,13 +27,14 @@ from localai_app.engine.protocol import (
     LoadProgressed,
     Plan,
     PromptProgressed,
+    SelfTest,
     Shutdown,
     Stop,
     TextGenerated,
 )
 from localai_app.engine.worker.stop_flag import StopFlags
 
-Request = Load | Chat | CountTokens | Complete | ListDevices | Plan | Benchmark
+Request = Load | Chat | CountTokens | Complete | ListDevices | Plan | Benchmark | SelfTest
 """Commands that are worked on one after the other; the others take effect while one of these runs."""
 
 _READ_BYTES = 64 * 1024

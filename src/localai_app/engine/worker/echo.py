@@ -15,7 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localai_app.engine.failure import RequestRefusedError
-from localai_app.engine.protocol import Chat, ChatMessage, Device, Loaded, LoadOptions, Planned, Sampling, TokenLogprob
+from localai_app.engine.protocol import (
+    Chat,
+    ChatMessage,
+    Device,
+    Loaded,
+    LoadOptions,
+    Planned,
+    Sampling,
+    SelfTested,
+    TokenLogprob,
+)
 from localai_app.engine.worker.answer import AnswerAbortedError
 from localai_app.engine.worker.echo_text import SAMPLE_SECTIONS
 from localai_app.engine.worker.faults import FaultPlan
@@ -111,6 +121,10 @@ class EchoBackend:
     def plan(self, request_id: int, header_path: str, options: LoadOptions) -> Planned:  # noqa: ARG002 - as in the protocol
         """Refused: the echo allocates nothing."""
         raise RequestRefusedError(MODEL_LOAD_FAILED, name=Path(header_path).name, reason="the echo has no memory to plan")
+
+    def self_test(self, request_id: int, model_path: str, *, on_gpu: bool) -> SelfTested:  # noqa: ARG002 - as in the protocol
+        """Refused: the echo computes nothing."""
+        raise RequestRefusedError(MODEL_LOAD_FAILED, name=Path(model_path).name, reason="the echo computes nothing")
 
     def devices(self) -> tuple[Device, ...]:
         """None: the echo computes nothing."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from localai_app.engine.failure import RequestRefusedError
-from localai_app.engine.outcome import EXIT_ENGINE_MISSING, EXIT_ENGINE_UNUSABLE
-from localai_app.engine.protocol import Chat, ChatFormat, Device, Loaded, LoadOptions, Planned, Sampling
+from localai_app.engine.outcome import EXIT_ENGINE_UNUSABLE
+from localai_app.engine.protocol import Chat, ChatFormat, Device, Loaded, LoadOptions, Planned, Sampling, SelfTested
 from localai_app.engine.worker.conversations import Conversations
-from localai_app.engine.worker.devices import DeviceRegistry, add_lent_devices, load_backends
+from localai_app.engine.worker.devices import DeviceRegistry, add_lent_devices
+from localai_app.engine.worker.library import EngineAbsentError, Library, load_library
 from localai_app.engine.worker.llama_answer import LlamaAnswer
 from localai_app.engine.worker.llama_benchmark import LlamaBenchmark
 from localai_app.engine.worker.llama_load import ModelLoader
@@ -26,13 +24,7 @@ from localai_app.engine.worker.template_choice import ChosenTemplate, TemplateFa
 from localai_app.errors import NO_MODEL_LOADED, PROMPT_TOO_LONG, TEMPLATE_FAILED
 from localai_app.units import format_count
 
-
-class EngineAbsentError(Exception):
-    """llama.cpp cannot be used here; `exit_status` tells the window why."""
-
-    def __init__(self, exit_status: int, reason: str) -> None:
-        self.exit_status = exit_status
-        super().__init__(reason)
+_INSTALLED = Library()
 
 
 class LlamaBackend:
@@ -40,17 +32,15 @@ class LlamaBackend:
 
     name = "llama"
 
-    def __init__(self, stop_flags: StopFlags, lent: Sequence[str] = ()) -> None:
+    def __init__(self, stop_flags: StopFlags, lent: Sequence[str] = (), library: Library = _INSTALLED) -> None:
         """`lent`: host:port of RPC servers whose devices are used as well."""
-        self._library = _import_library()
+        self._library = load_library(library)
         self._stop_flags = stop_flags
         self._log = LlamaLog(self._library)
-        load_backends(self._library._lib, str(Path(self._library._lib._name).parent))
-        self._library.llama_backend_init()
         for endpoint in lent:
             if not add_lent_devices(self._library._lib, endpoint):
                 raise EngineAbsentError(EXIT_ENGINE_UNUSABLE, f"this llama.cpp cannot use devices lent at {endpoint}")
-        self._devices = DeviceRegistry(self._library._lib)
+        self._devices = DeviceRegistry(self._library._lib, hides_gpus=library.hides_gpus)
         self._planner = Planner(self._library, self._devices, self._log, stop_flags)
         self._model: LlamaModel | None = None
         self._chosen = ChosenTemplate(ChatFormat(template="none"))
@@ -110,6 +100,16 @@ class LlamaBackend:
         """What a load would allocate on each device; RequestRefusedError with llama.cpp's reason if it would fail."""
         return self._planner.plan(request_id, header_path, options, self.engine_build())
 
+    def self_test(self, request_id: int, model_path: str, *, on_gpu: bool) -> SelfTested:
+        """What the tiny model comes out as on the processor, or on the GPUs; the model in use gives way to it."""
+        from localai_app.engine.worker.self_test import run_self_test
+
+        if self._model is not None:
+            self._model.free()
+            self._model = self._conversations = None
+        loader = ModelLoader(self._library, self._devices, self._log, self._stop_flags)
+        return run_self_test(loader, request_id, model_path, on_gpu=on_gpu)
+
     def devices(self) -> tuple[Device, ...]:
         """Every device that llama.cpp has registered."""
         return self._devices.devices()
@@ -146,15 +146,3 @@ def template_facts(model: LlamaModel, options: LoadOptions) -> TemplateFacts:
     return TemplateFacts(
         own=model.template_source(), bos=model.bos_text(), eos=model.eos_text(),
         names=(*names, Path(options.model_path).stem), is_token=model.is_token)
-
-
-def _import_library() -> Any:
-    if importlib.util.find_spec("llama_cpp") is None:
-        raise EngineAbsentError(EXIT_ENGINE_MISSING, "the package llama_cpp is not installed")
-    # Read by ggml while its library is being loaded.
-    os.environ.pop("GGML_BACKEND_PATH", None)
-    try:
-        from llama_cpp import llama_cpp as library
-    except Exception as error:
-        raise EngineAbsentError(EXIT_ENGINE_UNUSABLE, f"llama_cpp cannot be imported: {error}") from error
-    return library

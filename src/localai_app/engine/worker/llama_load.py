@@ -127,10 +127,11 @@ class ModelLoader:
 
     def _device_pointers(self, options: LoadOptions, name: str) -> Any:
         """A NULL-ended list of devices, or None for all; without layers on a GPU it is empty, which keeps GPU memory free."""
-        if not options.devices and options.gpu_layers > 0:
+        names = options.devices or self._devices.allowed_names()
+        if not names and options.gpu_layers > 0 and not self._devices.hides_gpus:
             return None
         pointers: list[int | None] = []
-        for device in options.devices if options.gpu_layers > 0 else ():
+        for device in names if options.gpu_layers > 0 else ():
             pointer = self._devices.pointer_to(device)
             if pointer is None:
                 raise RequestRefusedError(MODEL_LOAD_FAILED, name=name, reason=f"there is no device called {device}")

@@ -13,6 +13,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from localai_app.engine.protocol import PROTOCOL_VERSION, Ready
 from localai_app.engine.worker.backend import Backend
@@ -44,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     reader = CommandReader(commands_fd, stop_flags)
     reader.start()
     Pulse(sender).start()
-    from localai_app.engine.worker.llama import EngineAbsentError
+    from localai_app.engine.worker.library import EngineAbsentError
     from localai_app.engine.worker.session import Session
 
     try:
@@ -73,6 +74,11 @@ def main(argv: Sequence[str]) -> int:
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="localai-app --engine-worker", description="Internal: run by the window.")
     parser.add_argument("--backend", choices=("llama", "echo"), default="llama")
+    parser.add_argument("--library-dir", type=_absolute, help="llama: folder of libllama; the installed package's unless given")
+    parser.add_argument(
+        "--backend-file", action="append", default=[], type=_absolute, metavar="FILE",
+        help="llama: a back end to load; may be given several times")
+    parser.add_argument("--no-gpu", action="store_true", help="llama: the processor only, whatever else is there")
     parser.add_argument("--memory-cap-bytes", type=int, default=0, help="memory of its own that it may use, 0: any (Linux)")
     parser.add_argument(
         "--rpc", action="append", default=[], type=_loopback_endpoint, metavar="HOST:PORT",
@@ -84,6 +90,14 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--text", choices=("sample", "prompt"), default="sample", help="echo: what to answer")
     parser.add_argument("--fault", default="", help="echo: what to do wrong, and where")
     return parser.parse_args(list(argv))
+
+
+def _absolute(text: str) -> Path:
+    """A full path: a relative one would depend on the working directory."""
+    path = Path(text)
+    if not path.is_absolute():
+        raise argparse.ArgumentTypeError("give a full path")
+    return path
 
 
 def _loopback_endpoint(text: str) -> str:
@@ -107,9 +121,11 @@ def _make_backend(options: argparse.Namespace, stop_flags: StopFlags, sender: Ev
             repeats_prompt=options.text == "prompt",
         )
         return EchoBackend(pace, FaultPlan.parse(options.fault, sender), stop_flags)
+    from localai_app.engine.worker.library import Library
     from localai_app.engine.worker.llama import LlamaBackend
 
-    return LlamaBackend(stop_flags, options.rpc)
+    library = Library(options.library_dir, tuple(options.backend_file), hides_gpus=options.no_gpu)
+    return LlamaBackend(stop_flags, options.rpc, library)
 
 
 def _take_over_protocol() -> tuple[int, int]:

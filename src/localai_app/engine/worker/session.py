@@ -26,6 +26,7 @@ from localai_app.engine.protocol import (
     LoadProgressed,
     Overflow,
     Plan,
+    SelfTest,
     TokensCounted,
 )
 from localai_app.engine.worker.answer import AnswerLoop
@@ -81,6 +82,8 @@ class Session:
                 self._sender.send(self._backend.load(command.id, command.options, on_progress))
             case ListDevices():
                 self._sender.send(DevicesListed(id=command.id, devices=self._backend.devices()))
+            case SelfTest():
+                self._sender.send(self._backend.self_test(command.id, command.model_path, on_gpu=command.on_gpu))
             case Plan():
                 self._sender.send(self._backend.plan(command.id, command.header_path, command.options))
             case Benchmark():
