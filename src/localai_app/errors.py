@@ -166,6 +166,9 @@ ENGINE_NOT_RESPONDING = ErrorSpec(
 MODEL_LOAD_FAILED = ErrorSpec(
     "model_load_failed", "The engine could not load {name}: {reason}.", "Choose another model, or download it again.",
     Remedy.CHOOSE_MODEL)
+DRAFT_REFUSED = ErrorSpec(
+    "draft_refused", "{draft} cannot draft tokens for {name}: {reason}.", "Choose another draft model, or none.",
+    Remedy.CHANGE_LOAD_SETTINGS)
 MODEL_TOO_LARGE = ErrorSpec(
     "model_too_large", "{name} needs {needed}, and {available} is available.",
     "Choose a smaller model or variant, or close other programs.", Remedy.CHOOSE_MODEL)

@@ -124,6 +124,13 @@ class GenerationStats(msgspec.Struct, frozen=True, kw_only=True):
     """From the request's arrival in the worker to the first token."""
     context_used: int = 0
     context_total: int = 0
+    drafted_tokens: int = 0
+    """Tokens that were drafted and verified; part of no other count."""
+    accepted_tokens: int = 0
+    """Those of them that were right, and so part of the answer."""
+    draft_gain: float = 0.0
+    """Measured in this answer: seconds that the verified tokens would have taken one by one, by those they took; 0.0: not
+    measured."""
 
     @property
     def prompt_tps(self) -> float:

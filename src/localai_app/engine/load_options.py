@@ -37,6 +37,14 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Layers of each device in their order; empty: llama.cpp divides them by free memory."""
     kept_bytes: int = 0
     """Main memory for copies of conversations that are not being answered, beside the context itself; 0 keeps none."""
+    draft_path: str = ""
+    """A smaller model of the same vocabulary that drafts tokens; empty: none."""
+    draft_tokens: int = 0
+    """Most drafted tokens that are verified at once; the context has one output row more than that. 0: nothing is drafted."""
+    lookup: bool = False
+    """Tokens may be drafted from what stood in the conversation before."""
+    draft_gain: float = 0.0
+    """What drafting gained on this computer before: time without it by time with it; 0.0 where that was not measured."""
     cpu_expert_blocks: int = 0
     """Experts of so many blocks, from the first one, stay in main memory while the rest of those blocks is on a GPU."""
     chat_template: str = ""

@@ -174,6 +174,8 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded", kw_only=True):
     buffers: tuple[PlannedBuffer, ...] = ()
     """What llama.cpp allocated on each device. With mmap the weights are the mapped part of the file, and beside it the
     copies that were rearranged for the processor (`repacked_bytes`)."""
+    drafting: str = ""
+    """How tokens are drafted, or why they are not, as a sentence; empty where the options ask for nothing."""
     rss_before_bytes: int = 0
     """Main memory that the worker held before the load; 0 where it was not measured."""
 

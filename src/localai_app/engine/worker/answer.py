@@ -25,6 +25,15 @@ class AnswerAbortedError(Exception):
     """The evaluation was cut short because the running request was asked to stop."""
 
 
+@dataclass(slots=True)
+class DraftCounts:
+    """What was drafted in an answer, and what it gained; see GenerationStats."""
+
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
+    gain: float = 0.0
+
+
 class Sender(Protocol):
     """Takes the events of an answer."""
 
@@ -38,6 +47,7 @@ class AnswerSource(Protocol):
     prompt_tokens: int
     reused_tokens: int
     context_total: int
+    drafts: DraftCounts
 
     def evaluate_prompt_part(self) -> int:
         """Evaluate the next part of the prompt; how many of its tokens are done now, reused ones included."""
@@ -145,4 +155,7 @@ class AnswerLoop:
             ttft_s=clock.first_token_s - clock.arrived_s if clock.first_token_s else 0.0,
             context_used=source.prompt_tokens + self._generated,
             context_total=source.context_total,
+            drafted_tokens=source.drafts.drafted_tokens,
+            accepted_tokens=source.drafts.accepted_tokens,
+            draft_gain=source.drafts.gain,
         )

@@ -26,7 +26,7 @@ from localai_app.engine.protocol import (
     SelfTested,
     TokenLogprob,
 )
-from localai_app.engine.worker.answer import AnswerAbortedError
+from localai_app.engine.worker.answer import AnswerAbortedError, DraftCounts
 from localai_app.engine.worker.echo_text import SAMPLE_SECTIONS
 from localai_app.engine.worker.faults import FaultPlan
 from localai_app.engine.worker.stop_flag import StopFlags
@@ -148,6 +148,7 @@ class EchoAnswer:
         self, pace: EchoPace, faults: FaultPlan, stop_flags: StopFlags, counts: tuple[int, int, int], text: str
     ) -> None:
         self.prompt_tokens, self.reused_tokens, self.context_total = counts
+        self.drafts = DraftCounts()
         self._pace = pace
         self._faults = faults
         self._stop_flags = stop_flags

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from localai_app.engine.outcome import EXIT_ENGINE_UNUSABLE
 from localai_app.engine.protocol import Chat, ChatFormat, Device, Loaded, LoadOptions, Planned, Sampling, SelfTested
 from localai_app.engine.worker.conversations import Conversations
 from localai_app.engine.worker.devices import DeviceRegistry, add_lent_devices
+from localai_app.engine.worker.draft import Drafting
+from localai_app.engine.worker.draft_load import load_drafting
 from localai_app.engine.worker.library import EngineAbsentError, Library, load_library
 from localai_app.engine.worker.llama_answer import LlamaAnswer
 from localai_app.engine.worker.llama_benchmark import LlamaBenchmark
@@ -19,6 +22,7 @@ from localai_app.engine.worker.llama_load import ModelLoader
 from localai_app.engine.worker.llama_log import LlamaLog
 from localai_app.engine.worker.llama_model import LlamaModel
 from localai_app.engine.worker.plan import Planner
+from localai_app.engine.worker.speculative_answer import SpeculativeAnswer
 from localai_app.engine.worker.stop_flag import StopFlags
 from localai_app.engine.worker.template_choice import ChosenTemplate, TemplateFacts, choose_template
 from localai_app.errors import NO_MODEL_LOADED, PROMPT_TOO_LONG, TEMPLATE_FAILED
@@ -43,6 +47,7 @@ class LlamaBackend:
         self._devices = DeviceRegistry(self._library._lib, hides_gpus=library.hides_gpus)
         self._planner = Planner(self._library, self._devices, self._log, stop_flags)
         self._model: LlamaModel | None = None
+        self._drafting: Drafting | None = None
         self._chosen = ChosenTemplate(ChatFormat(template="none"))
         self._conversations: Conversations | None = None
 
@@ -59,16 +64,21 @@ class LlamaBackend:
 
     def load(self, request_id: int, options: LoadOptions, on_progress: Callable[[float], None]) -> Loaded:
         """Load a model in place of the present one; every way to fail is told in words."""
-        if self._model is not None:
-            self._model.free()
-            self._model = self._conversations = None
-        loader = ModelLoader(self._library, self._devices, self._log, self._stop_flags)
-        model, loaded = loader.load(request_id, options, on_progress)
+        started_s = time.perf_counter()
+        self._forget_model()
+        model, loaded = self._load(request_id, options, on_progress)
+        try:
+            self._drafting, told = load_drafting(
+                self._library, model, options, lambda draft: self._load(request_id, draft, lambda _fraction: None)[0])
+        except RequestRefusedError:
+            model.free()
+            raise
         self._model = model
         self._conversations = Conversations(model, options.kept_bytes)
         self._chosen = choose_template(options.chat_template, template_facts(model, options))
         return msgspec.structs.replace(
-            loaded, has_chat_template=self._chosen.template is not None, format=self._chosen.format)
+            loaded, has_chat_template=self._chosen.template is not None, format=self._chosen.format, drafting=told,
+            load_s=time.perf_counter() - started_s)
 
     def prepare_chat(self, request: Chat) -> LlamaAnswer:
         """An answer to a conversation; RequestRefusedError TEMPLATE_FAILED for a base model, which has no template."""
@@ -132,7 +142,22 @@ class LlamaBackend:
         if len(tokens) >= model.ctx:
             raise RequestRefusedError(PROMPT_TOO_LONG, needed=format_count(len(tokens)), context=format_count(model.ctx))
         conversations.transcript.remember_prompt(prompt, tokens)
-        return LlamaAnswer(model, conversations.transcript, tokens, sampling)
+        if self._drafting is None or sampling.logprobs is not None:
+            return LlamaAnswer(model, conversations.transcript, tokens, sampling)
+        return SpeculativeAnswer(model, conversations.transcript, tokens, sampling, self._drafting)
+
+    def _load(
+        self, request_id: int, options: LoadOptions, on_progress: Callable[[float], None],
+    ) -> tuple[LlamaModel, Loaded]:
+        return ModelLoader(self._library, self._devices, self._log, self._stop_flags).load(request_id, options, on_progress)
+
+    def _forget_model(self) -> None:
+        if self._model is not None:
+            self._model.free()
+            self._model = self._conversations = None
+        if self._drafting is not None:
+            self._drafting.free()
+            self._drafting = None
 
     def _loaded_model(self) -> LlamaModel:
         if self._model is None:
