@@ -158,7 +158,8 @@ class ModelLoader:
         parameters.op_offload = options.gpu_layers > 0
         parameters.no_perf = True
         if hasattr(parameters, "n_outputs_max"):
-            # Chat needs the logits of one token, and of each that was drafted; room for a whole ubatch takes 300-500 MiB with a large vocabulary.
+            # Chat needs the logits of one token, and of each that was drafted. Room for a whole ubatch takes 300-500 MiB
+            # with a large vocabulary.
             parameters.n_outputs_max = 1 + max(0, options.draft_tokens)
         parameters.abort_callback = _strlen_as(library.ggml_abort_callback)
         parameters.abort_callback_data = ctypes.cast(self._stop_flags.running_flag, ctypes.c_void_p)

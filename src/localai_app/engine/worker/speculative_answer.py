@@ -4,7 +4,7 @@ The sampler chain chooses every token, from the logits of its own row; a draft o
 answer is the one that the chain makes without drafts, as far as the computer calculates several rows as it does one. It does
 not everywhere: on a CPU, llama.cpp divides the attention of a single token among threads from 512 cells on, and multiplies four
 rows at once by rearranged weights of some types (Q4_K) otherwise than one; GPUs take other kernels. The logits then differ by
-about 1. An answer that should come out the same again is therefore drafted only where they were seen to be the same, bit for bit.
+about 1. An answer that should come out the same again is therefore drafted only where they were seen to be the same to the bit.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class SpeculativeAnswer(LlamaAnswer):
         return drafted[: ends[0]] if ends else drafted
 
     def _length_now(self) -> int:
-        """How many tokens to draft: as the rule says, within the context, and where nothing may change, within what is exact."""
+        """How many tokens to draft: as the rule says, within the context, and where need be within what is exact."""
         used = len(self._model.cached) + 1
         length = min(self._rule.draft_length, self.context_total - used)
         if not self._must_repeat:
@@ -152,7 +152,7 @@ class SpeculativeAnswer(LlamaAnswer):
         return accepted
 
     def _compare(self, drafted: list[int]) -> None:
-        """Evaluate the pending token with a draft and alone, see whether its logits are the same, and go on with those alone."""
+        """Evaluate the pending token with a draft and alone, see whether its logits agree, and go on with those alone."""
         model = self._model
         base, batch = len(model.cached), [self._one_token[0], *drafted]
         self._evaluate(self._rows.batch(batch, base))
