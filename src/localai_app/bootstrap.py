@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,10 @@ from localai_app.services.chat_settings import ChatSettingsService
 from localai_app.services.discovery_service import DiscoveryService
 from localai_app.services.downloads_service import DownloadsService
 from localai_app.services.dry_run import DryRunService
+from localai_app.services.engine_control import EngineControl
+from localai_app.services.engine_room import EngineRoom, room_rules
 from localai_app.services.engine_service import EngineService
+from localai_app.services.engine_slot import WorkerProgram
 from localai_app.services.estimate_service import EstimateService, FitFacts
 from localai_app.services.events import EventBus
 from localai_app.services.hardware_service import HardwareService
@@ -38,6 +42,7 @@ from localai_app.services.load_settings import LoadSettingsService
 from localai_app.services.measuring import MeasurementRecorder
 from localai_app.services.runtimes import RuntimeService
 from localai_app.services.sampling_service import SamplingService
+from localai_app.services.safe_setups import SafeSetUps, surroundings
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.variant_estimates import VariantEstimates
 from localai_app.services.vendor_sampling import VendorSampling
@@ -75,7 +80,7 @@ def build_services(options: LaunchOptions) -> AppServices:
     pool = BackgroundPool()
     hub = HubService(settings)
     library = LibraryService(events, store, settings)
-    hardware = HardwareService(events, store, paths, worker, engine_pid=lambda: engine.pid)
+    hardware = HardwareService(events, store, paths, worker, engine_pids=lambda: engine.pids())
     # Another worker than the program's own has nothing to plan with.
     dry_runs = DryRunService(
         runtimes.planner_command if options.worker is None else None, paths.worker_dir, paths.cache, build=runtimes.build_name)
@@ -86,7 +91,10 @@ def build_services(options: LaunchOptions) -> AppServices:
     load_settings = LoadSettingsService(store, events)
     load_planner = LoadPlanner(settings, library, estimate, load_settings)
     chat_settings = ChatSettingsService(store, events)
-    engine = EngineService(events, load_planner.plan, worker, paths.worker_dir)
+    set_ups = SafeSetUps(store, lambda: surroundings(runtimes.build_name(), hardware.report))
+    engine = EngineService(
+        events, WorkerProgram(worker, paths.worker_dir, itertools.count(1), set_ups),
+        EngineControl(events, load_planner.plan, EngineRoom(lambda: room_rules(settings)), hardware.free_now))
     load_previews = LoadPreviews(library, estimate, hardware, load_settings, engine)
     return AppServices(
         paths=paths, events=events, pool=pool, store=store, settings=settings, hardware=hardware,

@@ -24,6 +24,8 @@ class Remedy(StrEnum):
     OPEN_MODEL_PAGE = "open_model_page"
     SHOW_LOG = "show_log"
     CHANGE_LOAD_SETTINGS = "change_load_settings"
+    MAKE_ROOM = "make_room"
+    LOAD_SAFELY = "load_safely"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,9 @@ ENGINE_REPLACED = ErrorSpec(
 ENGINE_CRASHED = ErrorSpec(
     "engine_crashed", "The engine stopped: {cause}.", "The text so far is kept; load the model again to go on.",
     Remedy.RELOAD_MODEL)
+ENGINE_CRASHED_AGAIN = ErrorSpec(
+    "engine_crashed_again", "With {name} the engine stopped {count} times in a row, the last time because {cause}.",
+    "Load it with safe settings: on the processor alone and with a short context, which is slower.", Remedy.LOAD_SAFELY)
 ENGINE_OUT_OF_MEMORY = ErrorSpec(
     "engine_out_of_memory", "The engine ran out of memory.",
     "Choose a smaller context or a smaller model, or close other programs, then load the model again.", Remedy.RELOAD_MODEL)
@@ -192,6 +197,12 @@ JSON_SCHEMA_INVALID = ErrorSpec(
     "json_schema_invalid", "The JSON schema cannot be used: {reason}.", "Correct the schema, or leave it out.")
 GRAMMAR_STUCK = ErrorSpec(
     "grammar_stuck", "The answer could not go on: {reason}.", "Simplify the grammar or the schema, and ask again.")
+MODEL_IN_THE_WAY = ErrorSpec(
+    "model_in_the_way", "{name} needs {needed} and does not fit beside {others}, which would give back {held}.",
+    "Make room by unloading {others}, or go on with what is loaded.", Remedy.MAKE_ROOM)
+MODEL_ANSWERING = ErrorSpec(
+    "model_answering", "To make room, {others} would be unloaded in the middle of an answer.",
+    "Make room now, or wait for the end of the answer.", Remedy.MAKE_ROOM)
 NO_MODEL_LOADED = ErrorSpec(
     "no_model_loaded", "No model is loaded.", "Choose a model first.", Remedy.CHOOSE_MODEL)
 

@@ -142,18 +142,18 @@ class AnswerQueue:
             if self._current is not None or not self._waiting:
                 return
             ask = self._waiting[0]
-            state = self._engine.state
-            must_load = state.model_key != ask.model_key or state.status in (EngineStatus.NONE, EngineStatus.FAILED)
-            if must_load:
-                self._asked_key = ask.model_key
-            elif state.status is not EngineStatus.READY:
+            model = self._engine.find(ask.model_key)
+            must_load = model is None or model.state.status is EngineStatus.FAILED
+            if model is not None and not must_load and model.state.status is not EngineStatus.READY:
                 return
-            else:
+            self._asked_key = ask.model_key
+            if not must_load:
                 self._current = self._waiting.pop(0)
                 self._request_id, self._is_stop_wanted = None, False
         if must_load:
             self._engine.load(ask.model_key)
             return
+        self._engine.use(ask.model_key)
         try:
             self._begin(ask)
         except AppError as error:
@@ -184,12 +184,14 @@ class AnswerQueue:
             history = [message for message in messages if message.id < answer.message.id]
             request = self._requests.request(ask.conversation_id, history, ask.continues)
             answer.turns = request.turns
-            loaded = self._engine.state.loaded
+            model = self._engine.find(ask.model_key)
+            loaded = model.state.loaded if model is not None else None
             if loaded is not None and not loaded.has_chat_template:
                 prompt = "\n\n".join(message.text for message in history) + request.extras.prefill
-                request_id = self._engine.complete(prompt, request.sampling, answer)
+                request_id = self._engine.complete(prompt, request.sampling, answer, model_key=ask.model_key)
             else:
-                request_id = self._engine.chat(request.turns.messages, request.sampling, answer, extras=request.extras)
+                request_id = self._engine.chat(
+                    request.turns.messages, request.sampling, answer, extras=request.extras, model_key=ask.model_key)
         except AppError as error:
             answer.on_failed(error)
             return
@@ -237,8 +239,8 @@ class AnswerQueue:
             case ModelLoaded(model_key=key):
                 self._note_use(key)
                 self._pump()
-            case EngineFailed():
-                self._drop_waiting()
+            case EngineFailed(model_key=key):
+                self._drop_waiting(key)
             case _:
                 pass
 
@@ -247,16 +249,21 @@ class AnswerQueue:
         state = self._engine.state
         if state.status is EngineStatus.NONE:
             self._drop_waiting()
-        elif state.status is EngineStatus.LOADING and state.model_key != self._asked_key:
+        elif state.status is not EngineStatus.FAILED and state.model_key != self._asked_key:
             with self._lock:
                 self._asked_key = state.model_key
                 self._waiting = [replace(ask, model_key=state.model_key) for ask in self._waiting]
 
-    def _drop_waiting(self) -> None:
-        """No model, no answers: questions stay in their chats, where one click asks again."""
+    def _drop_waiting(self, model_key: str | None = None) -> None:
+        """No model, no answers: questions stay in their chats, where one click asks again.
+
+        `model_key`: those for this model; the others go on.
+        """
         with self._lock:
-            n_dropped = len(self._waiting)
-            self._waiting.clear()
+            left = [ask for ask in self._waiting if model_key not in (None, ask.model_key)]
+            n_dropped, self._waiting = len(self._waiting) - len(left), left
         if n_dropped:
             log.info("%d chats were waiting for an answer and are not answered", n_dropped)
             self._events.publish(ConversationsChanged())
+        if left:
+            self._pump()

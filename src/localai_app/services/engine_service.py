@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Protocol
 
 from localai_app import errors
 from localai_app.engine import protocol
@@ -16,19 +11,13 @@ from localai_app.engine.launch import CommandSource
 from localai_app.errors import AppError
 from localai_app.fit.result import Request
 from localai_app.services.chat_extras import NO_EXTRAS, ChatExtras
-from localai_app.services.engine_slot import EngineSlot, LoadPlan, WorkerProgram
+from localai_app.services.engine_control import EngineControl, LoadWish
+from localai_app.services.engine_slot import EngineSlot, WorkerProgram
 from localai_app.services.engine_tracker import AnswerSink
-from localai_app.services.events import EngineChanged, EventBus
+from localai_app.services.events import EngineChanged, EventBus, UnloadReason
 from localai_app.services.views import EngineState, EngineStatus, LoadedModel
 
 NOTHING = EngineState(EngineStatus.NONE)
-
-
-class MakePlan(Protocol):
-    """Decides how a model is loaded; AppError where it should not be, unless `anyway`."""
-
-    def __call__(self, model_key: str, request: Request | None = None, *, anyway: bool = False) -> LoadPlan:
-        """The plan of a load."""
 
 
 class EngineService:
@@ -38,17 +27,14 @@ class EngineService:
     beside it.
     """
 
-    def __init__(
-        self, events: EventBus, plan: MakePlan, worker_command: CommandSource, worker_dir: Path,
-    ) -> None:
+    def __init__(self, events: EventBus, program: WorkerProgram, control: EngineControl) -> None:
         self._events = events
-        self._plan = plan
-        self._ids = itertools.count(1)
-        self._program = WorkerProgram(worker_command, worker_dir, self._ids)
+        self._ids = program.ids
+        self._program = program
+        self._control = control
         self._lock = threading.Lock()
         self._slots: dict[str, EngineSlot] = {}
         self._in_use: EngineSlot | None = None
-        self._control = ThreadPoolExecutor(1, thread_name_prefix="engine-control")
 
     @property
     def state(self) -> EngineState:
@@ -62,10 +48,16 @@ class EngineService:
         slot = self._in_use
         return slot.pid if slot is not None else None
 
+    def pids(self) -> dict[str, int]:
+        """Process id of every worker that runs, by the key of its model."""
+        with self._lock:
+            slots = tuple(self._slots.values())
+        return {slot.state.model_key: pid for slot in slots if (pid := slot.pid) is not None}
+
     def loaded(self) -> tuple[LoadedModel, ...]:
         """Every model that can answer, the one used last first."""
         with self._lock:
-            views = [slot.view for slot in self._slots.values() if slot.is_alive]
+            views = [slot.view for slot in self._slots.values() if slot.state.is_alive]
         return tuple(sorted(views, key=lambda view: -view.used_s))
 
     def find(self, model_key: str) -> LoadedModel | None:
@@ -78,48 +70,65 @@ class EngineService:
         """Let a model that can answer be the one in use; false, and nothing happens, where it has to be loaded first."""
         with self._lock:
             slot = self._slot(model_key)
-            if slot is None or not slot.is_alive:
+            if slot is None or not slot.state.is_alive:
                 return False
             is_other, self._in_use = slot is not self._in_use, slot
-            ended = self._take_out(lambda other: other is not slot and not other.is_alive)
+            ended = self._take_out(lambda other: other is not slot and not other.state.is_alive)
         slot.touch()
         if is_other:
             self._events.publish(EngineChanged())
-        self._end(ended)
+        self._end(ended, UnloadReason.WISH)
         return True
 
     def load(
-        self, model_key: str, request: Request | None = None, *, anyway: bool = False, keep_others: bool = False,
+        self, model_key: str, request: Request | None = None, *, anyway: bool = False, keep_others: bool | None = None,
+        make_room: bool = False, safe: bool = False,
     ) -> None:
         """Load a model, as is remembered for it or as `request` says, and use it; it is loaded anew if it is there already.
 
-        `anyway`: even where it is too large or its header is damaged. `keep_others`: models that can answer stay beside it;
-        else it replaces them all. What goes wrong arrives as EngineFailed.
+        `anyway`: even where it is too large or its header is damaged. `keep_others`: whether models that can answer stay
+        beside it whatever happens; None: as far as the settings and the memory allow. `make_room`: the user agreed that
+        they leave, also in the middle of an answer. `safe`: with safe settings. What goes wrong, and what has to be asked
+        first, arrives as EngineFailed.
         """
+        wish = LoadWish(request, anyway, keep_others, make_room, safe)
+        keeps = keep_others if keep_others is not None else self._control.keeps_others
         with self._lock:
             slot = self._slot(model_key)
             if slot is None:
-                slot = self._slots[model_key] = EngineSlot(model_key, self._events, self._program, self._submit)
+                slot = self._slots[model_key] = EngineSlot(model_key, self._events, self._program, self._control.submit)
             self._in_use = chosen = slot
             generation, announce = chosen.begin_load()
-            ended = self._take_out(lambda other: other is not chosen and not (keep_others and other.is_alive))
+            ended = self._take_out(lambda other: other is not chosen and not (keeps and other.state.is_alive))
         announce()
-        self._end(ended)
-        self._submit(lambda: chosen.load(generation, lambda: self._plan(model_key, request, anyway=anyway)))
+        self._end(ended, UnloadReason.WISH)
+        self._control.load(
+            chosen, generation, wish, lambda: [model for model in self.loaded() if model.key != chosen.state.model_key],
+            self._unload)
 
     def unload(self, model_key: str | None = None) -> None:
         """End the worker of a model, of the one in use if none is named; its memory returns for certain.
 
         The model that was used last of those that are left is in use then.
         """
+        self._unload(model_key, UnloadReason.WISH)
+
+    def unload_idle(self, unused_s: float) -> None:
+        """Unload the models that nobody asked for so long."""
+        for model in self.loaded():
+            self._unload(model.key, UnloadReason.IDLE, unused_s)
+
+    def _unload(self, model_key: str | None, reason: UnloadReason, unused_s: float | None = None) -> None:
         with self._lock:
             unwanted = self._slot(model_key) if model_key is not None else self._in_use
-            ended = self._take_out(lambda slot: slot is unwanted)
+            ended = self._take_out(lambda slot: slot is unwanted, unused_s)
+        if unwanted is not None and not ended:
+            return
         # Its end is told while it is still the one in use, so that whoever waits for it hears of it.
-        self._end(ended)
+        self._end(ended, reason)
         with self._lock:
             if self._in_use is unwanted:
-                alive = [slot for slot in self._slots.values() if slot.is_alive]
+                alive = [slot for slot in self._slots.values() if slot.state.is_alive]
                 self._in_use = max(alive, key=lambda slot: slot.view.used_s, default=None)
         self._events.publish(EngineChanged())
 
@@ -128,15 +137,17 @@ class EngineService:
         model_key = self.state.model_key
         if not model_key:
             raise AppError(errors.NO_MODEL_LOADED)
-        self.load(model_key, keep_others=True)
+        self.load(model_key)
 
     def close(self) -> None:
         """End all workers and wait for them, at the end of the program."""
         with self._lock:
             ended = self._take_out(lambda _slot: True)
             self._in_use = None
-        self._end(ended)
-        self._control.shutdown(wait=True)
+        for slot, _name, announce in ended:
+            announce()
+            self._control.submit(slot.stop_worker)
+        self._control.close()
 
     def chat(
         self, messages: Sequence[protocol.ChatMessage], sampling: protocol.Sampling, sink: AnswerSink, *,
@@ -188,21 +199,25 @@ class EngineService:
             raise AppError(errors.NO_MODEL_LOADED)
         return slot
 
-    def _take_out(self, is_over: Callable[[EngineSlot], bool]) -> list[tuple[EngineSlot, Callable[[], None]]]:
-        """Forget slots, with the lock held; each comes with what tells of its end."""
-        taken = [slot for slot in self._slots.values() if is_over(slot)]
-        for slot in taken:
-            del self._slots[slot.model_key]
-        return [(slot, slot.leave()) for slot in taken]
+    def _take_out(
+        self, is_over: Callable[[EngineSlot], bool], unused_s: float | None = None,
+    ) -> list[tuple[EngineSlot, str, Callable[[], None]]]:
+        """Forget slots, with the lock held; each comes with its model's name, empty where it was not loaded,
+        and with what tells of its end.
 
-    def _end(self, ended: Sequence[tuple[EngineSlot, Callable[[], None]]]) -> None:
+        `unused_s`: only those that nobody asked for so long.
+        """
+        ended = []
+        for slot in [slot for slot in self._slots.values() if is_over(slot)]:
+            name = slot.state.model_name if slot.state.is_alive else ""
+            announce = slot.leave(unused_s)
+            if announce is not None:
+                del self._slots[slot.model_key]
+                ended.append((slot, name, announce))
+        return ended
+
+    def _end(self, ended: Sequence[tuple[EngineSlot, str, Callable[[], None]]], reason: UnloadReason) -> None:
         """Tell of slots that were taken out, and end their workers."""
-        for slot, announce in ended:
+        for slot, name, announce in ended:
             announce()
-            self._submit(slot.stop_worker)
-
-    def _submit(self, step: Callable[[], None]) -> None:
-        """Run a step that may wait for a process in the control thread, one after the other."""
-        # After the end of the program's services there is no worker left for whom a step could matter.
-        with contextlib.suppress(RuntimeError):
-            self._control.submit(step)
+            self._control.retire(slot, name, reason)

@@ -17,10 +17,12 @@ from localai_app.engine.framing import ProtocolError
 from localai_app.engine.launch import CommandSource
 from localai_app.engine.outcome import WorkerOutcome
 from localai_app.errors import AppError
-from localai_app.fit.result import FitResult
 from localai_app.services.engine_tracker import AnswerSink, EngineTracker
-from localai_app.services.events import AnswerTimed, EventBus, ModelLoaded, WorkerDied
-from localai_app.services.views import EngineState, EngineStatus, InstalledModel, LoadedModel
+from localai_app.services.events import AnswerTimed, EventBus, LoadStepped, ModelLoaded, WorkerDied
+from localai_app.services.load_ladder import LoadFailure, failure_of_error, failure_of_outcome
+from localai_app.services.load_way import LoadPlan, LoadWay
+from localai_app.services.safe_setups import SafeSetUps
+from localai_app.services.views import EngineState, EngineStatus, LoadedModel
 from localai_app.units import format_count
 
 log = logging.getLogger(__name__)
@@ -29,26 +31,16 @@ MAY_BE_TRIED = frozenset({
     errors.MODEL_TOO_LARGE, errors.LOAD_SETTINGS_DO_NOT_FIT, errors.MODEL_LOAD_FAILED, errors.GGUF_TRUNCATED,
     errors.GGUF_REFUSED, errors.ARCHITECTURE_UNKNOWN})
 """What a plan may say against a load that the engine could still try."""
-ALIVE = (EngineStatus.READY, EngineStatus.ANSWERING)
-
-
-@dataclass(frozen=True, slots=True)
-class LoadPlan:
-    """What to load and how."""
-
-    model: InstalledModel
-    options: protocol.LoadOptions
-    fit: FitResult | None = None
-    """The advice that it follows; None where it goes against it."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerProgram:
-    """How a worker is started, and the counter that gives every request of the engine an id of its own."""
+    """How a worker is started, the counter that gives every request of the engine an id of its own, and what is remembered."""
 
     command: CommandSource
     folder: Path
     ids: itertools.count[int]
+    set_ups: SafeSetUps | None = None
 
 
 class EngineSlot:
@@ -66,9 +58,12 @@ class EngineSlot:
         self._events = events
         self._program = program
         self._submit = submit
-        self._tracker = EngineTracker(events, self._loading_state())
+        self._tracker = EngineTracker(events, loading_state(model_key))
         self._client: EngineClient | None = None
-        self._load_id = 0
+        self._attempt = 0
+        """The id of the load of the worker that counts; what another one says is over."""
+        self._is_worker_ready = False
+        self._way: LoadWay | None = None
         self._used_s = time.monotonic()
         self._counts: dict[int, Callable[[protocol.TokensCounted], None]] = {}
 
@@ -88,26 +83,31 @@ class EngineSlot:
         """The model as it is now."""
         return LoadedModel(self.state, self.pid, self._used_s)
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether the model can answer."""
-        return self.state.status in ALIVE
-
     def begin_load(self) -> tuple[int, Callable[[], None]]:
         """Wish for the model to be loaded anew: the generation, and what is to be called, without a lock, to tell of it."""
         self.touch()
-        return self._tracker.supersede(self._loading_state())
+        return self._tracker.supersede(loading_state(self.model_key))
 
-    def leave(self) -> Callable[[], None]:
-        """Wish for the model to be gone; returns what tells of it, as `begin_load`. The worker ends with `stop_worker`."""
-        return self._tracker.supersede(EngineState(EngineStatus.NONE))[1]
+    def leave(self, unused_s: float | None = None) -> Callable[[], None] | None:
+        """Wish for the model to be gone; returns what tells of it, as `begin_load`. The worker ends with `stop_worker`.
+
+        `unused_s`: only if it could answer and nobody asked for it so long; None, and nothing happens, otherwise.
+        """
+        def may_leave(state: EngineState) -> bool:
+            return unused_s is None or (
+                state.status is EngineStatus.READY and time.monotonic() - self._used_s >= unused_s)
+
+        return self._tracker.leave(may_leave)
 
     def touch(self) -> None:
         """Note that the model is wanted now."""
         self._used_s = time.monotonic()
 
-    def load(self, generation: int, make_plan: Callable[[], LoadPlan]) -> None:
-        """Plan the load and start a worker for it; what goes wrong arrives as EngineFailed."""
+    def load(self, generation: int, make_plan: Callable[[], LoadPlan], *, is_safe: bool = False) -> None:
+        """Plan the load and start a worker for it; what goes wrong arrives as EngineFailed.
+
+        `is_safe`: with safe settings instead of the planned ones.
+        """
         plan: LoadPlan | None = None
         try:
             self.stop_worker()
@@ -115,16 +115,23 @@ class EngineSlot:
                 return
             plan = make_plan()
             self._program.folder.mkdir(parents=True, exist_ok=True)
-            self._start_worker(generation, plan)
+            self._way = way = LoadWay(plan, self._program.set_ups, is_safe=is_safe)
+            loading = EngineState(
+                EngineStatus.LOADING, plan.model.key, plan.model.name, options=way.options, fit=plan.fit, reduced=way.reduced)
+            self._start_worker(generation, lambda _state: loading)
         except AppError as error:
-            self._tracker.fail(generation, error, may_be_tried=plan is None and error.spec in MAY_BE_TRIED)
+            self.refuse(generation, error, may_be_tried=plan is None and error.spec in MAY_BE_TRIED)
         except OSError as error:
-            self._tracker.fail(generation, AppError(errors.ENGINE_UNUSABLE, detail=str(error)))
+            self.refuse(generation, AppError(errors.ENGINE_UNUSABLE, detail=str(error)))
         except Exception as error:
             log.exception("loading %s failed unexpectedly", self.model_key)
             reason = f"an internal error ({type(error).__name__})"
-            self._tracker.fail(
+            self.refuse(
                 generation, AppError(errors.MODEL_LOAD_FAILED, name=self.model_key, reason=reason, detail=repr(error)))
+
+    def refuse(self, generation: int, error: AppError, *, may_be_tried: bool = False) -> None:
+        """End a load before there is a worker."""
+        self._tracker.fail(generation, error, may_be_tried=may_be_tried)
 
     def stop_worker(self) -> None:
         """End the worker and wait until it is gone; its memory returns for certain."""
@@ -169,33 +176,49 @@ class EngineSlot:
         client.send(protocol.Stop(id=request_id))
         return True
 
-    def _loading_state(self) -> EngineState:
-        return EngineState(EngineStatus.LOADING, self.model_key, Path(self.model_key).name)
-
-    def _start_worker(self, generation: int, plan: LoadPlan) -> None:
-        loading = EngineState(
-            EngineStatus.LOADING, plan.model.key, plan.model.name, options=plan.options, fit=plan.fit)
-        if self._tracker.change(generation, lambda _state: loading) is None:
+    def _start_worker(self, generation: int, change: Callable[[EngineState], EngineState]) -> None:
+        state = self._tracker.change(generation, change)
+        if state is None or state.options is None:
             return
-        self._load_id = load_id = next(self._program.ids)
+        attempt = self._attempt = next(self._program.ids)
+        self._is_worker_ready = False
         self._client = client = EngineClient(
             self._program.command, cwd=self._program.folder,
             on_event=lambda event: self._on_event(generation, event),
-            on_exit=lambda outcome: self._on_exit(generation, outcome),
+            on_exit=lambda outcome: self._on_exit(generation, attempt, outcome),
         )
         client.start()
-        client.send(protocol.Load(id=load_id, options=plan.options))
+        client.send(protocol.Load(id=attempt, options=state.options))
+
+    def _step_down(self, generation: int, failure: LoadFailure, error: AppError) -> None:
+        """Try the next smaller set-up in a fresh worker; the failure counts where there is none."""
+        self.stop_worker()
+        way = self._way
+        if way is None or not self._tracker.is_current(generation):
+            return
+        step = way.step_down(failure)
+        if step is None:
+            self._tracker.fail(generation, way.told(error))
+            return
+        log.info("loading %s: %s (%s)", self.model_key, step.sentence, error.detail or error.message)
+        self._events.publish(LoadStepped(self.state.model_key, step.sentence))
+        try:
+            self._start_worker(generation, lambda state: replace(
+                state, options=step.options, fraction=0.0, steps=(*state.steps, step.sentence), reduced=way.reduced))
+        except AppError as failed:
+            self.refuse(generation, failed)
 
     def _on_event(self, generation: int, event: protocol.Event) -> None:
         match event:
+            case protocol.Ready():
+                self._is_worker_ready = True
             case protocol.LoadProgressed(fraction=fraction):
                 self._tracker.change(generation, lambda state: replace(state, fraction=fraction))
             case protocol.Loaded():
                 state = self._tracker.change(
                     generation, lambda state: replace(state, status=EngineStatus.READY, loaded=event, fraction=1.0))
                 if state is not None:
-                    self.touch()
-                    self._events.publish(ModelLoaded(state.model_key, event))
+                    self._on_loaded(state.model_key, event)
             case protocol.TokensCounted():
                 on_counted = self._counts.pop(event.id, None)
                 if on_counted is not None and self._tracker.is_current(generation):
@@ -211,27 +234,54 @@ class EngineSlot:
             case _:
                 pass
 
+    def _on_loaded(self, model_key: str, event: protocol.Loaded) -> None:
+        self.touch()
+        if self._way is not None:
+            self._way.note_loaded()
+        self._events.publish(ModelLoaded(model_key, event))
+
     def _on_finished(self, generation: int, event: protocol.Finished) -> None:
         self.touch()
         sink = self._tracker.end_answer(generation, event.id, event.stats)
-        if sink is not None:
-            sink.on_finished(event.reason, event.stats)
-            self._events.publish(AnswerTimed(self.model_key, event.stats))
+        if sink is None:
+            return
+        if self._way is not None:
+            self._way.note_answer()
+        sink.on_finished(event.reason, event.stats)
+        self._events.publish(AnswerTimed(self.state.model_key, event.stats))
 
     def _on_request_failed(self, generation: int, event: protocol.RequestFailed) -> None:
         error = error_of(event)
-        if event.id == self._load_id:
-            if self._tracker.fail(generation, error):
-                self._submit(self.stop_worker)
+        if event.id == self._attempt and self.state.status is EngineStatus.LOADING:
+            self._on_load_failed(generation, failure_of_error(error), error)
             return
         sink = self._tracker.end_answer(generation, event.id)
         if sink is not None:
             sink.on_failed(error)
 
-    def _on_exit(self, generation: int, outcome: WorkerOutcome) -> None:
-        if not self._tracker.is_current(generation) or self.state.status is EngineStatus.FAILED:
+    def _on_exit(self, generation: int, attempt: int, outcome: WorkerOutcome) -> None:
+        if attempt != self._attempt or not self._tracker.is_current(generation):
+            return
+        if self.state.status is EngineStatus.FAILED:
             return
         error = outcome.error()
         log.warning("the engine ended: %s (%s)", error.message, error.detail)
         self._events.publish(WorkerDied(self.model_key, outcome))
-        self._tracker.fail(generation, error)
+        if self.state.status is EngineStatus.LOADING:
+            failure = failure_of_outcome(outcome) if self._is_worker_ready else None
+            self._on_load_failed(generation, failure, error)
+        else:
+            self._tracker.fail(generation, self._way.told(error) if self._way is not None else error)
+
+    def _on_load_failed(self, generation: int, failure: LoadFailure | None, error: AppError) -> None:
+        """In the reader thread of a worker that did not load the model and is of no use any more."""
+        self._attempt = 0
+        if failure is not None:
+            self._submit(lambda: self._step_down(generation, failure, error))
+        elif self._tracker.fail(generation, self._way.told(error) if self._way is not None else error):
+            self._submit(self.stop_worker)
+
+
+def loading_state(model_key: str) -> EngineState:
+    """A model that was wished for, before anything is known of it."""
+    return EngineState(EngineStatus.LOADING, model_key, Path(model_key).name)

@@ -64,6 +64,11 @@ class EngineTracker:
 
         return self._generation, announce
 
+    def leave(self, may_leave: Callable[[EngineState], bool]) -> Callable[[], None] | None:
+        """Take the state of nothing, as `supersede`, where the present one allows it; None, and nothing happens, otherwise."""
+        with self._lock:
+            return self.supersede(EngineState(EngineStatus.NONE))[1] if may_leave(self._state) else None
+
     def is_current(self, generation: int) -> bool:
         """Whether nobody has wished for something else since."""
         return generation == self._generation

@@ -6,12 +6,14 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from localai_app.engine.outcome import WorkerOutcome
 from localai_app.engine.protocol import GenerationStats, Loaded, TokensCounted
 from localai_app.errors import AppError
 from localai_app.hardware.report import Gpu, HardwareReport, Memory
 from localai_app.store.records import Message
+from localai_app.units import format_gib
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +27,14 @@ class HardwareReported:
 
 @dataclass(frozen=True, slots=True)
 class MemoryMeasured:
-    """The live gauges: memory now, and what the loaded model's worker holds of main memory (bytes)."""
+    """The live gauges: memory now, and what the workers of loaded models hold of main memory (bytes)."""
 
     memory: Memory
     gpus: tuple[Gpu, ...]
     engine_rss_bytes: int
+    """Of all loaded models together."""
+    engines: tuple[tuple[str, int], ...] = ()
+    """The same for each of them: (model key, bytes)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,43 @@ class WorkerDied:
 
     model_key: str
     outcome: WorkerOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class LoadStepped:
+    """A load failed and a smaller set-up is tried in a fresh worker; the sentence says what and why."""
+
+    model_key: str
+    sentence: str
+
+
+class UnloadReason(StrEnum):
+    """Why a worker was ended."""
+
+    WISH = "wish"
+    ROOM = "room"
+    """For another model."""
+    IDLE = "idle"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUnloaded:
+    """A model's worker is gone. What was free less before is measured, on all devices, in bytes."""
+
+    model_key: str
+    model_name: str
+    reason: UnloadReason
+    freed_main_bytes: int
+    freed_gpu_bytes: int
+
+    @property
+    def sentence(self) -> str:
+        """What happened, for people."""
+        why = {UnloadReason.ROOM: " to make room", UnloadReason.IDLE: ", because nobody used it"}.get(self.reason, "")
+        freed = [f"{format_gib(self.freed_gpu_bytes)} on the GPU"] if self.freed_gpu_bytes else []
+        if self.freed_main_bytes or not freed:
+            freed.append(f"{format_gib(self.freed_main_bytes)} of memory")
+        return f"{self.model_name} was unloaded{why}: {' and '.join(freed)} free again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +250,7 @@ class ErrorHappened:
 
 
 Event = (
-    RuntimesChanged | WorkerDied
+    RuntimesChanged | WorkerDied | LoadStepped | ModelUnloaded
     | HardwareReported | MemoryMeasured | SuggestionsChanged | VariantsRefined | SizesLearned | LibraryChanged | DownloadChanged
     | DownloadFinished | EngineChanged | ModelLoaded | EngineFailed | MessageAdded | AnswerProgressed | AnswerEnded
     | ContextChecked | ConversationsChanged | SettingChanged | LoadSettingsChanged | ChatSettingsChanged | SamplingChanged

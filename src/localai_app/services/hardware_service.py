@@ -7,7 +7,8 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import msgspec
 import psutil
@@ -39,18 +40,26 @@ BETTER_BANDWIDTH = 1.03
 """A new figure this much above the known one replaces it; less is noise, and every estimate would be made again for it."""
 
 
+@dataclass(frozen=True, slots=True)
+class FreeMemory:
+    """Bytes that are free in main memory, and on GPUs with memory of their own together."""
+
+    main_bytes: int
+    gpu_bytes: int
+
+
 class HardwareService:
     """Probes once in the background, then measures memory every second while it runs."""
 
     def __init__(
         self, events: EventBus, store: Store, paths: AppPaths, worker_command: CommandSource,
-        engine_pid: Callable[[], int | None],
+        engine_pids: Callable[[], Mapping[str, int]],
     ) -> None:
         self._events = events
         self._store = store
         self._paths = paths
         self._worker_command = worker_command
-        self._engine_pid = engine_pid
+        self._engine_pids = engine_pids
         self._report: HardwareReport | None = None
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -95,6 +104,13 @@ class HardwareService:
         report = self._measured()
         return report if report is not None else self.detect_now(with_engine=False)
 
+    def free_now(self) -> FreeMemory:
+        """What is free at this moment, in milliseconds; no GPU counts before the probes have answered."""
+        report = self._measured()
+        if report is None:
+            return FreeMemory(measure_memory().available_bytes, 0)
+        return FreeMemory(report.memory.available_bytes, sum(gpu.free_bytes or 0 for gpu in report.gpus if not gpu.unified))
+
     def _run(self) -> None:
         self._guarded(self._probe)
         measure_again_s = time.monotonic() + MEASURE_AGAIN_S
@@ -130,7 +146,9 @@ class HardwareService:
     def _measure(self) -> None:
         report = self._measured()
         if report is not None:
-            self._events.publish(MemoryMeasured(report.memory, report.gpus, self._engine_rss_bytes()))
+            engines = tuple((key, _rss_bytes(pid)) for key, pid in self._engine_pids().items())
+            held = sum(rss_bytes for _key, rss_bytes in engines)
+            self._events.publish(MemoryMeasured(report.memory, report.gpus, held, engines))
 
     def _measured(self) -> HardwareReport | None:
         """The kept report with free memory as it is now, which is kept as well."""
@@ -150,15 +168,6 @@ class HardwareService:
         if self._meter is None:
             self._meter = GpuMeter(report.gpus)
         return self._meter.measure(report.gpus)
-
-    def _engine_rss_bytes(self) -> int:
-        pid = self._engine_pid()
-        if pid is None:
-            return 0
-        try:
-            return int(psutil.Process(pid).memory_info().rss)
-        except psutil.Error:
-            return 0
 
     def _with_bandwidth(self, report: HardwareReport) -> HardwareReport:
         """The report with the copy speed of main memory: the best that was ever measured on this processor and memory."""
@@ -214,6 +223,13 @@ class HardwareService:
             waited_s += 0.1
         client.stop()
         return found[0] if found else None
+
+
+def _rss_bytes(pid: int) -> int:
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
 
 
 def _bandwidth_fact(report: HardwareReport) -> str:

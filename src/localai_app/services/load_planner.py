@@ -10,12 +10,16 @@ from localai_app import errors
 from localai_app.engine.protocol import LoadOptions
 from localai_app.errors import AppError
 from localai_app.fit.result import DeviceNeed, FitResult, Request, Verdict
-from localai_app.services.engine_slot import MAY_BE_TRIED, LoadPlan
+from localai_app.gguf.dimensions import geometry_of
+from localai_app.services.engine_slot import MAY_BE_TRIED
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.library_service import LibraryService
+from localai_app.services.load_ladder import LadderFacts
 from localai_app.services.load_settings import LoadSettingsService
+from localai_app.services.load_way import LoadPlan
+from localai_app.services.memory_credit import credited
 from localai_app.services.settings_service import SettingsService
-from localai_app.services.views import InstalledModel
+from localai_app.services.views import InstalledModel, LoadedModel
 from localai_app.units import format_gib
 
 
@@ -34,14 +38,19 @@ class LoadPlanner:
         """How an installed model is asked to be loaded: as remembered for it, and else as the program's settings say."""
         return self._load_settings.get(model_key).applied_to(self._estimate.default_request())
 
-    def plan(self, model_key: str, request: Request | None = None, *, anyway: bool = False) -> LoadPlan:
+    def plan(
+        self, model_key: str, request: Request | None = None, *, anyway: bool = False,
+        instead_of: Sequence[LoadedModel] = (),
+    ) -> LoadPlan:
         """How to load an installed model now; AppError if it is missing, damaged or too large for this machine.
 
-        `request` None: as remembered for it. `anyway`: a model that is too large or whose header cannot be read is given to
-        the engine as the request says, without layers on a GPU unless it names a number.
+        `request` None: as remembered for it. `instead_of`: what these models hold counts as free. `anyway`:
+        a model that is too large or whose header cannot be read is given to the engine as the request says, without layers
+        on a GPU unless it names a number.
         """
         model = self._library.get(model_key)
-        wanted = request or self.request_for(model.key)
+        asked = request or self.request_for(model.key)
+        wanted = credited(asked, instead_of)
         try:
             result = self._estimate.fit_for_load(model, wanted)
         except AppError as error:
@@ -52,7 +61,7 @@ class LoadPlanner:
             if not anyway:
                 raise refusal(model, wanted, result)
             return self._blind_plan(model, wanted, result.devices)
-        return LoadPlan(model, self._here(result.load_options, model), result)
+        return LoadPlan(model, self._here(result.load_options, model), result, lambda: self._ladder_facts(model, asked))
 
     def _blind_plan(self, model: InstalledModel, request: Request, devices: Sequence[DeviceNeed]) -> LoadPlan:
         """Without any fact of the model: what was asked for, and else what every computer can do.
@@ -66,7 +75,21 @@ class LoadPlanner:
         options = LoadOptions(
             model_path="", ctx=request.ctx or request.default_ctx, gpu_layers=layers, kv_type=request.kv_type,
             ubatch=max(1, request.ubatch), devices=others, cpu_expert_blocks=request.experts_on_cpu or 0 if layers else 0)
-        return LoadPlan(model, self._here(options, model))
+        return LoadPlan(model, self._here(options, model), facts=lambda: self._ladder_facts(model, request))
+
+    def _ladder_facts(self, model: InstalledModel, request: Request) -> LadderFacts:
+        """What somebody chose for this model, and what its header says of it as far as it can be read."""
+        remembered, usual = self._load_settings.get(model.key), self._estimate.default_request()
+        fixed = {name for name, value in (
+            ("ctx", request.ctx), ("gpu_layers", request.gpu_layers), ("cpu_expert_blocks", request.experts_on_cpu),
+            ("kv_type", remembered.kv_type)) if value is not None}
+        if request.kv_type is not usual.kv_type:
+            fixed.add("kv_type")
+        try:
+            geometry = geometry_of(self._estimate.headers_of(model)[0])
+        except AppError:
+            return LadderFacts(frozenset(fixed))
+        return LadderFacts(frozenset(fixed), geometry.ctx_train, geometry.n_layer if geometry.n_expert > 0 else 0)
 
     def _here(self, options: LoadOptions, model: InstalledModel) -> LoadOptions:
         return msgspec.structs.replace(

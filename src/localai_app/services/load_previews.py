@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import msgspec
-import psutil
-
 from localai_app.errors import AppError
 from localai_app.fit.budgets import budgets_of
 from localai_app.fit.decide import unknown_result
@@ -21,7 +18,8 @@ from localai_app.services.estimate_service import EstimateService
 from localai_app.services.hardware_service import HardwareService
 from localai_app.services.library_service import LibraryService
 from localai_app.services.load_settings import LoadSettings, LoadSettingsService
-from localai_app.services.views import EngineState, EngineStatus, InstalledModel
+from localai_app.services.memory_credit import credited
+from localai_app.services.views import EngineStatus, InstalledModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +95,8 @@ class LoadPreviews:
             for group in budgets_of(report).groups for budget in group)
 
     def fit(self, preview: LoadPreview, settings: LoadSettings, *, asks_engine: bool) -> FitResult:
-        """The fit of an opened model with the memory that is free, and that of the loaded model besides."""
-        request = credited(settings.applied_to(self.default_request()), self._engine.state, self._engine.pid)
+        """The fit of an opened model with the memory that is free, and that of loaded models, which can make room, besides."""
+        request = credited(settings.applied_to(self.default_request()), self._engine.loaded())
         if preview.facts.problem is not None:
             return unknown_result(preview.facts.problem.message, request)
         try:
@@ -127,32 +125,9 @@ class LoadPreview:
         return self._previews.remembered(self.facts.model.key) if settings is None else settings
 
 
-def credited(request: Request, state: EngineState, pid: int | None) -> Request:
-    """A request that counts what the loaded model gives back: the worker's own memory, and its share of each GPU."""
-    if pid is None or state.loaded is None:
-        return request
-    devices = state.fit.devices if state.fit is not None else ()
-    held = tuple(
-        (device.engine_name or device.name, device.total_bytes)
-        for device in devices if device.kind == "gpu" and device.total_bytes > 0)
-    return msgspec.structs.replace(request, credit_bytes=private_bytes(pid), device_credits=held)
-
-
 def credited_now(request: Request, engine: EngineService) -> Request | None:
-    """The same for the engine as it is now; None while a model is being loaded."""
-    return None if engine.state.status is EngineStatus.LOADING else credited(request, engine.state, engine.pid)
-
-
-def private_bytes(pid: int) -> int:
-    """Main memory that the end of a process gives back, mapped files left out: their pages count as available already."""
-    try:
-        process = psutil.Process(pid)
-        memory = process.memory_info()
-        if hasattr(memory, "shared"):
-            return max(0, int(memory.rss - memory.shared))
-        return int(process.memory_full_info().uss)
-    except psutil.Error:
-        return 0
+    """A request that counts what all loaded models would give back; None while a model is being loaded."""
+    return None if engine.state.status is EngineStatus.LOADING else credited(request, engine.loaded())
 
 
 def _facts(model: InstalledModel, geometry: Geometry) -> LoadFacts:

@@ -148,8 +148,17 @@ class EngineState:
     """How the model is, or is being, loaded."""
     fit: FitResult | None = None
     """The advice behind the options; None where it was loaded in spite of it."""
+    steps: tuple[str, ...] = ()
+    """What failed on the way and what was tried instead, a sentence for each set-up after the planned one."""
+    reduced: str = ""
+    """What the set-up in force gives up against the plan, as part of a sentence; empty where it is as planned."""
     may_be_tried: bool = False
     """The load was held back by what is known of the model before the engine was asked: it can be tried anyway."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the model can answer."""
+        return self.status in (EngineStatus.READY, EngineStatus.ANSWERING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,6 +116,21 @@ SETTINGS: tuple[SettingSpec, ...] = (
         "How many processor threads compute; automatic uses the physical cores.", NEXT_LOAD,
         minimum=0, maximum=512, unit="threads", zero_means="Automatic", keywords=("cpu", "cores")),
     SettingSpec(
+        "memory_short", Section.ENGINE, Kind.CHOICE, "unload", "When memory is short",
+        "What happens where a model does not fit beside those that are loaded; one that answers is never unloaded unasked.",
+        NEXT_LOAD,
+        choices=(Choice("unload", "Unload what was not used for longest"), Choice("ask", "Ask first"),
+                 Choice("one", "Never keep more than one model")),
+        keywords=("evict", "several models", "unload", "room")),
+    SettingSpec(
+        "most_models", Section.ENGINE, Kind.INTEGER, 0, "Most models at once",
+        "More than this many are never loaded side by side.", NEXT_LOAD, minimum=0, maximum=32, unit="models",
+        zero_means="As many as fit", keywords=("several models", "limit", "memory")),
+    SettingSpec(
+        "idle_unload_minutes", Section.ENGINE, Kind.INTEGER, 0, "Unload idle models after",
+        "A model that nobody asked for that long gives its memory back; the next message loads it again.", AT_ONCE,
+        minimum=0, maximum=10_080, unit="minutes", zero_means="Never", keywords=("idle", "timeout", "memory", "keep alive")),
+    SettingSpec(
         "system_prompt", Section.CHAT, Kind.LONG_TEXT, "", "System prompt",
         "Standing instructions that every new chat begins with.", NEXT_ANSWER, keywords=("instructions", "persona")),
     SettingSpec(

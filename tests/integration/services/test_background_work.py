@@ -184,7 +184,7 @@ def test_closing_while_everything_starts_is_quick(tmp_path: Path) -> None:
 
 def test_a_worker_that_never_names_its_devices_does_not_hold_up_the_end(tmp_path: Path, services: AppServices) -> None:
     silent = [sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"]
-    hardware = HardwareService(EventBus(), services.store, services.paths, silent, engine_pid=lambda: None)
+    hardware = HardwareService(EventBus(), services.store, services.paths, silent, engine_pids=dict)
     events: list[object] = []
     hardware._events.subscribe(events.append)
     hardware.start()
@@ -204,7 +204,7 @@ def test_the_gauges_go_on_where_the_engine_cannot_be_started_and_the_store_is_fu
     bus = EventBus()
     events: list[object] = []
     bus.subscribe(events.append)
-    hardware = HardwareService(bus, services.store, services.paths, missing, engine_pid=lambda: None)
+    hardware = HardwareService(bus, services.store, services.paths, missing, engine_pids=dict)
     hardware.start()
     try:
         wait_until(lambda: sum(isinstance(event, MemoryMeasured) for event in events) >= 3)
@@ -228,7 +228,7 @@ def bandwidth_after_a_start(services: AppServices, wanted: float) -> float | Non
     bus = EventBus()
     events: list[object] = []
     bus.subscribe(events.append)
-    hardware = HardwareService(bus, services.store, services.paths, ["no-such-program"], engine_pid=lambda: None)
+    hardware = HardwareService(bus, services.store, services.paths, ["no-such-program"], engine_pids=dict)
     hardware.start()
     try:
         wait_until(lambda: hardware.report is not None and hardware.report.memory.bandwidth_bytes_per_s == wanted)
