@@ -25,7 +25,7 @@ from localai_app.services.downloads_service import DownloadsService
 from localai_app.services.dry_run import DryRunService
 from localai_app.services.engine_control import EngineControl
 from localai_app.services.engine_room import EngineRoom, room_rules
-from localai_app.services.engine_service import EngineService
+from localai_app.services.engine_service import EngineService, worker_pids
 from localai_app.services.engine_slot import WorkerProgram
 from localai_app.services.estimate_service import EstimateService, FitFacts
 from localai_app.services.events import EventBus
@@ -80,7 +80,7 @@ def build_services(options: LaunchOptions) -> AppServices:
     pool = BackgroundPool()
     hub = HubService(settings)
     library = LibraryService(events, store, settings)
-    hardware = HardwareService(events, store, paths, worker, engine_pids=lambda: engine.pids())
+    hardware = HardwareService(events, store, paths, worker, engine_pids=lambda: worker_pids(engine))
     # Another worker than the program's own has nothing to plan with.
     dry_runs = DryRunService(
         runtimes.planner_command if options.worker is None else None, paths.worker_dir, paths.cache, build=runtimes.build_name)
@@ -102,7 +102,7 @@ def build_services(options: LaunchOptions) -> AppServices:
             events, pool, settings, catalog, estimate, lambda: hardware.report, lambda request: credited_now(request, engine)),
         library=library,
         downloads=DownloadsService(events, store, settings, hub, library),
-        estimate=estimate, load_settings=load_settings, load_planner=load_planner, engine=engine,
+        estimate=estimate, load_settings=load_settings, load_planner=load_planner, engine=engine, set_ups=set_ups,
         load_previews=load_previews,
         installed_fits=InstalledFits(events, pool, library, load_previews, lambda: hardware.report),
         chat=ChatService(events, store, ChatRequests(settings, chat_settings), library, engine),

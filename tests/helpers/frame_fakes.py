@@ -21,6 +21,7 @@ from localai_app.services.views import (
     EngineState,
     EngineStatus,
     InstalledModel,
+    LoadedModel,
     Suggestions,
 )
 from localai_app.services.what_if import MachineSpec, WhatIfAnswer, build_machine
@@ -65,12 +66,20 @@ class FakeEngine:
     state: EngineState = field(default_factory=lambda: EngineState(EngineStatus.NONE))
     loads: list[str] = field(default_factory=list)
     reloads: int = 0
+    others: tuple[LoadedModel, ...] = ()
+
+    def loaded(self) -> tuple[LoadedModel, ...]:
+        own = (LoadedModel(self.state, None, 0.0),) if self.state.is_alive else ()
+        return (*own, *self.others)
+
+    def use(self, model_key: str) -> bool:
+        return any(model.key == model_key for model in self.others)
 
     def load(self, model_key: str) -> None:
         self.loads.append(model_key)
 
-    def unload(self) -> None:
-        self.loads.append("")
+    def unload(self, model_key: str = "") -> None:
+        self.loads.append(model_key and f"-{model_key}")
 
     def reload(self) -> None:
         self.reloads += 1

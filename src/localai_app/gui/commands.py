@@ -49,14 +49,23 @@ def _model_commands(
 ) -> Iterator[BoxCommand]:
     state = services.engine.state
     models = [model for model in services.library.models() if model.is_complete]
+    def switch(key: str) -> None:
+        if not services.engine.use(key):
+            services.engine.load(key)
+
     for model in models:
         if model.key != state.model_key:
-            title = f"Switch to {_title(model)}"
-            yield BoxCommand(title, "Model", "models", _guarded(services.engine.load, model.key, report_error), "load model")
+            yield BoxCommand(
+                f"Switch to {_title(model)}", "Model", "models", _guarded(switch, model.key, report_error), "load model")
     for model in models:
         yield BoxCommand(
             f"Load settings of {_title(model)}", "Model", "sliders-horizontal", _bound(window.open_load_panel, model.key),
             "context layers gpu memory experts")
+    for loaded in services.engine.loaded():
+        if loaded.key != state.model_key:
+            yield BoxCommand(
+                f"Unload {loaded.state.model_name}", "Model", "x", _bound(services.engine.unload, loaded.key),
+                "free memory eject")
     if state.status not in (EngineStatus.NONE, EngineStatus.FAILED):
         yield BoxCommand(f"Unload {state.model_name}", "Model", "x", services.engine.unload, "free memory eject")
 

@@ -22,6 +22,7 @@ from localai_app.services.events import (
     LibraryChanged,
     MemoryMeasured,
     ModelLoaded,
+    ModelUnloaded,
 )
 from localai_app.services.views import EngineStatus
 
@@ -38,10 +39,15 @@ class FrameUpdates(QObject):
         self._messages = messages
         self._window = window
         bridge.event_published.connect(self._on_event)
+        window.status_line.models.use_requested.connect(services.engine.use)
+        window.status_line.models.unload_requested.connect(services.engine.unload)
         messages.set_remedy(Remedy.OPEN_SETTINGS, lambda: window.show_page(SETTINGS))
         messages.set_remedy(Remedy.CHOOSE_FOLDER, lambda: window.show_setting("models_folder"))
         messages.set_remedy(Remedy.CHOOSE_MODEL, lambda: window.show_page(MODELS))
         messages.set_remedy(Remedy.RELOAD_MODEL, services.engine.reload)
+        messages.set_remedy(
+            Remedy.MAKE_ROOM, lambda: services.engine.load(services.engine.state.model_key, make_room=True))
+        messages.set_remedy(Remedy.LOAD_SAFELY, lambda: services.engine.load(services.engine.state.model_key, safe=True))
         messages.set_remedy(Remedy.SHOW_LOG, self._show_log)
         self._show_engine()
         window.status_line.show_downloads(services.downloads.downloads())
@@ -52,12 +58,15 @@ class FrameUpdates(QObject):
         match event:
             case MemoryMeasured():
                 self._window.gauges.on_memory_measured(event)
+                self._window.status_line.models.show_memory(event.engines)
             case EngineChanged() | ModelLoaded() | AnswerEnded() | LibraryChanged():
                 self._show_engine()
             case EngineFailed(model_key=key, error=error):
                 self._show_engine()
                 if self._window.page_name != CHAT:
                     self._report_failed_load(key, error)
+            case ModelUnloaded():
+                self._messages.info(event.sentence)
             case DownloadChanged():
                 self._window.status_line.show_downloads(self._services.downloads.downloads())
             case DownloadFinished(model_key=key):
@@ -80,9 +89,11 @@ class FrameUpdates(QObject):
 
     def _show_engine(self) -> None:
         """The model used last answers while none is loaded."""
-        state = self._services.engine.state
+        engine = self._services.engine
+        state = engine.state
         models = self._services.library.models() if state.status is EngineStatus.NONE else ()
         self._window.status_line.show_engine(state, models[0].name if models else "")
+        self._window.status_line.models.show_models(engine.loaded(), state.model_key)
 
     def _report_notices(self) -> None:
         """What was repaired while the program's own files were opened."""

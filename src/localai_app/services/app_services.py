@@ -28,6 +28,7 @@ from localai_app.services.load_settings import LoadSettingsService
 from localai_app.services.measuring import MeasurementRecorder
 from localai_app.services.runtimes import RuntimeService
 from localai_app.services.sampling_service import SamplingService
+from localai_app.services.safe_setups import SafeSetUps
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.variant_estimates import VariantEstimates
 from localai_app.services.what_if import WhatIfService
@@ -53,6 +54,7 @@ class AppServices:
     load_previews: LoadPreviews
     installed_fits: InstalledFits
     engine: EngineService
+    set_ups: SafeSetUps
     chat: ChatService
     chat_settings: ChatSettingsService
     sampling: SamplingService

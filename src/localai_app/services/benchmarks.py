@@ -18,10 +18,10 @@ from localai_app.engine.protocol import Benchmark, LoadOptions
 from localai_app.errors import AppError
 from localai_app.services.benchmark_run import BenchmarkFacts, BenchmarkRun, RunProgress
 from localai_app.services.engine_service import EngineService
-from localai_app.services.engine_slot import LoadPlan
 from localai_app.services.events import BenchmarkChanged, EngineChanged, Event, EventBus
 from localai_app.services.hardware_service import HardwareService
 from localai_app.services.load_planner import LoadPlanner
+from localai_app.services.load_way import LoadPlan
 from localai_app.services.measuring import run_of
 from localai_app.services.views import EngineStatus
 from localai_app.store.benchmarks import BenchmarkStore

@@ -48,12 +48,6 @@ class EngineService:
         slot = self._in_use
         return slot.pid if slot is not None else None
 
-    def pids(self) -> dict[str, int]:
-        """Process id of every worker that runs, by the key of its model."""
-        with self._lock:
-            slots = tuple(self._slots.values())
-        return {slot.state.model_key: pid for slot in slots if (pid := slot.pid) is not None}
-
     def loaded(self) -> tuple[LoadedModel, ...]:
         """Every model that can answer, the one used last first."""
         with self._lock:
@@ -221,3 +215,12 @@ class EngineService:
         for slot, name, announce in ended:
             announce()
             self._control.retire(slot, name, reason)
+
+
+def worker_pids(engine: EngineService) -> dict[str, int]:
+    """Process id of the worker of every model that is loaded or being loaded, by the model's key."""
+    views = {model.key: model for model in engine.loaded()}
+    in_use = engine.find(engine.state.model_key)
+    if in_use is not None:
+        views[in_use.key] = in_use
+    return {key: model.pid for key, model in views.items() if model.pid is not None}

@@ -21,7 +21,7 @@ from localai_app.services.events import (
     MessageAdded,
     ModelLoaded,
 )
-from localai_app.services.views import EngineState, EngineStatus, InstalledModel
+from localai_app.services.views import EngineState, EngineStatus, InstalledModel, LoadedModel
 from localai_app.store.records import Conversation, Message, MessageState, MessageStats, Role
 
 KEY = "acme/tiny-GGUF:Q4_K_M"
@@ -72,8 +72,14 @@ class FakeEngine:
     state: EngineState = field(default_factory=lambda: EngineState(EngineStatus.NONE))
     calls: list[tuple[str, ...]] = field(default_factory=list)
 
-    def load(self, key: str, *, anyway: bool = False) -> None:
-        self.calls.append(("load", key, "anyway") if anyway else ("load", key))
+    def loaded(self) -> tuple[LoadedModel, ...]:
+        return (LoadedModel(self.state, None, 0.0),) if self.state.is_alive else ()
+
+    def use(self, _key: str) -> bool:
+        return False
+
+    def load(self, key: str, **how: bool) -> None:
+        self.calls.append(("load", key, *(name for name, is_wanted in how.items() if is_wanted)))
         self.become(EngineState(EngineStatus.LOADING, key, "tiny"))
 
     def unload(self) -> None:
@@ -202,11 +208,20 @@ class FakeInstalledFits:
 
 
 @dataclass
+class FakeSetUps:
+    forgotten: list[str] = field(default_factory=list)
+
+    def forget(self, model_key: str) -> None:
+        self.forgotten.append(model_key)
+
+
+@dataclass
 class FakeServices:
     bridge: FakeBridge
     chat: FakeChat
     engine: FakeEngine
     library: FakeLibrary
+    set_ups: FakeSetUps = field(default_factory=FakeSetUps)
     installed_fits: FakeInstalledFits = field(default_factory=FakeInstalledFits)
 
     def install(self, *models: InstalledModel) -> None:

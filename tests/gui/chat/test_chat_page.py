@@ -290,7 +290,7 @@ def test_the_menu_of_models(qtbot: QtBot, theme: ThemeState, services: FakeServi
     qtbot.addWidget(menu)
     words = [action.text() for action in menu.actions() if not action.isSeparator()]
     assert words == [
-        "tiny · Q4_K_M\t5.0 GB", "big · Q8_0\twill not run · 5.0 GB", "Load settings…", "Get another model",
+        "tiny · Q4_K_M\tloaded · 5.0 GB", "big · Q8_0\twill not run · 5.0 GB", "Load settings…", "Get another model",
         "Unload, free its memory"]
     assert menu.actions()[1].toolTip().startswith("Will not run\nToo large.\n")
     with qtbot.waitSignal(page.load_panel_requested) as asked:

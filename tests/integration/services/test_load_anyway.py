@@ -16,8 +16,8 @@ from localai_app.fit.result import Request, Verdict
 from localai_app.hardware.report import HardwareReport, Memory
 from localai_app.services.app_services import AppServices
 from localai_app.services.events import EngineFailed, ModelLoaded
-from localai_app.services.load_previews import credited
 from localai_app.services.load_settings import LoadSettings
+from localai_app.services.memory_credit import credited
 from tests.helpers.fit_subjects import computer
 from tests.helpers.gguf_files import Typed, encode_gguf, text_bytes, write_tiny_gguf
 from tests.helpers.services_fixture import TINY_KEY, EventRecorder, install_tiny_model, open_services
@@ -166,13 +166,13 @@ def test_a_preview_of_a_damaged_header_is_unknown_with_the_reason(services: AppS
 def test_the_memory_of_the_loaded_model_counts_as_free(services: AppServices) -> None:
     install_tiny_model(services.paths.data)
     preview = services.load_previews.open(TINY_KEY)
-    assert credited(Request(), services.engine.state, services.engine.pid) == Request()
+    assert credited(Request(), services.engine.loaded()) == Request()
     recorder = EventRecorder(services)
     services.engine.load(TINY_KEY)
     recorder.wait_for(ModelLoaded)
     pid = services.engine.pid
     assert pid is not None
-    credit = credited(Request(), services.engine.state, pid).credit_bytes
+    credit = credited(Request(), services.engine.loaded()).credit_bytes
     assert 1_000_000 < credit <= psutil.Process(pid).memory_info().rss
     report = services.hardware.report
     assert report is not None

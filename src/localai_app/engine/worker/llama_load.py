@@ -21,6 +21,7 @@ from localai_app.engine.worker.expert_blocks import expert_overrides
 from localai_app.engine.worker.llama_log import LlamaLog
 from localai_app.engine.worker.llama_model import LlamaModel
 from localai_app.engine.worker.stop_flag import StopFlags
+from localai_app.engine.worker.warm_up import warm_up
 from localai_app.errors import (
     ARCHITECTURE_UNKNOWN,
     ENGINE_OUT_OF_MEMORY,
@@ -89,6 +90,12 @@ class ModelLoader:
         if not context:
             library.llama_model_free(model)
             raise self._refusal(name)
+        try:
+            warm_up(library, model, context)
+        except RequestRefusedError:
+            library.llama_free(context)
+            library.llama_model_free(model)
+            raise
         return model, context
 
     def _buffers(self, lines: Sequence[str], context: Any) -> tuple[PlannedBuffer, ...]:

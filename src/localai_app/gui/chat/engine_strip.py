@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QV
 
 from localai_app.errors import AppError
 from localai_app.gui import metrics
+from localai_app.gui.chat.reduced_note import ReducedNote
 from localai_app.gui.icons import icon_pixmap
 from localai_app.gui.styling import button, label, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
@@ -23,6 +24,7 @@ class EngineStrip(QWidget):
     cancel_requested = Signal()
     remedy_requested = Signal(object)
     load_anyway_requested = Signal()
+    full_set_up_requested = Signal()
 
     def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -35,18 +37,25 @@ class EngineStrip(QWidget):
         self._cancel = button("Cancel", "ghost", compact=True)
         self._cancel.setAccessibleName("Cancel loading")
         self._cancel.clicked.connect(self.cancel_requested)
-        row = QHBoxLayout(self._loading)
+        self._step = label("", "caption", wrap=True)
+        row = QHBoxLayout()
         set_spacing(row, metrics.SPACE_3)
         row.addWidget(self._words)
         row.addWidget(self._bar, 1)
         row.addWidget(self._cancel)
+        loading = QVBoxLayout(self._loading)
+        set_spacing(loading, metrics.SPACE_1)
+        loading.addLayout(row)
+        loading.addWidget(self._step)
+        self.reduced = ReducedNote(theme)
+        self.reduced.full_requested.connect(self.full_set_up_requested)
         self._template = self._build_template_note()
         self._banner = ErrorBanner(theme)
         self._banner.remedy_requested.connect(self.remedy_requested)
         self._banner.other_requested.connect(self.load_anyway_requested)
         column = QVBoxLayout(self)
         set_spacing(column, metrics.SPACE_2)
-        for widget in (self._banner, self._template, self._loading):
+        for widget in (self._banner, self._template, self.reduced, self._loading):
             column.addWidget(widget)
         self._loading.hide()
         self._template.hide()
@@ -64,6 +73,11 @@ class EngineStrip(QWidget):
         return self._words.text() if self._loading.isVisibleTo(self) else ""
 
     @property
+    def step_words(self) -> str:
+        """What failed just now and what is tried instead; empty while nothing has failed."""
+        return self._step.text() if self._step.isVisibleTo(self) else ""
+
+    @property
     def template_note(self) -> str:
         """What is said about the chat template; empty where there is nothing to say."""
         return self._template_words.text() if self._template.isVisibleTo(self) else ""
@@ -77,6 +91,9 @@ class EngineStrip(QWidget):
             self._words.setText(f"Loading {model_name}" + (f", {percent} %" if percent else "…"))
             self._bar.setRange(0, 100 if percent else 0)
             self._bar.setValue(percent)
+            self._step.setText(state.steps[-1] if state.steps else "")
+            self._step.setVisible(bool(state.steps))
+        self.reduced.show_state(state)
         note = template_notice(state.loaded.format) if state.loaded is not None else ""
         self._template_words.setText(note)
         self._template.setVisible(bool(note))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
 from PySide6.QtWidgets import QMenu, QPushButton, QWidget
@@ -31,6 +31,7 @@ class ModelChooser(QPushButton):
         self._theme = theme
         self._list_models: Callable[[], Sequence[InstalledModel]] = tuple
         self._fit_of: Callable[[str], FitResult | None] = lambda _key: None
+        self._loaded_keys: Callable[[], Collection[str]] = tuple
         self._current_key = ""
         self._is_loaded = False
         self.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -43,9 +44,10 @@ class ModelChooser(QPushButton):
 
     def set_source(
         self, list_models: Callable[[], Sequence[InstalledModel]], fit_of: Callable[[str], FitResult | None],
+        loaded_keys: Callable[[], Collection[str]] = tuple,
     ) -> None:
-        """Where the installed models come from, and how the one with a key would run (None: not known)."""
-        self._list_models, self._fit_of = list_models, fit_of
+        """Where the installed models come from, how the one with a key would run (None: not known), and which are loaded."""
+        self._list_models, self._fit_of, self._loaded_keys = list_models, fit_of, loaded_keys
 
     def show_model(self, key: str, name: str, *, is_loaded: bool) -> None:
         """Show which model answers now, or would."""
@@ -68,9 +70,11 @@ class ModelChooser(QPushButton):
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.setToolTipsVisible(True)
         menu.setLayoutDirection(Qt.LayoutDirection.LeftToRight)
+        loaded = self._loaded_keys()
         for model in self._list_models():
             fit = self._fit_of(model.key)
-            facts = " · ".join([*([verdict_short(fit.verdict)] if fit is not None else []), format_file_size(model.size_bytes)])
+            known = ["loaded"] if model.key in loaded else [verdict_short(fit.verdict)] if fit is not None else []
+            facts = " · ".join([*known, format_file_size(model.size_bytes)])
             action = menu.addAction(f"{model_title(model)}\t{facts}".replace("&", "&&"))
             action.setData(model.key)
             place = str(model.paths[0]) if model.paths else model.key

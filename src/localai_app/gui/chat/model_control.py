@@ -13,6 +13,7 @@ from localai_app.gui.load.load_anyway import LoadAnyway
 from localai_app.services.engine_service import EngineService
 from localai_app.services.installed_fits import InstalledFits
 from localai_app.services.library_service import LibraryService
+from localai_app.services.safe_setups import SafeSetUps
 from localai_app.services.views import EngineStatus, InstalledModel
 
 TOO_LARGE = (errors.MODEL_TOO_LARGE, errors.LOAD_SETTINGS_DO_NOT_FIT)
@@ -26,14 +27,17 @@ class ModelControl(QObject):
     load_panel_requested = Signal(str)
 
     def __init__(
-        self, engine: EngineService, library: LibraryService, fits: InstalledFits, view: ChatView, session: ChatSession,
-        parent: QObject | None = None,
+        self, engine: EngineService, set_ups: SafeSetUps, models: tuple[LibraryService, InstalledFits], view: ChatView,
+        session: ChatSession, parent: QObject | None = None,
     ) -> None:
+        """`models`: which are installed, and how each would run."""
         super().__init__(parent)
+        library, fits = models
+        self._set_ups = set_ups
         self._engine, self._library, self._view, self._session = engine, library, view, session
         self._chosen_key = ""
         self._models: tuple[InstalledModel, ...] = ()
-        view.chooser.set_source(lambda: self._models, fits.fit)
+        view.chooser.set_source(lambda: self._models, fits.fit, lambda: {model.key for model in engine.loaded()})
         view.chooser.model_chosen.connect(self.choose)
         view.chooser.unload_requested.connect(engine.unload)
         view.chooser.more_requested.connect(lambda: self.page_requested.emit("models"))
@@ -42,6 +46,7 @@ class ModelControl(QObject):
         view.chooser.load_settings_requested.connect(lambda: self.load_panel_requested.emit(self.answering_key))
         view.strip.remedy_requested.connect(self._on_remedy_requested)
         view.strip.load_anyway_requested.connect(self._on_load_anyway_requested)
+        view.strip.full_set_up_requested.connect(self._on_full_set_up_requested)
         self.anyway = LoadAnyway(view)
 
     @property
@@ -55,7 +60,7 @@ class ModelControl(QObject):
         """Let this model answer from now on, and load it."""
         self._chosen_key = key
         state = self._engine.state
-        if state.model_key != key or state.status not in ACTIVE:
+        if (state.model_key != key or state.status not in ACTIVE) and not self._engine.use(key):
             self._engine.load(key)
         self.refresh()
 
@@ -90,6 +95,10 @@ class ModelControl(QObject):
 
     def _on_remedy_requested(self, remedy: Remedy) -> None:
         match remedy:
+            case Remedy.MAKE_ROOM:
+                self._load_in_spite(make_room=True)
+            case Remedy.LOAD_SAFELY:
+                self._load_in_spite(safe=True)
             case Remedy.CHOOSE_MODEL:
                 self._view.chooser.open_menu()
             case Remedy.CHANGE_LOAD_SETTINGS:
@@ -101,6 +110,12 @@ class ModelControl(QObject):
             case _:
                 self._try_again()
 
+    def _on_full_set_up_requested(self) -> None:
+        """As planned again, whatever happened before."""
+        key = self._engine.state.model_key
+        self._set_ups.forget(key)
+        self._engine.load(key)
+
     def _on_load_anyway_requested(self) -> None:
         """Ask first: the model was held back for a reason."""
         state = self._engine.state
@@ -108,11 +123,11 @@ class ModelControl(QObject):
         if error is not None:
             self.anyway.ask(
                 state.model_name or key, error.message, is_too_large=error.spec in TOO_LARGE,
-                on_yes=lambda: self._load_anyway(key))
+                on_yes=lambda: self._load_in_spite(key, anyway=True))
 
-    def _load_anyway(self, key: str) -> None:
-        """Load a model that was held back; a question that waited for it is answered as soon as it is ready."""
-        self._engine.load(key, anyway=True)
+    def _load_in_spite(self, key: str = "", *, anyway: bool = False, make_room: bool = False, safe: bool = False) -> None:
+        """Load a model that was held back or failed; a question that waited for it is answered as soon as it is ready."""
+        self._engine.load(key or self._engine.state.model_key, anyway=anyway, make_room=make_room, safe=safe)
         if self._session.has_unanswered_question():
             self._session.retry()
 

@@ -25,7 +25,6 @@ from localai_app.services.app_services import AppServices
 from localai_app.services.events import EngineChanged, Event, HardwareReported, MemoryMeasured, ModelLoaded
 from localai_app.services.load_previews import LoadPreview
 from localai_app.services.load_settings import LoadSettings
-from localai_app.services.views import EngineStatus
 from localai_app.units import GIB
 
 SIDE_BY_SIDE_FROM = 720
@@ -186,12 +185,12 @@ class LoadPanel(QWidget):
                 pass
 
     def _show_state(self) -> None:
-        state = self._services.engine.state
-        self._state.setText(in_force_words(state) if state.model_key == self._key else "Not loaded")
+        model = self._services.engine.find(self._key)
+        self._state.setText(in_force_words(model.state) if model is not None else "Not loaded")
 
     def _show_buttons(self) -> None:
-        state = self._services.engine.state
-        is_loaded = state.model_key == self._key and state.status in (EngineStatus.READY, EngineStatus.ANSWERING)
+        model = self._services.engine.find(self._key)
+        is_loaded = model is not None and model.state.is_alive
         words = "Load again with these settings" if is_loaded else "Load"
         if self._is_against_advice():
             words = "Load anyway…"

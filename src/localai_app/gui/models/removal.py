@@ -55,8 +55,8 @@ class Removal(QObject):
         self.box = None
 
     def _remove(self, key: str) -> None:
-        if self._services.engine.state.model_key == key:
-            self._services.engine.unload()
+        if self._services.engine.find(key) is not None:
+            self._services.engine.unload(key)
         run_in_background(self, lambda: self._services.library.remove(key), lambda _freed: None, self._on_failure)
 
 

@@ -32,6 +32,7 @@ from localai_app.services.events import (
 )
 from localai_app.services.installed_fits import InstalledFits
 from localai_app.services.library_service import LibraryService
+from localai_app.services.safe_setups import SafeSetUps
 
 
 class ChatPageServices(Protocol):
@@ -44,6 +45,10 @@ class ChatPageServices(Protocol):
     @property
     def engine(self) -> EngineService:
         """The loaded model."""
+
+    @property
+    def set_ups(self) -> SafeSetUps:
+        """What is remembered of models that did not load as planned."""
 
     @property
     def library(self) -> LibraryService:
@@ -68,7 +73,7 @@ class ChatPage(QWidget):
         self.view = ChatView(theme)
         self.session = ChatSession(self._chat, self.view, self)
         self.model = ModelControl(
-            services.engine, services.library, services.installed_fits, self.view, self.session, self)
+            services.engine, services.set_ups, (services.library, services.installed_fits), self.view, self.session, self)
         row = QHBoxLayout(self)
         set_spacing(row, 0)
         row.addWidget(self.panel)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from localai_app.gui.metrics import SPACE_1, SPACE_2, SPACE_3
@@ -9,7 +11,7 @@ from localai_app.gui.styling import label
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.elided_label import ElidedLabel
 from localai_app.gui.widgets.meter import Meter, Segment
-from localai_app.hardware.report import Gpu, Memory
+from localai_app.hardware.report import Gpu
 from localai_app.services.events import MemoryMeasured
 from localai_app.units import GIB, format_gib
 
@@ -33,8 +35,10 @@ class Gauge(QWidget):
         layout.addLayout(head)
         layout.addWidget(self._meter)
 
-    def show_use(self, name: str, total_bytes: int, ours_bytes: int, others_bytes: int) -> None:
-        """Show how many bytes of `total_bytes` our models and all other programs hold."""
+    def show_use(
+        self, name: str, total_bytes: int, ours_bytes: int, others_bytes: int, models: Sequence[tuple[str, int]] = (),
+    ) -> None:
+        """Show how many bytes of `total_bytes` our models and all other programs hold; `models`: each one's name and bytes."""
         ours_bytes = max(0, min(ours_bytes, total_bytes))
         others_bytes = max(0, min(others_bytes, total_bytes - ours_bytes))
         used, free = ours_bytes + others_bytes, total_bytes - ours_bytes - others_bytes
@@ -43,7 +47,8 @@ class Gauge(QWidget):
         self._used.setText(f"{used / GIB:.1f}")
         self._meter.set_segments(
             [Segment(ours_bytes, self._token, "models"), Segment(others_bytes, "faint", "other programs")], total_bytes)
-        words = (f"{name}: {format_gib(total_bytes)}. Models here: {format_gib(ours_bytes)}. "
+        each = ", ".join(f"{model} {format_gib(held)}" for model, held in models) if len(models) > 1 else ""
+        words = (f"{name}: {format_gib(total_bytes)}. Models here: {format_gib(ours_bytes)}{each and f' ({each})'}. "
                  f"Other programs: {format_gib(others_bytes)}. Free: {format_gib(free)}.")
         self.setToolTip(words.replace(". ", "\n").removesuffix("."))
         self.setAccessibleName(words)
@@ -74,15 +79,17 @@ class GaugesPanel(QWidget):
             surplus.deleteLater()
         for gauge, gpu in zip(self._gpu_gauges, shown, strict=True):
             _show_gpu(gauge, gpu)
-        self._show_memory(event.memory, event.engine_rss_bytes)
+        self._show_memory(event)
 
-    def _show_memory(self, memory: Memory, ours_bytes: int) -> None:
+    def _show_memory(self, event: MemoryMeasured) -> None:
+        memory = event.memory
         if self._memory_gauge is None:
             self._memory_gauge = Gauge(self._theme, "ram")
             self._layout.addWidget(self._memory_gauge)
         used = memory.total_bytes - memory.available_bytes
-        ours = min(ours_bytes, used)
-        self._memory_gauge.show_use("Memory", memory.total_bytes, ours, used - ours)
+        ours = min(event.engine_rss_bytes, used)
+        models = [(key.rpartition("/")[2], held) for key, held in event.engines]
+        self._memory_gauge.show_use("Memory", memory.total_bytes, ours, used - ours, models)
 
 
 def short_gpu_name(name: str) -> str:

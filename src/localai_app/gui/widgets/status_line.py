@@ -12,6 +12,7 @@ from localai_app.gui.metrics import SPACE_5, SPACE_6, STATUS_HEIGHT
 from localai_app.gui.styling import label, set_role
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.elided_label import ElidedLabel
+from localai_app.gui.widgets.loaded_models import LoadedModels
 from localai_app.services.views import DownloadStatus, DownloadView, EngineState, EngineStatus
 from localai_app.units import format_bytes_per_s, format_count, format_speed
 
@@ -25,6 +26,7 @@ class StatusLine(QFrame):
         set_role(self, "statusbar")
         self.setAccessibleName("Status")
         self._model = ElidedLabel("No model loaded", "caption-strong")
+        self.models = LoadedModels(theme)
         self._place = label("", "caption")
         self._context = label("", "caption")
         self._speed = label("", "caption")
@@ -32,7 +34,7 @@ class StatusLine(QFrame):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(SPACE_6, 0, SPACE_6, 0)
         layout.setSpacing(SPACE_5)
-        for part in (self._model, self._place, self._context, self._speed):
+        for part in (self._model, self.models, self._place, self._context, self._speed):
             layout.addWidget(part)
         layout.addStretch(1)
         layout.addWidget(self._network)
@@ -60,13 +62,15 @@ class StatusLine(QFrame):
     @property
     def words(self) -> str:
         """Everything that the line says, for tests and screen readers."""
-        parts = (self._model, self._place, self._context, self._speed, self._network)
+        parts = (self._model, self.models, self._place, self._context, self._speed, self._network)
         return " | ".join(part.text() for part in parts if part.text())
 
     def _fit(self) -> None:
         """Show every part that says something; in a narrow window where it runs goes first, then the speed."""
         parts = (self._context, self._network, self._speed, self._place)
         room = self.width() - 2 * SPACE_6 - min(self._model.sizeHint().width(), self.width() // 3)
+        if not self.models.isHidden():
+            room -= self.models.sizeHint().width() + SPACE_5
         for part in parts:
             room -= part.sizeHint().width() + SPACE_5
             part.setVisible(bool(part.text()) and (room >= 0 or part is self._network))

@@ -1,0 +1,34 @@
+"""The first token of a load: whether what was loaded can compute at all, told before anybody waits for an answer."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from localai_app.engine.failure import RequestRefusedError
+from localai_app.errors import ENGINE_CRASHED, ENGINE_OUT_OF_MEMORY
+
+_DONE, _ABORTED, _NO_MEMORY = 0, 2, -2
+"""Results of `llama_decode`, from llama.h."""
+
+
+def warm_up(library: Any, model: Any, context: Any) -> None:
+    """Send one token through the whole model and forget it; RequestRefusedError where llama.cpp says that it could not.
+
+    Some builds load a model and die at the first decode (with instructions that a virtual machine lists and does not
+    grant), and some drivers take memory only then.
+    """
+    if library.llama_model_has_encoder(model):
+        # The decoder of these waits for what the encoder read.
+        return
+    vocab = library.llama_model_get_vocab(model)
+    candidates = (library.llama_vocab_bos(vocab), library.llama_vocab_eos(vocab), 0)
+    token = (ctypes.c_int32 * 1)(next(candidate for candidate in candidates if candidate >= 0))
+    result: int = library.llama_decode(context, library.llama_batch_get_one(token, 1))
+    if result in (_DONE, _ABORTED):
+        library.llama_synchronize(context)
+        library.llama_memory_clear(library.llama_get_memory(context), False)
+        return
+    if result == _NO_MEMORY:
+        raise RequestRefusedError(ENGINE_OUT_OF_MEMORY)
+    raise RequestRefusedError(ENGINE_CRASHED, cause=f"llama.cpp could not evaluate a first token (result {result})")
