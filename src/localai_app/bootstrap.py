@@ -32,6 +32,7 @@ from localai_app.services.events import EventBus
 from localai_app.services.hardware_service import HardwareService
 from localai_app.services.header_service import HeaderService
 from localai_app.services.hub_service import HubService
+from localai_app.services.idle_unload import IdleUnloader
 from localai_app.services.installed_fits import InstalledFits
 from localai_app.services.known_sizes import KnownSizes
 from localai_app.services.library_service import LibraryService
@@ -103,6 +104,7 @@ def build_services(options: LaunchOptions) -> AppServices:
         library=library,
         downloads=DownloadsService(events, store, settings, hub, library),
         estimate=estimate, load_settings=load_settings, load_planner=load_planner, engine=engine, set_ups=set_ups,
+        idle_unloader=IdleUnloader(events, settings, engine),
         load_previews=load_previews,
         installed_fits=InstalledFits(events, pool, library, load_previews, lambda: hardware.report),
         chat=ChatService(events, store, ChatRequests(settings, chat_settings), library, engine),

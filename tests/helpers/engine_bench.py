@@ -52,7 +52,7 @@ class Bench:
 
     def __init__(
         self, folder: Path, *options: str, room: EngineRoom | None = None, set_ups: SafeSetUps | None = None,
-        free_now: Callable[[], FreeMemory] | None = None,
+        free_now: Callable[[], FreeMemory] | None = None, command: Sequence[str] = (),
     ) -> None:
         self.bus = EventBus()
         self.events: list[Event] = []
@@ -64,7 +64,8 @@ class Bench:
         self.planning = threading.Event()
         self._folder = folder
         self.engine = EngineService(
-            self.bus, WorkerProgram(worker_command("echo", options), folder, itertools.count(1), set_ups),
+            self.bus, WorkerProgram(
+                command or worker_command("echo", options), folder, itertools.count(1), set_ups),
             EngineControl(self.bus, self.plan, room, free_now))
 
     def plan(

@@ -19,6 +19,7 @@ from localai_app.services.events import EventBus
 from localai_app.services.hardware_service import HardwareService
 from localai_app.services.header_service import HeaderService
 from localai_app.services.hub_service import HubService
+from localai_app.services.idle_unload import IdleUnloader
 from localai_app.services.installed_fits import InstalledFits
 from localai_app.services.library_service import LibraryService
 from localai_app.services.live_history import LiveHistory
@@ -55,6 +56,7 @@ class AppServices:
     installed_fits: InstalledFits
     engine: EngineService
     set_ups: SafeSetUps
+    idle_unloader: IdleUnloader
     chat: ChatService
     chat_settings: ChatSettingsService
     sampling: SamplingService
@@ -89,6 +91,7 @@ class AppServices:
         self.history.close()
         self.benchmarks.close()
         self.chat.close()
+        self.idle_unloader.close()
         self.engine.close()
         self.recorder.close()
         self.pool.close()

@@ -75,7 +75,7 @@ def test_they_follow_free_memory_and_not_its_small_moves(services: AppServices, 
 
 def test_what_changes_while_a_model_is_loading_counts_after_a_load_that_is_given_up(services: AppServices) -> None:
     is_over = threading.Event()
-    services.engine._submit(lambda: is_over.wait(20))
+    services.engine._control.submit(lambda: is_over.wait(20))
     services.engine.load("other")
     assert services.engine.state.status is EngineStatus.LOADING
     report(services, computer(32))
