@@ -42,8 +42,8 @@ from localai_app.services.load_previews import LoadPreviews, credited_now
 from localai_app.services.load_settings import LoadSettingsService
 from localai_app.services.measuring import MeasurementRecorder
 from localai_app.services.runtimes import RuntimeService
-from localai_app.services.sampling_service import SamplingService
 from localai_app.services.safe_setups import SafeSetUps, surroundings
+from localai_app.services.sampling_service import SamplingService
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.variant_estimates import VariantEstimates
 from localai_app.services.vendor_sampling import VendorSampling

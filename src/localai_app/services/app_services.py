@@ -28,8 +28,8 @@ from localai_app.services.load_previews import LoadPreviews
 from localai_app.services.load_settings import LoadSettingsService
 from localai_app.services.measuring import MeasurementRecorder
 from localai_app.services.runtimes import RuntimeService
-from localai_app.services.sampling_service import SamplingService
 from localai_app.services.safe_setups import SafeSetUps
+from localai_app.services.sampling_service import SamplingService
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.variant_estimates import VariantEstimates
 from localai_app.services.what_if import WhatIfService

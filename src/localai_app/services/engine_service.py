@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 from localai_app import errors
 from localai_app.engine import protocol
-from localai_app.engine.launch import CommandSource
 from localai_app.errors import AppError
 from localai_app.fit.result import Request
 from localai_app.services.chat_extras import NO_EXTRAS, ChatExtras

@@ -84,7 +84,7 @@ def test_a_context_far_beyond_memory_ends_loaded_with_a_shorter_one_which_is_rem
     assert len(steps(bench)) == 3
 
 
-def test_a_load_that_crashes_whatever_is_tried_ends_in_words_after_a_few_fresh_workers(make_bench: Any, expect_log: Any) -> None:
+def test_a_load_that_crashes_whatever_is_tried_ends_in_words_after_a_few_workers(make_bench: Any, expect_log: Any) -> None:
     expect_log("the engine ended")
     bench = make_bench("--fault", "segv@load")
     bench.engine.load("first")
