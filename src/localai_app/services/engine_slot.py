@@ -218,7 +218,10 @@ class EngineSlot:
                 state = self._tracker.change(
                     generation, lambda state: replace(state, status=EngineStatus.READY, loaded=event, fraction=1.0))
                 if state is not None:
-                    self._on_loaded(state.model_key, event)
+                    self.touch()
+                    if self._way is not None:
+                        self._way.note_loaded()
+                    self._events.publish(ModelLoaded(state.model_key, event))
             case protocol.TokensCounted():
                 on_counted = self._counts.pop(event.id, None)
                 if on_counted is not None and self._tracker.is_current(generation):
@@ -233,12 +236,6 @@ class EngineSlot:
                 self._on_request_failed(generation, event)
             case _:
                 pass
-
-    def _on_loaded(self, model_key: str, event: protocol.Loaded) -> None:
-        self.touch()
-        if self._way is not None:
-            self._way.note_loaded()
-        self._events.publish(ModelLoaded(model_key, event))
 
     def _on_finished(self, generation: int, event: protocol.Finished) -> None:
         self.touch()

@@ -36,6 +36,7 @@ class LoadedModels(QPushButton):
         self.list: LoadedModelsList | None = None
         set_compact(set_role(self, "ghost"))
         self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setAccessibleName("Loaded models")
         self.clicked.connect(self.open_list)
         self.hide()
 
