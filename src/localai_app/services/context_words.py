@@ -12,9 +12,10 @@ def warning_before_sending(counted: TokensCounted, n_left_out: int, policy: Over
 
     `n_left_out`: messages of the chat, as people count them.
     """
+    is_longer = counted.prompt_tokens >= counted.context_total
     longer = (
-        f"The conversation is longer than the context ({format_count(counted.prompt_tokens)} of "
-        f"{format_count(counted.context_total)} tokens)")
+        f"The conversation {'is longer than the context' if is_longer else 'leaves too little of the context for an answer'} "
+        f"({format_count(counted.prompt_tokens)} of {format_count(counted.context_total)} tokens)")
     if counted.sent_tokens is None:
         return f"{longer}: it will not be answered."
     if n_left_out and counted.cut.shortened:
@@ -34,7 +35,7 @@ def cut_notice(cut: HistoryCut, policy: Overflow) -> str:
         parts.append(f"{_which(len(cut.left_out), policy)} {verb} left out")
     if cut.shortened:
         parts.append(f"the middle of {_long(len(cut.shortened))} is left out")
-    return f"The conversation is longer than the context: {', and '.join(parts)}."
+    return f"The conversation and its answer do not fit into the context: {', and '.join(parts)}."
 
 
 def summary(cut: AnswerCut) -> str:

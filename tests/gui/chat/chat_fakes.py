@@ -110,6 +110,8 @@ class FakeChat:
         self.deleted: list[Conversation] = []
         self.answering_conversation_id: int | None = None
         self.waiting: set[int] = set()
+        self.checked: list[tuple[int | None, str]] = []
+        self.can_outgrow = True
         self._next_id = 1
 
     def add_chat(self, title: str, age_s: float = 0.0) -> int:
@@ -193,6 +195,16 @@ class FakeChat:
         if last.role is Role.ASSISTANT and not (last.state is MessageState.INTERRUPTED and last.text):
             self.kept_messages[conversation_id].pop()
         self.waiting.add(conversation_id)
+
+    def continue_answer(self, conversation_id: int) -> None:
+        self.calls.append(("continue", conversation_id))
+        self.waiting.add(conversation_id)
+
+    def check_context(self, conversation_id: int | None, draft: str) -> None:
+        self.checked.append((conversation_id, draft))
+
+    def can_outgrow_context(self, conversation_id: int) -> bool:
+        return self.can_outgrow
 
     def _new_id(self) -> int:
         self._next_id += 1

@@ -103,7 +103,7 @@ def test_chat_is_loaded_as_remembered(data_dir: Path) -> None:
     outcome = run_program(
         "chat", path, "-p", long_question, "--when-full", "cut-middle", "--max-tokens", "4", "--json", "--data-dir", data_dir)
     assert outcome.code == 0, outcome.stderr
-    assert "longer than the context: the middle of a long message is left out." in outcome.stderr
+    assert "do not fit into the context: the middle of a long message is left out." in outcome.stderr
     assert outcome.document["shortened"] == [0]
     outcome = run_program(
         "chat", path, "-p", long_question, "--ctx", "2048", "--kv-type", "q8_0", "--gpu-layers", "0",

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from localai_app.engine.protocol import FinishReason
+from localai_app.engine.protocol import FinishReason, HistoryCut, Overflow, TokensCounted
 from localai_app.services.app_services import AppServices
 from localai_app.services.chat_settings import ChatSettings
+from localai_app.services.context_words import warning_before_sending
 from localai_app.services.events import AnswerEnded, ContextChecked, MessageAdded, ModelLoaded
 from localai_app.store.records import Message, MessageState
 from tests.helpers.services_fixture import TINY_KEY, EventRecorder, install_tiny_model, open_services
@@ -72,7 +73,7 @@ def test_the_oldest_messages_are_left_out_as_was_said_before(services: AppServic
     assert short.counted.prompt_tokens < 512
     said = talk.check(f"3 {BANANAS}")
     before = [message.id for message in talk.messages()]
-    assert said.words.startswith(f"The conversation is longer than the context ({said.counted.prompt_tokens} of 512 tokens): ")
+    assert f"({said.counted.prompt_tokens} of 512 tokens): the " in said.words
     n_added = len(talk.recorder.of(MessageAdded))
     answer = talk.say(f"3 {BANANAS}")
     assert answer.cut is not None
@@ -126,6 +127,15 @@ def test_one_message_longer_than_the_context_loses_its_middle(services: AppServi
     assert answer.cut is not None
     assert [message_id for message_id, _kept in answer.cut.shortened] == [question.id]
     assert talk.messages()[0].text == ("banana " * 900)
+
+
+def test_words_never_say_longer_of_what_only_leaves_no_room() -> None:
+    tight = TokensCounted(id=1, prompt_tokens=490, sent_tokens=300, context_total=512, cut=HistoryCut(left_out=(0,)))
+    assert warning_before_sending(tight, 1, Overflow.DROP_OLDEST) == (
+        "The conversation leaves too little of the context for an answer (490 of 512 tokens): "
+        "the oldest message will be left out.")
+    whole = TokensCounted(id=1, prompt_tokens=300, sent_tokens=300, context_total=512)
+    assert warning_before_sending(whole, 0, Overflow.DROP_OLDEST) == ""
 
 
 def test_without_a_model_nothing_is_counted(services: AppServices) -> None:

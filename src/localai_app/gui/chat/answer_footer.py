@@ -11,7 +11,9 @@ from localai_app.gui import metrics
 from localai_app.gui.chat.quiet_button import QuietButton
 from localai_app.gui.styling import label, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
-from localai_app.store.records import MessageState, MessageStats
+from localai_app.services.context_words import explanation as cut_explanation
+from localai_app.services.context_words import summary as cut_summary
+from localai_app.store.records import AnswerCut, MessageState, MessageStats
 from localai_app.units import format_count, format_duration, format_speed
 
 COPIED_SHOWN_MS = 1500
@@ -19,16 +21,17 @@ GAP = "     "
 """Between two figures."""
 
 _REASONS = {
-    "context": ("context full", "The context is full: the model could not write any further. Start a new chat to go on."),
+    "context": ("context full", "The context is full: the model could not write any further."),
     "length": ("length limit", "The answer reached the longest length that the settings allow."),
 }
 
 
 class AnswerFooter(QWidget):
-    """Figures at the left, Copy and Again at the right."""
+    """Figures at the left, Copy, Continue and Again at the right."""
 
     copy_requested = Signal()
     retry_requested = Signal()
+    continue_requested = Signal()
 
     def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -38,10 +41,16 @@ class AnswerFooter(QWidget):
         self._figures.setToolTip("Answer speed, answer length, time until the first token, and how fast the prompt was read")
         self._reason = label("", "badge-neutral")
         self._reason.hide()
+        self._cut = label("", "badge-warn")
+        self._cut.hide()
         self._copy = QuietButton("Copy", "copy", theme)
         self._copy.setAccessibleName("Copy the answer")
         self._copy.setToolTip("Copy the answer without its thinking")
         self._copy.clicked.connect(self.copy_requested)
+        self._continue = QuietButton("Continue", "arrow-right", theme)
+        self._continue.setAccessibleName("Continue the answer")
+        self._continue.setToolTip("Go on with the answer; something else of the chat is left out to make room")
+        self._continue.clicked.connect(self.continue_requested)
         self._again = QuietButton("Again", "retry", theme)
         self._again.setAccessibleName("Answer again")
         self._again.setToolTip("Answer the question again")
@@ -52,8 +61,10 @@ class AnswerFooter(QWidget):
         set_spacing(row, metrics.SPACE_2)
         row.addWidget(self._figures)
         row.addWidget(self._reason)
+        row.addWidget(self._cut)
         row.addStretch()
         row.addWidget(self._copy)
+        row.addWidget(self._continue)
         row.addWidget(self._again)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
@@ -67,13 +78,23 @@ class AnswerFooter(QWidget):
         """Why the answer ended early, or empty."""
         return self._reason.text()
 
+    @property
+    def cut_words(self) -> str:
+        """What the answer was given without, or empty."""
+        return self._cut.text()
+
+    @property
+    def can_continue(self) -> bool:
+        """Whether the answer can be gone on with."""
+        return not self._continue.isHidden()
+
     def show_live(self, stats: GenerationStats) -> None:
         """The figures of an answer that streams."""
         self._show_parts(figure_parts(stats.tps, stats.completion_tokens, stats.ttft_s, stats.prompt_tps))
         self._figures.show()
 
-    def show_final(self, stats: MessageStats | None, state: MessageState) -> None:
-        """The figures as stored, and why it ended."""
+    def show_final(self, stats: MessageStats | None, state: MessageState, cut: AnswerCut | None = None) -> None:
+        """The figures as stored, why it ended, and what it was given without."""
         if stats is not None:
             self._show_parts(figure_parts(stats.tps, stats.completion_tokens, stats.ttft_s, stats.prompt_tps))
         self._figures.setVisible(bool(self.figures))
@@ -83,6 +104,9 @@ class AnswerFooter(QWidget):
         self._reason.setToolTip(explanation)
         self._reason.setVisible(bool(word))
         set_role(self._reason, "badge-warn" if word in ("context full", "length limit") else "badge-neutral")
+        self._cut.setText(cut_summary(cut) if cut is not None else "")
+        self._cut.setToolTip(cut_explanation(cut) if cut is not None else "")
+        self._cut.setVisible(cut is not None)
         self._fit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -96,7 +120,8 @@ class AnswerFooter(QWidget):
 
     def _fit(self) -> None:
         """As many figures as there is room for beside what can be done."""
-        others = [widget for widget in (self._reason, self._copy, self._again) if not widget.isHidden()]
+        others = [
+            widget for widget in (self._reason, self._cut, self._copy, self._continue, self._again) if not widget.isHidden()]
         room = self.width() - sum(widget.sizeHint().width() + metrics.SPACE_2 for widget in others) - metrics.SPACE_2
         letters = self._figures.fontMetrics()
         shown = self._parts
@@ -104,9 +129,10 @@ class AnswerFooter(QWidget):
             shown = shown[:-1]
         self._figures.setText(GAP.join(shown))
 
-    def set_actions_visible(self, *, can_copy: bool, can_retry: bool) -> None:
+    def set_actions_visible(self, *, can_copy: bool, can_retry: bool, can_continue: bool = False) -> None:
         """Which actions make sense now."""
         self._copy.setVisible(can_copy)
+        self._continue.setVisible(can_continue)
         self._again.setVisible(can_retry)
         self._fit()
 

@@ -29,6 +29,8 @@ class Composer(QWidget):
         self._is_answering = False
         self.edit = PromptEdit(self)
         self._note = label(HINT, "caption")
+        self._warning = label("", "caption-warn", wrap=True)
+        self._warning.hide()
         self._meter = Meter(theme, 4)
         self._meter.setFixedWidth(56)
         self._meter.setAccessibleName("Context used")
@@ -43,6 +45,7 @@ class Composer(QWidget):
         column = QVBoxLayout(self)
         set_spacing(column, metrics.SPACE_2, (14, metrics.SPACE_3, metrics.SPACE_3, 10))
         column.addWidget(self.edit)
+        column.addWidget(self._warning)
         row = QHBoxLayout()
         set_spacing(row, metrics.SPACE_2)
         row.addWidget(self._note)
@@ -110,6 +113,16 @@ class Composer(QWidget):
     def show_note(self, text: str = "") -> None:
         """Say what will happen to a message that is sent now."""
         self._note.setText(text or HINT)
+
+    @property
+    def warning(self) -> str:
+        """What would be left out of the chat, or refused, if the text was sent now."""
+        return self._warning.text()
+
+    def show_warning(self, words: str = "") -> None:
+        """Say what will be left out of the chat, or that it will not be answered, if the text is sent now."""
+        self._warning.setText(words)
+        self._warning.setVisible(bool(words))
 
     def show_context(self, used: int, total: int) -> None:
         """Tokens of the context that are taken; nothing while no model is loaded."""

@@ -6,6 +6,7 @@ from PySide6.QtCore import QUrl, Signal
 from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from localai_app.gui import metrics
+from localai_app.gui.chat.history_mark import marks_for
 from localai_app.gui.chat.lexer_finder import LexerFinder
 from localai_app.gui.chat.message_views import AnswerView, QuestionView
 from localai_app.gui.styling import set_spacing
@@ -20,6 +21,7 @@ class MessageColumn(QWidget):
 
     link_clicked = Signal(QUrl)
     retry_requested = Signal()
+    continue_requested = Signal()
 
     def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -53,6 +55,11 @@ class MessageColumn(QWidget):
         answers = (view for view in reversed(self._views.values()) if isinstance(view, AnswerView))
         return next((view.context_used for view in answers if view.context_used), 0)
 
+    @property
+    def marks(self) -> dict[int, str]:
+        """What is said of the full context above which message."""
+        return {message_id: view.mark_words for message_id, view in self._views.items() if view.mark_words}
+
     def view(self, message_id: int) -> MessageView | None:
         """The widget of a message, if it has one."""
         return self._views.get(message_id)
@@ -65,16 +72,19 @@ class MessageColumn(QWidget):
         else:
             view = AnswerView(message, self._theme, self._lexers, self)
             view.link_clicked.connect(self.link_clicked)
+            view.continue_requested.connect(self.continue_requested)
         view.retry_requested.connect(self.retry_requested)
         self._rows.insertWidget(index, view)
         known = list(self._views.items())
         self._views = dict([*known[:index], (message.id, view), *known[index:]])
+        self._update_marks()
 
     def add(self, message: Message) -> None:
         """Add a message at the end, or show a known answer anew."""
         known = self._views.get(message.id)
         if isinstance(known, AnswerView):
             known.show_message(message)
+            self._update_marks()
         elif known is None:
             self.insert(len(self._views), message)
             self.mark_last()
@@ -84,6 +94,7 @@ class MessageColumn(QWidget):
         view = self._views.pop(message_id, None)
         if view is not None:
             self._discard(view)
+            self._update_marks()
             self.mark_last()
 
     def clear(self) -> None:
@@ -103,6 +114,14 @@ class MessageColumn(QWidget):
         for view in self._views.values():
             if isinstance(view, QuestionView):
                 view.set_retry_visible(is_unanswered and view is self.last_view)
+
+    def _update_marks(self) -> None:
+        """Show where the history was cut for the newest answer."""
+        answers = (view for view in reversed(self._views.values()) if isinstance(view, AnswerView))
+        newest = next(answers, None)
+        wanted = marks_for(self.message_ids, newest.message.cut if newest is not None else None)
+        for message_id, view in self._views.items():
+            view.show_mark(wanted.get(message_id, ""))
 
     def _discard(self, view: MessageView) -> None:
         self._rows.removeWidget(view)

@@ -10,9 +10,10 @@ from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
-from localai_app.engine.protocol import GenerationStats
+from localai_app.engine.protocol import FinishReason, GenerationStats
 from localai_app.gui import metrics
 from localai_app.gui.chat.answer_footer import AnswerFooter
+from localai_app.gui.chat.history_mark import HistoryMark, place_mark
 from localai_app.gui.chat.interruption import Interruption
 from localai_app.gui.chat.lexer_finder import LexerFinder
 from localai_app.gui.chat.markdown_view import MarkdownView
@@ -53,10 +54,11 @@ class QuestionView(QWidget):
         self._retry = QuietButton("Answer this question", "retry", theme)
         self._retry.clicked.connect(self.retry_requested)
         self._retry.hide()
-        column = QVBoxLayout(self)
-        set_spacing(column, metrics.SPACE_1)
-        column.addWidget(self._bubble, 0, Qt.AlignmentFlag.AlignRight)
-        column.addWidget(self._retry, 0, Qt.AlignmentFlag.AlignRight)
+        self._mark: HistoryMark | None = None
+        self._column = QVBoxLayout(self)
+        set_spacing(self._column, metrics.SPACE_1)
+        self._column.addWidget(self._bubble, 0, Qt.AlignmentFlag.AlignRight)
+        self._column.addWidget(self._retry, 0, Qt.AlignmentFlag.AlignRight)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         n_characters = len(message.text)
         self._more.setVisible(n_characters > FOLDED_CHARACTERS)
@@ -67,6 +69,15 @@ class QuestionView(QWidget):
     def shown_text(self) -> str:
         """The text in the bubble."""
         return str(self._text.toPlainText())
+
+    @property
+    def mark_words(self) -> str:
+        """What is said above the message of the full context; empty if nothing is."""
+        return self._mark.words if self._mark is not None else ""
+
+    def show_mark(self, words: str) -> None:
+        """Say above the message where the history was cut; empty: it was not cut here."""
+        self._mark = place_mark(self._column, self._mark, words)
 
     def set_retry_visible(self, is_visible: bool) -> None:
         """Offer to answer this question, because nothing does."""
@@ -104,6 +115,7 @@ class AnswerView(QWidget):
 
     link_clicked = Signal(QUrl)
     retry_requested = Signal()
+    continue_requested = Signal()
 
     def __init__(self, message: Message, theme: ThemeState, lexers: LexerFinder, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -125,8 +137,10 @@ class AnswerView(QWidget):
         self._footer = AnswerFooter(theme, self)
         self._footer.copy_requested.connect(self.copy_answer)
         self._footer.retry_requested.connect(self.retry_requested)
+        self._footer.continue_requested.connect(self.continue_requested)
         self._context_used = 0
-        self._is_last = False
+        self._is_last = self._can_outgrow = False
+        self._mark: HistoryMark | None = None
         self._column = QVBoxLayout(self)
         set_spacing(self._column, metrics.SPACE_3)
         for widget in (self._waiting, self._markdown, self._interruption, self._footer):
@@ -160,6 +174,13 @@ class AnswerView(QWidget):
         return self.message.state is MessageState.INTERRUPTED
 
     @property
+    def filled_context(self) -> bool:
+        """Whether the answer ended because the context was full."""
+        stats = self.message.stats
+        return self.message.state is MessageState.DONE and stats is not None and (
+            stats.finish_reason == FinishReason.CONTEXT.value)
+
+    @property
     def context_used(self) -> int:
         """Tokens of the context that the chat takes with this answer; 0 while unknown."""
         return self._context_used
@@ -182,7 +203,7 @@ class AnswerView(QWidget):
             self._interruption.show_error(message.error, has_text=bool(message.text.strip()))
         if message.stats is not None:
             self._context_used = message.stats.context_used
-        self._footer.show_final(message.stats, message.state)
+        self._footer.show_final(message.stats, message.state, message.cut)
         self._update_actions()
 
     def append(self, text: str, stats: GenerationStats) -> None:
@@ -206,6 +227,21 @@ class AnswerView(QWidget):
         self._is_last = is_last
         self._interruption.set_retry_visible(is_last)
         self._update_actions()
+
+    @property
+    def mark_words(self) -> str:
+        """What is said above the message of the full context; empty if nothing is."""
+        return self._mark.words if self._mark is not None else ""
+
+    def show_mark(self, words: str) -> None:
+        """Say above the message where the history was cut; empty: it was not cut here."""
+        self._mark = place_mark(self._column, self._mark, words)
+
+    def set_can_outgrow(self, can_outgrow: bool) -> None:
+        """Whether the answer can go on where it filled the context."""
+        if can_outgrow != self._can_outgrow:
+            self._can_outgrow = can_outgrow
+            self._update_actions()
 
     def copy_answer(self) -> None:
         """Put the answer without its thinking on the clipboard, as Markdown."""
@@ -263,7 +299,8 @@ class AnswerView(QWidget):
         is_interrupted = self.message.state is MessageState.INTERRUPTED
         self._footer.set_actions_visible(
             can_copy=not is_streaming and bool(self.message.text),
-            can_retry=not is_streaming and self._is_last and not is_interrupted)
+            can_retry=not is_streaming and self._is_last and not is_interrupted,
+            can_continue=not is_streaming and self._is_last and self._can_outgrow and self.filled_context)
 
 
 def _streaming(message: Message, text: str) -> Message:

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QWidget
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.chat.chat_session import ChatSession
 from localai_app.gui.chat.chat_view import ChatView
+from localai_app.gui.chat.context_watch import ContextWatch
 from localai_app.gui.chat.conversation_panel import ConversationPanel
 from localai_app.gui.chat.links import ask_to_open
 from localai_app.gui.chat.model_control import ModelControl
@@ -22,6 +23,8 @@ from localai_app.services.engine_service import EngineService
 from localai_app.services.events import (
     AnswerEnded,
     AnswerProgressed,
+    ChatSettingsChanged,
+    ContextChecked,
     ConversationsChanged,
     EngineChanged,
     EngineFailed,
@@ -29,6 +32,7 @@ from localai_app.services.events import (
     LibraryChanged,
     MessageAdded,
     ModelLoaded,
+    SettingChanged,
 )
 from localai_app.services.installed_fits import InstalledFits
 from localai_app.services.library_service import LibraryService
@@ -74,6 +78,7 @@ class ChatPage(QWidget):
         self.session = ChatSession(self._chat, self.view, self)
         self.model = ModelControl(
             services.engine, services.set_ups, (services.library, services.installed_fits), self.view, self.session, self)
+        self.context = ContextWatch(self._chat, self.view, lambda: self.session.conversation_id, self)
         row = QHBoxLayout(self)
         set_spacing(row, 0)
         row.addWidget(self.panel)
@@ -84,6 +89,9 @@ class ChatPage(QWidget):
             MessageAdded: self._on_message_added,
             AnswerProgressed: self.session.on_answer_progressed,
             AnswerEnded: self._on_answer_ended,
+            ContextChecked: self.context.on_context_checked,
+            SettingChanged: lambda _event: self.context.check_soon(),
+            ChatSettingsChanged: lambda _event: self.context.check_soon(),
             ConversationsChanged: lambda _event: self._refresh_conversations(),
             EngineChanged: lambda _event: self._on_engine_changed(),
             EngineFailed: lambda _event: self.model.refresh(),
@@ -137,6 +145,7 @@ class ChatPage(QWidget):
         view.composer.stop_requested.connect(session.stop)
         view.transcript.column.link_clicked.connect(self._on_link_clicked)
         view.transcript.column.retry_requested.connect(session.retry)
+        self.context.failed.connect(view.strip.show_error)
         stop = QShortcut(QKeySequence(Qt.Key.Key_Escape), view, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
         stop.activated.connect(session.stop)
 
@@ -168,13 +177,16 @@ class ChatPage(QWidget):
     def _on_chat_opened(self) -> None:
         self._refresh_conversations()
         self.model.refresh()
+        self.context.check_soon()
 
     def _on_answer_ended(self, event: AnswerEnded) -> None:
         self.session.on_answer_ended(event)
         self._on_engine_changed()
+        self.context.check_soon()
 
     def _on_model_loaded(self, _event: ModelLoaded) -> None:
         self.model.refresh()
+        self.context.check_soon()
         if self.isVisible() and not self.panel.isAncestorOf(self.focusWidget() or self):
             self.focus_prompt()
 
