@@ -48,6 +48,7 @@ from localai_app.services.settings_service import SettingsService
 from localai_app.services.variant_estimates import VariantEstimates
 from localai_app.services.vendor_sampling import VendorSampling
 from localai_app.services.what_if import WhatIfService
+from localai_app.services.why_slow import LoadParts, WhySlowService
 from localai_app.settings.file import SettingsFile
 from localai_app.store.database import open_store
 
@@ -96,6 +97,8 @@ def build_services(options: LaunchOptions) -> AppServices:
     engine = EngineService(
         events, WorkerProgram(worker, paths.worker_dir, itertools.count(1), set_ups),
         EngineControl(events, load_planner.plan, EngineRoom(lambda: room_rules(settings)), hardware.free_now))
+    benchmarks = BenchmarkService(
+        events, store.benchmarks, hardware, load_planner, engine, (lambda: command_now(worker), paths.worker_dir))
     load_previews = LoadPreviews(library, estimate, hardware, load_settings, engine)
     return AppServices(
         paths=paths, events=events, pool=pool, store=store, settings=settings, hardware=hardware,
@@ -116,7 +119,8 @@ def build_services(options: LaunchOptions) -> AppServices:
         dry_runs=dry_runs,
         calibration=calibration, recorder=MeasurementRecorder(events, engine, hardware, calibration),
         history=LiveHistory(events, engine),
-        benchmarks=BenchmarkService(
-            events, store.benchmarks, hardware, load_planner, engine, (lambda: command_now(worker), paths.worker_dir)),
+        benchmarks=benchmarks,
+        why_slow=WhySlowService(
+            engine, hardware, settings, LoadParts(load_previews, load_settings), calibration, benchmarks),
         what_if=WhatIfService(catalog, estimate, gpu_table_file),
     )

@@ -4,7 +4,8 @@
  *   init RESULT
  *   driver VERSION
  *   gpu key=value ...      keys: name (with _ for blanks), total, free, reserved, cc, handle_error,
- *                          name_error, memory_error
+ *                          name_error, memory_error, energy_mj, energy_step_mj (added by each reading), reasons,
+ *                          limit_mw, default_mw, celsius, pstate; -1: not supported, as is what is left out
  *   process GPU KIND PID BYTES NAME        KIND: C or G; BYTES -1: not available; NAME - : unknown to NVML
  *   hang                   the first call sleeps for a minute
  *
@@ -15,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7 };
+enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7 };
 
 typedef struct { unsigned long long total, free, used; } memory_v1;
 typedef struct { unsigned int version; unsigned long long total, reserved, free, used; } memory_v2;
@@ -25,6 +26,7 @@ typedef struct {
     char name[96];
     unsigned long long total, free, reserved;
     int cc_major, cc_minor, handle_error, name_error, memory_error;
+    long long energy_mj, energy_step_mj, reasons, limit_mw, default_mw, celsius, pstate;
 } fake_gpu;
 typedef struct { int gpu; char kind; unsigned int pid; long long bytes; char name[96]; } fake_process;
 
@@ -36,6 +38,7 @@ static char driver[80];
 static void read_gpu(char *line) {
     fake_gpu *gpu = &gpus[gpu_count++];
     memset(gpu, 0, sizeof *gpu);
+    gpu->energy_mj = gpu->reasons = gpu->limit_mw = gpu->default_mw = gpu->celsius = gpu->pstate = -1;
     for (char *word = strtok(line, " \n"); word; word = strtok(NULL, " \n")) {
         char *value = strchr(word, '=');
         if (!value) continue;
@@ -50,6 +53,13 @@ static void read_gpu(char *line) {
         else if (!strcmp(word, "handle_error")) gpu->handle_error = atoi(value);
         else if (!strcmp(word, "name_error")) gpu->name_error = atoi(value);
         else if (!strcmp(word, "memory_error")) gpu->memory_error = atoi(value);
+        else if (!strcmp(word, "energy_mj")) gpu->energy_mj = atoll(value);
+        else if (!strcmp(word, "energy_step_mj")) gpu->energy_step_mj = atoll(value);
+        else if (!strcmp(word, "reasons")) gpu->reasons = atoll(value);
+        else if (!strcmp(word, "limit_mw")) gpu->limit_mw = atoll(value);
+        else if (!strcmp(word, "default_mw")) gpu->default_mw = atoll(value);
+        else if (!strcmp(word, "celsius")) gpu->celsius = atoll(value);
+        else if (!strcmp(word, "pstate")) gpu->pstate = atoll(value);
     }
 }
 
@@ -188,4 +198,45 @@ int nvmlSystemGetProcessName(unsigned int pid, char *name, unsigned int length) 
         }
     }
     return NOT_FOUND;
+}
+
+#ifndef WITHOUT_nvmlDeviceGetTotalEnergyConsumption
+int nvmlDeviceGetTotalEnergyConsumption(void *handle, unsigned long long *millijoules) {
+    fake_gpu *gpu = handle;
+    if (gpu->energy_mj < 0) return NOT_SUPPORTED;
+    *millijoules = (unsigned long long)gpu->energy_mj;
+    gpu->energy_mj += gpu->energy_step_mj;
+    return SUCCESS;
+}
+#endif
+
+static int reasons_of(void *handle, unsigned long long *reasons) {
+    fake_gpu *gpu = handle;
+    if (gpu->reasons < 0) return NOT_SUPPORTED;
+    *reasons = (unsigned long long)gpu->reasons;
+    return SUCCESS;
+}
+#ifndef WITHOUT_nvmlDeviceGetCurrentClocksEventReasons
+int nvmlDeviceGetCurrentClocksEventReasons(void *handle, unsigned long long *reasons) { return reasons_of(handle, reasons); }
+#endif
+int nvmlDeviceGetCurrentClocksThrottleReasons(void *handle, unsigned long long *reasons) {
+    return reasons_of(handle, reasons);
+}
+
+static int figure(long long known, unsigned int *value) {
+    if (known < 0) return NOT_SUPPORTED;
+    *value = (unsigned int)known;
+    return SUCCESS;
+}
+int nvmlDeviceGetEnforcedPowerLimit(void *handle, unsigned int *milliwatts) {
+    return figure(((fake_gpu *)handle)->limit_mw, milliwatts);
+}
+int nvmlDeviceGetPowerManagementDefaultLimit(void *handle, unsigned int *milliwatts) {
+    return figure(((fake_gpu *)handle)->default_mw, milliwatts);
+}
+int nvmlDeviceGetTemperature(void *handle, int sensor, unsigned int *celsius) {
+    return sensor ? INVALID_ARGUMENT : figure(((fake_gpu *)handle)->celsius, celsius);
+}
+int nvmlDeviceGetPerformanceState(void *handle, unsigned int *state) {
+    return figure(((fake_gpu *)handle)->pstate, state);
 }

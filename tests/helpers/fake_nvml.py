@@ -64,7 +64,7 @@ def run_with_nvml(library_folder: Path, configuration: Path, script: str, *argum
 def gpu_line(
     name: str, total_bytes: int = 24 * GIB, free_bytes: int | None = None, *, compute: str = "8.9", **more: int,
 ) -> str:
-    """One card of the configuration file; `more`: reserved, handle_error, name_error, memory_error."""
+    """One card of the configuration file; `more`: any further key of the file."""
     free = total_bytes if free_bytes is None else free_bytes
     extra = "".join(f" {key}={value}" for key, value in more.items())
     return f"gpu name={name.replace(' ', '_')} total={total_bytes} free={free} cc={compute}{extra}"

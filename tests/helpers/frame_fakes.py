@@ -15,6 +15,7 @@ from localai_app.services.events import EventBus
 from localai_app.services.live_history import LivePoint
 from localai_app.services.machine_parts import KnownGpu
 from localai_app.services.settings_service import SettingsService
+from localai_app.services.speed_snapshot import Finding
 from localai_app.services.views import (
     DiscoveryRow,
     DownloadView,
@@ -25,6 +26,7 @@ from localai_app.services.views import (
     Suggestions,
 )
 from localai_app.services.what_if import MachineSpec, WhatIfAnswer, build_machine
+from localai_app.services.why_slow import SlowReport
 from localai_app.settings.file import SettingsFile
 from localai_app.store.records import BenchmarkRecord, Conversation, Measurement
 
@@ -152,6 +154,14 @@ class FakeHistory:
 
 
 @dataclass
+class FakeWhySlow:
+    findings: tuple[Finding, ...] = ()
+
+    def look(self) -> SlowReport:
+        return SlowReport("No model is loaded: only the computer was looked at.", self.findings)
+
+
+@dataclass
 class FakeStore:
     notice: AppError | None = None
 
@@ -174,6 +184,7 @@ class FakeServices:
     calibration: FakeCalibration = field(default_factory=FakeCalibration)
     benchmarks: FakeBenchmarks = field(default_factory=FakeBenchmarks)
     history: FakeHistory = field(default_factory=FakeHistory)
+    why_slow: FakeWhySlow = field(default_factory=FakeWhySlow)
 
 
 def frame_services(folder: Path) -> FakeServices:

@@ -100,7 +100,7 @@ def chat(
         default = Sampling(temperature=services.settings.number("temperature"))
         sampling = msgspec.structs.replace(
             default, seed=seed, max_tokens=max_tokens, temperature=default.temperature if temp is None else temp)
-        chat_format = _load(session, services, key, request, anyway=anyway)
+        chat_format = load_and_wait(session, services, key, request, anyway=anyway)
         for notice in (template_notice(chat_format), thinking_notice(chat_format, thinking)):
             if notice:
                 session.output.say(notice)
@@ -121,7 +121,7 @@ def chat(
     _report(session, key, sink)
 
 
-def _load(session: Session, services: AppServices, key: str, request: Request, *, anyway: bool) -> ChatFormat:
+def load_and_wait(session: Session, services: AppServices, key: str, request: Request, *, anyway: bool) -> ChatFormat:
     """Load a model and wait; its chat template. Raises what the engine says if it fails."""
     outcome: list[ModelLoaded | EngineFailed] = []
     over = threading.Event()

@@ -26,6 +26,7 @@ from localai_app.cli import (
     model_commands,
     runtimes_command,
     what_if_command,
+    why_slow_command,
 )
 from localai_app.cli.output import Output, prepare_streams
 from localai_app.cli.session import Session, StoppedError
@@ -58,6 +59,7 @@ chat_commands.register(app)
 load_commands.register(app)
 bench_command.register(app)
 runtimes_command.register(app)
+why_slow_command.register(app)
 
 
 def run_command(arguments: Sequence[str]) -> int:

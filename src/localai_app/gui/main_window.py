@@ -14,7 +14,7 @@ from localai_app.gui.dialogs.command_box import CommandBox
 from localai_app.gui.frame_updates import FrameUpdates
 from localai_app.gui.messages import Messages
 from localai_app.gui.metrics import RAIL_WIDE_FROM, WINDOW_MINIMUM, TypeSizes
-from localai_app.gui.pages.factory import CHAT, FIRST_START, MODELS, RAIL_ENTRIES, SETTINGS, make_page
+from localai_app.gui.pages.factory import CHAT, FIRST_START, MODELS, PERFORMANCE, RAIL_ENTRIES, SETTINGS, make_page
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.gauge import GaugesPanel
 from localai_app.gui.widgets.rail import Rail
@@ -66,6 +66,7 @@ class MainWindow(QMainWindow):
             self._connect_if_there(page, "chat_requested", self.open_chat)
             self._connect_if_there(page, "model_requested", self.open_reference)
             self._connect_if_there(page, "load_panel_requested", self.open_load_panel)
+            self._connect_if_there(page, "why_slow_requested", self.show_why_slow)
             self._pages[name] = page
             self._stack.addWidget(page)
         return self._pages[name]
@@ -90,6 +91,11 @@ class MainWindow(QMainWindow):
     def show_setting(self, key: str) -> None:
         """Show the settings with one of them in view."""
         self.show_page(SETTINGS).show_setting(key)  # type: ignore[attr-defined]
+
+    @Slot(str)
+    def show_why_slow(self, _model_key: str) -> None:
+        """Say on the Performance page what makes the model slow."""
+        self.show_page(PERFORMANCE).look_why_slow()  # type: ignore[attr-defined]
 
     @Slot()
     def new_chat(self) -> None:

@@ -33,6 +33,7 @@ from localai_app.services.sampling_service import SamplingService
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.variant_estimates import VariantEstimates
 from localai_app.services.what_if import WhatIfService
+from localai_app.services.why_slow import WhySlowService
 from localai_app.store.database import Store
 
 
@@ -70,6 +71,7 @@ class AppServices:
     benchmarks: BenchmarkService
     history: LiveHistory
     runtimes: RuntimeService
+    why_slow: WhySlowService
 
     def start(self) -> None:
         """Begin what runs by itself: probes, gauges and the downloads that were under way."""

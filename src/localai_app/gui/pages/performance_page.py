@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
@@ -21,6 +21,7 @@ from localai_app.gui.performance.cards import (
 from localai_app.gui.performance.live_card import LiveCard
 from localai_app.gui.performance.measured_card import MeasuredCard
 from localai_app.gui.performance.report_text import report_text
+from localai_app.gui.performance.slow_card import SlowCard
 from localai_app.gui.performance.what_if_section import WhatIfSection
 from localai_app.gui.styling import button, set_icon, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
@@ -37,6 +38,8 @@ class PerformancePage(QWidget):
     """The hardware report, live graphs, benchmarks, and what was predicted against what came."""
 
     page_requested = Signal(str)
+    chat_requested = Signal(str)
+    model_requested = Signal(str)
 
     def __init__(self, services: AppServices, theme: ThemeState, bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -55,9 +58,13 @@ class PerformancePage(QWidget):
         self.live = LiveCard(services, theme, bridge)
         self.benchmark = BenchmarkCard(services, theme, bridge)
         self.benchmark.page_requested.connect(self.page_requested)
+        self.slow = SlowCard(services, theme, bridge)
+        self.slow.page_requested.connect(self.page_requested)
+        self.slow.chat_requested.connect(self.chat_requested)
+        self.slow.model_requested.connect(self.model_requested)
         self.measured = MeasuredCard(services, theme, bridge)
         self.what_if = WhatIfSection(services, theme, bridge)
-        for card in (self.live, self.benchmark, self.measured):
+        for card in (self.live, self.slow, self.benchmark, self.measured):
             self._column.addWidget(card)
         self._column.addWidget(self.what_if)
         self._column.addStretch(1)
@@ -71,6 +78,12 @@ class PerformancePage(QWidget):
         layout.addWidget(self._scroll, 1)
         bridge.event_published.connect(self._on_event)
         self._show_report(services.hardware.report)
+
+    def look_why_slow(self) -> None:
+        """Say why it is slow, in view."""
+        self.slow.look()
+        # The cards have their places once the page was laid out.
+        QTimer.singleShot(0, self, lambda: self._scroll.ensureWidgetVisible(self.slow, 0, SPACE_6))
 
     def _show_report(self, report: HardwareReport | None) -> None:
         self._looking.setVisible(report is None)
