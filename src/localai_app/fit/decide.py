@@ -31,6 +31,9 @@ from localai_app.units import format_gib
 
 __all__ = ["LONGEST_CTX", "SHORTEST_CTX", "Machine", "decide", "decide_on", "machine_of", "memory_of", "unknown_result"]
 
+_MOST_KEPT_BYTES = 2 * 1024**3
+"""Two conversations of 8,000 tokens with an 8B model (128 KiB a token), or some thirty with a 1B one."""
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """A computer as plans see it; made once for many models that are asked about with the same wishes."""
@@ -204,4 +207,11 @@ def _load_options(placement: Placement, budgets: Budgets, subject: Subject) -> L
     return LoadOptions(
         model_path=subject.model_path, ctx=placement.ctx, gpu_layers=placement.gpu_layers + (unused if used else 0),
         kv_type=placement.kv_type, ubatch=placement.ubatch, devices=devices, tensor_split=split,
-        cpu_expert_blocks=placement.expert_blocks)
+        cpu_expert_blocks=placement.expert_blocks, kept_bytes=_kept_bytes(placement))
+
+
+def _kept_bytes(placement: Placement) -> int:
+    """Main memory for copies of conversations: half of what the plan leaves, at most."""
+    host = placement.host
+    in_host = host.total_bytes + sum(share.total_bytes for share in placement.gpus if share.budget.shares_host)
+    return min(_MOST_KEPT_BYTES, max(0, host.budget.usable_bytes - in_host) // 2)

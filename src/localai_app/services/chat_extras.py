@@ -18,12 +18,13 @@ class ChatExtras:
     tools: tuple[dict[str, Any], ...] = ()
     overflow: Overflow = Overflow.STOP
     known_cut: HistoryCut | None = None
+    conversation: str = ""
 
     def command(self, request_id: int, messages: Sequence[ChatMessage], sampling: Sampling) -> Chat:
         """The request for an answer to a conversation."""
         return Chat(
             id=request_id, messages=tuple(messages), sampling=sampling, prefill=self.prefill, thinking=self.thinking,
-            tools=self.tools, overflow=self.overflow, known_cut=self.known_cut)
+            tools=self.tools, overflow=self.overflow, known_cut=self.known_cut, conversation=self.conversation)
 
 
 NO_EXTRAS = ChatExtras()
