@@ -20,7 +20,7 @@ from localai_app.engine.worker.backend import Backend
 from localai_app.engine.worker.channel import CommandReader, EventSender, Pulse
 from localai_app.engine.worker.stop_flag import StopFlags
 
-_NICENESS = 5
+NICENESS = 5
 """Workers give way to the window: a token less per second is not seen, a stuck window is."""
 
 _OPENMP_SPINS = "1000"
@@ -154,7 +154,7 @@ def _prepare_process() -> None:
 
             psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
         else:
-            os.nice(_NICENESS)
+            os.nice(NICENESS)
 
 
 def _cap_memory(limit_bytes: int) -> None:
