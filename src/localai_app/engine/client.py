@@ -24,25 +24,20 @@ from localai_app.engine.launch import CommandSource, command_now, worker_environ
 from localai_app.engine.outcome import Fault, WorkerOutcome, classify
 from localai_app.engine.protocol import (
     PROTOCOL_VERSION,
-    Benchmark,
     Benchmarked,
-    Chat,
     Command,
-    Complete,
-    CountTokens,
     DevicesListed,
     Event,
     Finished,
-    ListDevices,
-    Load,
     Loaded,
-    Plan,
     Planned,
     Ready,
     RequestFailed,
-    SelfTest,
     SelfTested,
     Shutdown,
+    StateRestored,
+    StateSaved,
+    Stop,
     TokensCounted,
 )
 from localai_app.errors import ENGINE_UNUSABLE, AppError
@@ -54,6 +49,9 @@ HANG_TIMEOUT_S = 60.0
 _READ_BYTES = 64 * 1024
 _WATCH_INTERVAL_S = 0.5
 _EXIT_PATIENCE_S = 3.0
+_ENDS = (
+    Loaded, Finished, RequestFailed, TokensCounted, DevicesListed, Planned, Benchmarked, SelfTested, StateSaved, StateRestored)
+"""What a request is over with."""
 _READY_ID = -1
 """Stands for the Ready that a starting worker owes, among the ids of running requests."""
 
@@ -123,7 +121,7 @@ class EngineClient:
         """Queue one command; returns at once, also if the worker has ended. ProtocolError if it is too long to be sent."""
         line = encode_line(command)
         with self._lock:
-            if isinstance(command, (Load, Chat, CountTokens, Complete, ListDevices, Plan, Benchmark, SelfTest)):
+            if not isinstance(command, (Stop, Shutdown)):
                 if not self._running_ids:
                     self._silent_s = 0.0
                 self._running_ids.add(command.id)
@@ -198,9 +196,7 @@ class EngineClient:
             self._silent_s = 0.0
             if isinstance(event, Ready):
                 self._running_ids.discard(_READY_ID)
-            elif isinstance(
-                    event,
-                    (Loaded, Finished, RequestFailed, TokensCounted, DevicesListed, Planned, Benchmarked, SelfTested)):
+            elif isinstance(event, _ENDS):
                 self._running_ids.discard(event.id)
         try:
             self._on_event(event)

@@ -126,11 +126,33 @@ class SelfTest(msgspec.Struct, frozen=True, tag="self_test", kw_only=True):
     """With every layer on the GPUs instead of none."""
 
 
+class SaveState(msgspec.Struct, frozen=True, tag="save_state", kw_only=True):
+    """Write what the worker holds of a conversation to a file; answered by StateSaved, whatever comes of it."""
+
+    id: int
+    conversation: str
+    path: str
+
+
+class RestoreState(msgspec.Struct, frozen=True, tag="restore_state", kw_only=True):
+    """Take a conversation's state from a file, unless it is held already; answered by StateRestored, whatever comes of it.
+
+    A file that is damaged or belongs to another model is removed.
+    """
+
+    id: int
+    conversation: str
+    path: str
+
+
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown", kw_only=True):
     """End the worker; closing its stdin does the same."""
 
 
-Command = Load | Chat | CountTokens | Complete | Stop | ListDevices | Plan | Benchmark | SelfTest | Shutdown
+Command = (
+    Load | Chat | CountTokens | Complete | Stop | ListDevices | Plan | Benchmark | SelfTest | SaveState | RestoreState
+    | Shutdown
+)
 
 
 # --- events ------------------------------------------------------------------------------------
@@ -197,6 +219,21 @@ class TokensCounted(msgspec.Struct, frozen=True, tag="tokens_counted", kw_only=T
     """Of what would be sent under the policy; None where it would be refused."""
     context_total: int
     cut: HistoryCut = HistoryCut()
+
+
+class StateSaved(msgspec.Struct, frozen=True, tag="state_saved", kw_only=True):
+    """Answer to SaveState; 0 bytes: there was nothing worth it, or it could not be written."""
+
+    id: int
+    n_tokens: int = 0
+    n_bytes: int = 0
+
+
+class StateRestored(msgspec.Struct, frozen=True, tag="state_restored", kw_only=True):
+    """Answer to RestoreState; 0 tokens: the conversation will be read anew."""
+
+    id: int
+    n_tokens: int = 0
 
 
 class PromptProgressed(msgspec.Struct, frozen=True, tag="prompt_progressed", kw_only=True):
@@ -321,5 +358,5 @@ class SelfTested(msgspec.Struct, frozen=True, tag="self_tested", kw_only=True):
 
 Event = (
     Ready | LoadProgressed | Loaded | PromptProgressed | TextGenerated | Finished | RequestFailed | DevicesListed | Planned
-    | ContextCut | TokensCounted | BenchmarkProgressed | Benchmarked | SelfTested
+    | ContextCut | TokensCounted | BenchmarkProgressed | Benchmarked | SelfTested | StateSaved | StateRestored
 )

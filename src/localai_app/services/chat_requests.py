@@ -44,7 +44,7 @@ class ChatRequests:
         extras = ChatExtras(
             prefill=continues.text if continues is not None else "", thinking=own.thinking,
             overflow=overflow_of(own, self._settings.text("context_policy")),
-            known_cut=turns.from_stored(cut) if cut is not None else None, conversation=str(conversation_id))
+            known_cut=turns.from_stored(cut) if cut is not None else None, conversation=str(conversation_id or ""))
         return ChatRequest(turns, self._sampling(), extras)
 
     def overflow(self, conversation_id: int) -> Overflow:

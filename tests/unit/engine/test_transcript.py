@@ -59,3 +59,15 @@ def test_known_tokens_always_stand_for_their_text(steps: list[tuple[int, str, st
         transcript.remember_prompt(text, tokens)
         transcript.remember_answer(answer, letters(answer.upper()))
         conversation = text + answer
+
+
+def test_goes_on_from_its_parts_as_from_itself() -> None:
+    transcript = Transcript()
+    transcript.remember_prompt("ab", [1, 2])
+    transcript.remember_answer("cd", [9])
+    text, tokens, marks = transcript.parts
+    for other in (Transcript.from_parts(text, tokens, [*marks, (99, 1), (1, 99)]), transcript.copy()):
+        assert other.tokens_for("abcdef", lambda _text: [], lambda rest: [len(rest)]) == [1, 2, 9, 2]
+        other.remember_answer("!", [3])
+    assert transcript.parts == (text, tokens, marks)
+    assert transcript.shared_length("abx") == 2

@@ -40,6 +40,12 @@ class Backend(Protocol):
     def prepare_benchmark(self, threads: int) -> AbstractContextManager[BenchmarkTarget]:
         """The loaded model to be timed with so many threads (0: as loaded), its cache empty before and after."""
 
+    def save_state(self, conversation: str, path: str) -> tuple[int, int]:
+        """Write what is held of a conversation to a file: its tokens and the bytes of the file, 0 where none was written."""
+
+    def restore_state(self, conversation: str, path: str) -> int:
+        """Take the state of a conversation from a file; its tokens, 0 where none came."""
+
     def plan(self, request_id: int, header_path: str, options: LoadOptions) -> Planned:
         """What a load would allocate on each device; nothing is loaded."""
 

@@ -27,6 +27,8 @@ from localai_app.engine.protocol import (
     LoadProgressed,
     Plan,
     PromptProgressed,
+    RestoreState,
+    SaveState,
     SelfTest,
     Shutdown,
     Stop,
@@ -34,7 +36,7 @@ from localai_app.engine.protocol import (
 )
 from localai_app.engine.worker.stop_flag import StopFlags
 
-Request = Load | Chat | CountTokens | Complete | ListDevices | Plan | Benchmark | SelfTest
+Request = Load | Chat | CountTokens | Complete | ListDevices | Plan | Benchmark | SelfTest | SaveState | RestoreState
 """Commands that are worked on one after the other; the others take effect while one of these runs."""
 
 _READ_BYTES = 64 * 1024

@@ -7,11 +7,15 @@ takes what its conversation has filled, and only that.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from localai_app.engine.worker.llama_model import LlamaModel
 from localai_app.engine.worker.state_copy import Checkpoint, copy_of_state, put_state
+from localai_app.engine.worker.state_file import StateFileError, StateHeader, StatePart, read_state, write_state
 from localai_app.engine.worker.transcript import Transcript, common_prefix_length
 
 _WORTH_TOKENS = 64
@@ -20,6 +24,10 @@ _BRANCH_TOKENS = 512
 """So many tokens dropped from one and the same conversation are a branch to come back to; fewer are an answer made anew."""
 _WORTH_CHARACTERS = 256
 """So much more of a prompt a copy has to share than what is in the cache already, to be brought back."""
+MOST_FILE_BYTES = 2 * 1024**3
+"""A larger state is not written: at 500 MB/s of a common SSD it would take over four seconds."""
+_FILE_MARGIN_BYTES = 64 * 1024**2
+"""For the header of a file."""
 _CHECKPOINT_SHARE = 4
 """One part in so many of the memory for copies is for checkpoints of the conversation in the cache."""
 
@@ -76,6 +84,44 @@ class Conversations:
         self.conversation = conversation
         return tokens
 
+    def save(self, conversation: str, path: Path, key: str) -> tuple[int, int]:
+        """Write a conversation's state to a file: tokens and bytes, 0 where there is nothing worth it. OSError if it fails."""
+        state = next((one for one in reversed(self._kept) if one.conversation == conversation), None)
+        if conversation == self.conversation and len(self._model.cached) >= _WORTH_TOKENS:
+            state = self._copy_of_current(MOST_FILE_BYTES) or state
+        if state is None or state.n_bytes > MOST_FILE_BYTES:
+            return 0, 0
+        text, tokens, marks = state.transcript.parts
+        counts = (len(state.tokens), *(one.n_tokens for one in state.checkpoints))
+        header = StateHeader(
+            key=key, tokens=state.tokens, text=text, text_tokens=tokens, marks=marks,
+            parts=tuple(StatePart(count, 0, 0) for count in counts))
+        return len(state.tokens), write_state(path, header, (state.copy, *(one.copy for one in state.checkpoints)))
+
+    def restore(self, conversation: str, path: Path, key: str) -> int:
+        """Bring a state from a file into the cache; its tokens, 0 where none came. A file that is of no use is removed."""
+        if conversation == self.conversation or any(one.conversation == conversation for one in self._kept):
+            return 0
+        model = self._model
+        try:
+            header, copies = read_state(path, key, MOST_FILE_BYTES + _FILE_MARGIN_BYTES)
+            if len(header.tokens) >= model.ctx or not all(0 <= token < model.n_vocab for token in header.tokens):
+                raise StateFileError("its tokens are not this model's")
+            state = KeptState(
+                conversation, Transcript.from_parts(header.text, header.text_tokens, header.marks), header.tokens, copies[0],
+                tuple(Checkpoint(part.n_tokens, copy) for part, copy in zip(header.parts[1:], copies[1:], strict=True)))
+            if len(model.cached) >= _WORTH_TOKENS:
+                self._keep_current(reserved_bytes=state.n_bytes)
+            if not self._put(state):
+                raise StateFileError("llama.cpp does not take it")
+        except StateFileError as error:
+            print(f"worker: the state in {path.name} is not used: {error}", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
+            return 0
+        self.conversation = conversation
+        return len(state.tokens)
+
     def set_aside(self) -> None:
         """Empty the cache; what was in it is kept if it is worth it."""
         if len(self._model.cached) >= _WORTH_TOKENS:
@@ -118,11 +164,16 @@ class Conversations:
 
     def _keep_current(self, reserved_bytes: int = 0) -> None:
         """Copy what is in the cache, and let go of the oldest copies where there is not enough memory for all."""
-        model = self._model
-        copy = copy_of_state(model.library, model.context, self._limit_bytes - reserved_bytes)
-        if copy is None:
+        state = self._copy_of_current(self._limit_bytes - reserved_bytes)
+        if state is None:
             return
-        self._kept.append(KeptState(
-            self.conversation, self.transcript.copy(), tuple(model.cached), copy, model.checkpoints.newest()))
+        self._kept.append(state)
         while len(self._kept) > 1 and sum(one.n_bytes for one in self._kept) + reserved_bytes > self._limit_bytes:
             del self._kept[0]
+
+    def _copy_of_current(self, limit_bytes: int) -> KeptState | None:
+        model = self._model
+        copy = copy_of_state(model.library, model.context, limit_bytes)
+        if copy is None:
+            return None
+        return KeptState(self.conversation, self.transcript.copy(), tuple(model.cached), copy, model.checkpoints.newest())

@@ -118,6 +118,14 @@ class EchoBackend:
         """As fast as the echo was told to be."""
         return EchoBenchmark(self._pace, self._faults, self._stop_flags, self._ctx, threads or 1)
 
+    def save_state(self, conversation: str, path: str) -> tuple[int, int]:  # noqa: ARG002 - as in the protocol
+        """Nothing: the echo evaluates nothing that would be worth it."""
+        return 0, 0
+
+    def restore_state(self, conversation: str, path: str) -> int:  # noqa: ARG002 - as in the protocol
+        """Nothing, as above."""
+        return 0
+
     def plan(self, request_id: int, header_path: str, options: LoadOptions) -> Planned:  # noqa: ARG002 - as in the protocol
         """Refused: the echo allocates nothing."""
         raise RequestRefusedError(MODEL_LOAD_FAILED, name=Path(header_path).name, reason="the echo has no memory to plan")

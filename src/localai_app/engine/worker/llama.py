@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from localai_app.engine.worker.llama_log import LlamaLog
 from localai_app.engine.worker.llama_model import LlamaModel
 from localai_app.engine.worker.plan import Planner
 from localai_app.engine.worker.speculative_answer import SpeculativeAnswer
+from localai_app.engine.worker.state_file import state_key
 from localai_app.engine.worker.stop_flag import StopFlags
 from localai_app.engine.worker.template_choice import ChosenTemplate, TemplateFacts, choose_template
 from localai_app.errors import NO_MODEL_LOADED, PROMPT_TOO_LONG, TEMPLATE_FAILED
@@ -50,6 +52,7 @@ class LlamaBackend:
         self._drafting: Drafting | None = None
         self._chosen = ChosenTemplate(ChatFormat(template="none"))
         self._conversations: Conversations | None = None
+        self._state_key = ""
 
     def engine_build(self) -> str:
         """Version of the package, and llama.cpp's own line about the instructions it uses."""
@@ -75,6 +78,7 @@ class LlamaBackend:
             raise
         self._model = model
         self._conversations = Conversations(model, options.kept_bytes)
+        self._state_key = state_key(options, model.ctx, self.engine_build())
         self._chosen = choose_template(options.chat_template, template_facts(model, options))
         return msgspec.structs.replace(
             loaded, has_chat_template=self._chosen.template is not None, format=self._chosen.format, drafting=told,
@@ -105,6 +109,22 @@ class LlamaBackend:
         assert conversations is not None
         conversations.set_aside()
         return LlamaBenchmark(model, threads)
+
+    def save_state(self, conversation: str, path: str) -> tuple[int, int]:
+        """Write what is held of a conversation to a file; a disk that is full, for example, is no reason to fail."""
+        if self._conversations is None or not self._state_key:
+            return 0, 0
+        try:
+            return self._conversations.save(conversation, Path(path), self._state_key)
+        except OSError as error:
+            print(f"worker: a conversation was not saved: {error}", file=sys.stderr, flush=True)
+            return 0, 0
+
+    def restore_state(self, conversation: str, path: str) -> int:
+        """Take the state of a conversation from a file, unless it is held already."""
+        if self._conversations is None or not self._state_key:
+            return 0
+        return self._conversations.restore(conversation, Path(path), self._state_key)
 
     def plan(self, request_id: int, header_path: str, options: LoadOptions) -> Planned:
         """What a load would allocate on each device; RequestRefusedError with llama.cpp's reason if it would fail."""

@@ -26,7 +26,11 @@ from localai_app.engine.protocol import (
     LoadProgressed,
     Overflow,
     Plan,
+    RestoreState,
+    SaveState,
     SelfTest,
+    StateRestored,
+    StateSaved,
     TokensCounted,
 )
 from localai_app.engine.worker.answer import AnswerLoop
@@ -91,6 +95,12 @@ class Session:
                     self._sender.send(BenchmarkLoop(command, target, self._sender, self._stop_flags).run())
             case Chat() | Complete() if self._stop_flags.is_set:
                 self._sender.send(Finished(id=command.id, reason=FinishReason.CANCELLED, stats=GenerationStats()))
+            case SaveState():
+                n_tokens, n_bytes = self._backend.save_state(command.conversation, command.path)
+                self._sender.send(StateSaved(id=command.id, n_tokens=n_tokens, n_bytes=n_bytes))
+            case RestoreState():
+                n_tokens = self._backend.restore_state(command.conversation, command.path)
+                self._sender.send(StateRestored(id=command.id, n_tokens=n_tokens))
             case CountTokens():
                 self._sender.send(self._counted(command))
             case Chat():

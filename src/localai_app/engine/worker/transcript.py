@@ -7,7 +7,7 @@ text that is new since then is tokenized.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 
@@ -37,6 +37,20 @@ class Transcript:
                     return self._tokens[:token_count] + rest
                 break
         return tokenize_start(text)
+
+    @property
+    def parts(self) -> tuple[str, tuple[int, ...], tuple[tuple[int, int], ...]]:
+        """Text, tokens and marks, to be kept somewhere."""
+        return self._text, tuple(self._tokens), tuple(self._marks)
+
+    @staticmethod
+    def from_parts(text: str, tokens: Sequence[int], marks: Sequence[tuple[int, int]]) -> Transcript:
+        """What `parts` said; marks that lie outside are left out."""
+        transcript = Transcript()
+        transcript._text, transcript._tokens = text, list(tokens)
+        transcript._marks = sorted(
+            (length, count) for length, count in marks if 0 <= length <= len(text) and 0 <= count <= len(tokens))
+        return transcript
 
     def shared_length(self, text: str) -> int:
         """How many characters at its beginning `text` has in common with this one."""
