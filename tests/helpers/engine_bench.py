@@ -9,7 +9,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from localai_app.engine.launch import worker_command
-from localai_app.engine.protocol import ChatMessage, FinishReason, GenerationStats, HistoryCut, LoadOptions
+from localai_app.engine.protocol import (
+    ChatMessage,
+    FinishReason,
+    GenerationStats,
+    HistoryCut,
+    LoadOptions,
+    TextGenerated,
+    ToolCall,
+)
 from localai_app.errors import AppError
 from localai_app.fit.result import FitResult, Request
 from localai_app.services.engine_control import EngineControl
@@ -37,10 +45,10 @@ class Sink:
     def on_cut(self, cut: HistoryCut) -> None:
         self.cut = cut
 
-    def on_text(self, text: str, _stats: GenerationStats) -> None:
-        self.text += text
+    def on_text(self, event: TextGenerated) -> None:
+        self.text += event.text
 
-    def on_finished(self, reason: FinishReason, _stats: GenerationStats) -> None:
+    def on_finished(self, reason: FinishReason, _stats: GenerationStats, _tool_calls: Sequence[ToolCall] = ()) -> None:
         self.ends.append(reason)
 
     def on_failed(self, error: AppError) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -11,7 +13,18 @@ import typer
 
 from localai_app.cli.load_commands import CtxOption, ExpertsOption, KvOption, LayersOption, LoadChoices, WithoutOption
 from localai_app.cli.session import Session
-from localai_app.engine.protocol import ChatFormat, ChatMessage, FinishReason, GenerationStats, HistoryCut, Overflow, Sampling
+from localai_app.engine.protocol import (
+    Channel,
+    ChatFormat,
+    ChatMessage,
+    FinishReason,
+    GenerationStats,
+    HistoryCut,
+    Overflow,
+    Sampling,
+    TextGenerated,
+    ToolCall,
+)
 from localai_app.errors import AppError
 from localai_app.fit.result import Request
 from localai_app.services.app_services import AppServices
@@ -19,6 +32,8 @@ from localai_app.services.chat_extras import ChatExtras
 from localai_app.services.chat_format_words import NONE, THINKING_LABELS, template_notice, thinking_notice
 from localai_app.services.context_words import cut_notice
 from localai_app.services.events import EngineFailed, Event, ModelLoaded
+from localai_app.services.thinking import AnswerText
+from localai_app.services.tools import call_words, read_tools
 from localai_app.units import format_duration, format_speed
 
 
@@ -38,7 +53,8 @@ class _PrintingSink:
         self._policy = policy
         self.cut = HistoryCut()
         self.over = threading.Event()
-        self.text = ""
+        self.parts = AnswerText()
+        self.tool_calls: tuple[ToolCall, ...] = ()
         self.stats = GenerationStats()
         self.reason = FinishReason.STOP
         self.error: AppError | None = None
@@ -47,13 +63,22 @@ class _PrintingSink:
         self.cut = cut
         self._session.output.say(cut_notice(cut, self._policy))
 
-    def on_text(self, text: str, stats: GenerationStats) -> None:
-        self.text += text
-        self.stats = stats
-        self._session.output.piece(text)
+    def on_text(self, event: TextGenerated) -> None:
+        output = self._session.output
+        if event.takes_back:
+            output.words()
+            output.say("All of this was thinking.")
+        elif event.channel is Channel.THINKING and not self.parts.thinking:
+            output.say("Thinking ...")
+        self.parts.add(event.channel, event.text, takes_back=event.takes_back)
+        self.stats = event.stats
+        if event.channel is Channel.ANSWER:
+            output.piece(event.text)
 
-    def on_finished(self, reason: FinishReason, stats: GenerationStats) -> None:
-        self.reason, self.stats = reason, stats
+    def on_finished(
+        self, reason: FinishReason, stats: GenerationStats, tool_calls: Sequence[ToolCall] = (),
+    ) -> None:
+        self.reason, self.stats, self.tool_calls = reason, stats, tuple(tool_calls)
         self.over.set()
 
     def on_failed(self, error: AppError) -> None:
@@ -81,6 +106,8 @@ def chat(
         str | None, typer.Option("--thinking", help="off, on, low, medium or high, where the model offers it.")] = None,
     when_full: Annotated[
         WhenFull | None, typer.Option("--when-full", help="What to do if all of it is longer than the context.")] = None,
+    tools: Annotated[
+        Path | None, typer.Option("--tools", help="A JSON file with tools that the model may ask for; none is run.")] = None,
     ctx: CtxOption = None,
     kv_type: KvOption = None,
     gpu_layers: LayersOption = None,
@@ -93,6 +120,7 @@ def chat(
     if thinking is not None and thinking not in THINKING_LABELS:
         raise typer.BadParameter(f"choose one of {', '.join(THINKING_LABELS)}", param_hint="--thinking")
     choices = LoadChoices(ctx, kv_type, gpu_layers, experts_on_cpu, without_device)
+    offered = read_tools(tools) if tools is not None else ()
     with session.services() as services:
         key = services.library.get(model).key
         choices.require_devices(services.hardware.detect_now(with_engine=bool(choices.without)))
@@ -110,7 +138,7 @@ def chat(
             turns = [ChatMessage(role="system", content=system)] if system else []
             services.engine.chat(
                 [*turns, ChatMessage(role="user", content=prompt)], sampling, sink,
-                extras=ChatExtras(thinking=thinking, overflow=policy))
+                extras=ChatExtras(thinking=thinking, overflow=policy, tools=offered))
         else:
             services.engine.complete(f"{system}\n\n{prompt}" if system else prompt, sampling, sink)
         while not sink.over.wait(0.2):
@@ -149,12 +177,17 @@ def load_and_wait(session: Session, services: AppServices, key: str, request: Re
 def _report(session: Session, key: str, sink: _PrintingSink) -> None:
     stats = sink.stats
     session.output.document({
-        "model": key, "text": sink.text, "prompt_tokens": stats.prompt_tokens, "completion_tokens": stats.completion_tokens,
+        "model": key, "text": sink.parts.answer, "thinking": sink.parts.thinking.strip(),
+        "thinking_s": round(stats.thinking_s, 3), "tool_calls": sink.tool_calls,
+        "prompt_tokens": stats.prompt_tokens, "completion_tokens": stats.completion_tokens,
         "prompt_tps": round(stats.prompt_tps, 2), "tps": round(stats.tps, 2), "ttft_s": round(stats.ttft_s, 4),
         "finish_reason": sink.reason, "left_out": list(sink.cut.left_out),
         "shortened": [part.index for part in sink.cut.shortened],
     })
     session.output.words()
+    for call in sink.tool_calls:
+        session.output.words(call_words(call))
+    thought = f", thought for {format_duration(stats.thinking_s)}" if stats.thinking_s else ""
     session.output.say(
         f"{format_speed(stats.tps)}, {stats.completion_tokens} tokens, first after {format_duration(stats.ttft_s)}, "
-        f"prompt {format_speed(stats.prompt_tps)}")
+        f"prompt {format_speed(stats.prompt_tps)}{thought}")

@@ -131,6 +131,8 @@ class GenerationStats(msgspec.Struct, frozen=True, kw_only=True):
     draft_gain: float = 0.0
     """Measured in this answer: seconds that the verified tokens would have taken one by one, by those they took; 0.0: not
     measured."""
+    thinking_s: float = 0.0
+    """How long the model thought, or thinks so far; 0.0 without thinking."""
 
     @property
     def prompt_tps(self) -> float:

@@ -50,6 +50,8 @@ class Chat(msgspec.Struct, frozen=True, tag="chat", kw_only=True):
     overflow: Overflow = Overflow.STOP
     known_cut: HistoryCut | None = None
     """What was left out of this conversation with its last answer; kept up as long as that is enough."""
+    prefill_thinking: str = ""
+    """Thinking that the answer has already. Without a `prefill` generation goes on within the thinking."""
     thinking: str | None = None
     """One of `ChatFormat.thinking`; None: as the template does by itself. The nearest one where there is no such choice."""
     tools: tuple[dict[str, Any], ...] = ()
@@ -252,6 +254,9 @@ class TextGenerated(msgspec.Struct, frozen=True, tag="text_generated", kw_only=T
     stats: GenerationStats
     logprobs: tuple[TokenLogprob, ...] = ()
     """Of the tokens since the last piece, where they were asked for."""
+    channel: Channel = Channel.ANSWER
+    takes_back: bool = False
+    """All of the answer so far was thinking: it belongs behind the thinking before it, and this text behind that."""
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished", kw_only=True):
@@ -260,6 +265,8 @@ class Finished(msgspec.Struct, frozen=True, tag="finished", kw_only=True):
     id: int
     reason: FinishReason
     stats: GenerationStats
+    tool_calls: tuple[ToolCall, ...] = ()
+    """What the model asks for, in its order."""
 
 
 class RequestFailed(msgspec.Struct, frozen=True, tag="request_failed", kw_only=True):

@@ -101,12 +101,19 @@ def put_together(events: Iterable[Event]) -> list[Event]:
             result.append(event)
             continue
         place = places.get(key)
-        if place is None:
+        if place is None or not _is_continued(result[place], event):
             places[key] = len(result)
             result.append(event)
         else:
             result[place] = _merged(result[place], event)
     return result
+
+
+def _is_continued(older: Event, newer: Event) -> bool:
+    """Whether two events of one burst can become one: text only of the same channel."""
+    if isinstance(older, AnswerProgressed) and isinstance(newer, AnswerProgressed):
+        return older.channel is newer.channel and not newer.takes_back
+    return True
 
 
 def _burst_key(event: Event) -> object:
@@ -125,5 +132,5 @@ def _burst_key(event: Event) -> object:
 
 def _merged(older: Event, newer: Event) -> Event:
     if isinstance(older, AnswerProgressed) and isinstance(newer, AnswerProgressed):
-        return dataclasses.replace(newer, text=older.text + newer.text)
+        return dataclasses.replace(newer, text=older.text + newer.text, takes_back=older.takes_back)
     return newer

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from localai_app.engine.protocol import FinishReason, GenerationStats, HistoryCut
+from localai_app.engine.protocol import FinishReason, GenerationStats, HistoryCut, TextGenerated, ToolCall
 from localai_app.errors import AppError
 from localai_app.services.chat_turns import Turns
 from localai_app.services.events import AnswerProgressed, ErrorHappened, EventBus, MessageAdded
+from localai_app.services.thinking import AnswerText, parts_of
 from localai_app.store.conversations import ConversationStore
-from localai_app.store.records import Message, MessageState, MessageStats
+from localai_app.store.records import CallRecord, Message, MessageState, MessageStats
 
 WRITE_INTERVAL_S = 0.25
 """A crash loses at most this much of an answer; writing every token would cost speed."""
 RETRY_INTERVAL_S = 5.0
 """Pause after a failed write, so that a store that is busy or full does not slow the answer down."""
+CUT_OFF = "the answer ended in the middle of it"
 
 
 class StreamingAnswer:
@@ -37,10 +39,13 @@ class StreamingAnswer:
         self._events = events
         self._on_over = on_over
         self._lock = threading.Lock()
-        self._text = [message.text]
-        self._unwritten: list[str] = []
         self.turns = Turns()
         """What the model is asked to answer."""
+        self._parts = parts_of(message)
+        self._calls: tuple[CallRecord, ...] = message.tool_calls
+        self._unwritten = AnswerText()
+        self._must_replace = message.thinking is None
+        """Whether what is stored has to be written anew: added text would not make it what was said."""
         self._next_write_s = time.monotonic() + WRITE_INTERVAL_S
         self._is_over = False
         self._is_failure_told = False
@@ -60,24 +65,36 @@ class StreamingAnswer:
         self.message = msgspec.structs.replace(self.message, cut=kept)
         self._events.publish(MessageAdded(self.message))
 
-    def on_text(self, text: str, stats: GenerationStats) -> None:
+    def on_text(self, event: TextGenerated) -> None:
         """Keep and announce new text."""
         with self._lock:
             if self._is_over:
                 return
-            self._text.append(text)
-            self._unwritten.append(text)
+            self._parts.add(event.channel, event.text, takes_back=event.takes_back)
+            self._unwritten.add(event.channel, event.text)
+            self._must_replace |= event.takes_back
             failure = self._write() if time.monotonic() >= self._next_write_s else None
         self._tell(failure)
-        self._events.publish(AnswerProgressed(self.conversation_id, self.message.id, text, stats))
+        self._events.publish(AnswerProgressed(
+            self.conversation_id, self.message.id, event.text, event.stats, event.channel, event.takes_back))
 
-    def on_finished(self, reason: FinishReason, stats: GenerationStats) -> None:
+    def on_finished(
+        self, reason: FinishReason, stats: GenerationStats, tool_calls: Sequence[ToolCall] = (),
+    ) -> None:
         """Keep the end of it and its numbers."""
         state = MessageState.STOPPED if reason is FinishReason.CANCELLED else MessageState.DONE
+        if tool_calls:
+            with self._lock:
+                self._calls += msgspec.convert(list(tool_calls), type=tuple[CallRecord, ...], from_attributes=True)
+                self._must_replace = True
         self._end(state, message_stats(stats, reason), None, stats)
 
     def on_failed(self, error: AppError) -> None:
         """Keep what came before the failure, and the failure in words."""
+        with self._lock:
+            if self._parts.tool:
+                self._calls += (CallRecord(name="", arguments_json="{}", problem=CUT_OFF, raw=self._parts.tool),)
+                self._must_replace = True
         self._end(MessageState.INTERRUPTED, None, error, None)
 
     def _end(
@@ -95,21 +112,26 @@ class StreamingAnswer:
                 failure = failure or store_error
             if failure is not None:
                 self.message = msgspec.structs.replace(
-                    self.message, text="".join(self._text), state=state, stats=stats, error=words)
+                    self.message, text=self._parts.answer, thinking=self._parts.thinking, tool_calls=self._calls, state=state,
+                    stats=stats, error=words)
         self._tell(failure)
         self._on_over(self, raw_stats, error)
 
     def _write(self) -> AppError | None:
         """Store what has come since the last time; the failure if it cannot be stored now."""
         self._next_write_s = time.monotonic() + WRITE_INTERVAL_S
-        if not self._unwritten:
+        unwritten, parts = self._unwritten, self._parts
+        if not (unwritten.answer or unwritten.thinking or self._must_replace):
             return None
         try:
-            self._conversations.append_text(self.message.id, "".join(self._unwritten))
+            if self._must_replace:
+                self._conversations.set_parts(self.message.id, parts.answer, parts.thinking, self._calls)
+            else:
+                self._conversations.append_text(self.message.id, unwritten.answer, unwritten.thinking)
         except AppError as error:
             self._next_write_s = time.monotonic() + RETRY_INTERVAL_S
             return error
-        self._unwritten.clear()
+        self._unwritten, self._must_replace = AnswerText(), False
         return None
 
     def _tell(self, failure: AppError | None) -> None:
@@ -125,4 +147,4 @@ def message_stats(stats: GenerationStats, reason: FinishReason) -> MessageStats 
     return MessageStats(
         prompt_tokens=stats.prompt_tokens, completion_tokens=stats.completion_tokens, prompt_tps=stats.prompt_tps,
         tps=stats.tps, ttft_s=stats.ttft_s, context_used=stats.context_used, context_total=stats.context_total,
-        finish_reason=reason.value)
+        finish_reason=reason.value, thinking_s=stats.thinking_s)

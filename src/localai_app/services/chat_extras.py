@@ -14,6 +14,7 @@ class ChatExtras:
     """See the fields of `protocol.Chat` with these names."""
 
     prefill: str = ""
+    prefill_thinking: str = ""
     thinking: str | None = None
     tools: tuple[dict[str, Any], ...] = ()
     overflow: Overflow = Overflow.STOP
@@ -23,8 +24,9 @@ class ChatExtras:
     def command(self, request_id: int, messages: Sequence[ChatMessage], sampling: Sampling) -> Chat:
         """The request for an answer to a conversation."""
         return Chat(
-            id=request_id, messages=tuple(messages), sampling=sampling, prefill=self.prefill, thinking=self.thinking,
-            tools=self.tools, overflow=self.overflow, known_cut=self.known_cut, conversation=self.conversation)
+            id=request_id, messages=tuple(messages), sampling=sampling, prefill=self.prefill,
+            prefill_thinking=self.prefill_thinking, thinking=self.thinking, tools=self.tools, overflow=self.overflow,
+            known_cut=self.known_cut, conversation=self.conversation)
 
 
 NO_EXTRAS = ChatExtras()

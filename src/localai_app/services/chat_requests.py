@@ -11,6 +11,7 @@ from localai_app.services.chat_extras import ChatExtras
 from localai_app.services.chat_settings import ChatSettings, ChatSettingsService
 from localai_app.services.chat_turns import Turns, chat_turns, last_cut
 from localai_app.services.settings_service import SettingsService
+from localai_app.services.thinking import AnswerText, parts_of
 from localai_app.store.records import Message
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,9 @@ class ChatRequests:
         system_prompt = self._settings.text("system_prompt") if own.system_prompt is None else own.system_prompt
         turns = chat_turns(system_prompt, history)
         cut = (continues.cut if continues is not None else None) or last_cut(history)
+        begun = parts_of(continues) if continues is not None else AnswerText()
         extras = ChatExtras(
-            prefill=continues.text if continues is not None else "", thinking=own.thinking,
+            prefill=begun.answer, prefill_thinking=begun.thinking, thinking=own.thinking,
             overflow=overflow_of(own, self._settings.text("context_policy")),
             known_cut=turns.from_stored(cut) if cut is not None else None, conversation=str(conversation_id or ""))
         return ChatRequest(turns, self._sampling(), extras)

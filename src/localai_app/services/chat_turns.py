@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from localai_app.engine.protocol import ChatMessage, HistoryCut, Shortened
-from localai_app.services.thinking import without_thinking
+import msgspec
+
+from localai_app.engine.protocol import ChatMessage, HistoryCut, Shortened, ToolCall
+from localai_app.services.thinking import parts_of
 from localai_app.store.records import AnswerCut, Message, Role
 
 
@@ -49,14 +51,16 @@ def chat_turns(system_prompt: str, history: Sequence[Message]) -> Turns:
         messages.append(ChatMessage(role=Role.SYSTEM.value, content=system_prompt.strip()))
         sources.append(())
     for message in history:
-        text = without_thinking(message.text) if message.role is Role.ASSISTANT else message.text
-        if not text:
+        text = parts_of(message).answer
+        calls = msgspec.convert(list(message.tool_calls), type=tuple[ToolCall, ...], from_attributes=True)
+        if not text and not calls:
             continue
-        if messages and messages[-1].role == message.role.value:
+        is_joined = bool(messages) and messages[-1].role == message.role.value and not messages[-1].tool_calls
+        if is_joined and not calls:
             messages[-1] = ChatMessage(role=message.role.value, content=f"{messages[-1].content}\n\n{text}")
             sources[-1] = (*sources[-1], message.id)
         else:
-            messages.append(ChatMessage(role=message.role.value, content=text))
+            messages.append(ChatMessage(role=message.role.value, content=text, tool_calls=calls))
             sources.append((message.id,))
     return Turns(tuple(messages), tuple(sources))
 

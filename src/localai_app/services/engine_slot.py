@@ -244,7 +244,7 @@ class EngineSlot:
             return
         if self._way is not None:
             self._way.note_answer()
-        sink.on_finished(event.reason, event.stats)
+        sink.on_finished(event.reason, event.stats, event.tool_calls)
         self._events.publish(AnswerTimed(self.state.model_key, event.stats))
 
     def _on_request_failed(self, generation: int, event: protocol.RequestFailed) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -19,10 +19,12 @@ class AnswerSink(Protocol):
     def on_cut(self, cut: protocol.HistoryCut) -> None:
         """Before the answer begins: this part of the conversation is not given to the model, because the context is full."""
 
-    def on_text(self, text: str, stats: protocol.GenerationStats) -> None:
-        """More text came."""
+    def on_text(self, event: protocol.TextGenerated) -> None:
+        """More text came: of the answer, of the thinking before it, or of a call of a tool."""
 
-    def on_finished(self, reason: protocol.FinishReason, stats: protocol.GenerationStats) -> None:
+    def on_finished(
+        self, reason: protocol.FinishReason, stats: protocol.GenerationStats, tool_calls: Sequence[protocol.ToolCall] = (),
+    ) -> None:
         """The answer is complete."""
 
     def on_failed(self, error: AppError) -> None:
@@ -134,7 +136,7 @@ class EngineTracker:
             self._sinks[event.id] = (entry[0], event.stats)
         self.change(
             generation, lambda state: replace(state, context_used=event.stats.context_used, tps=event.stats.tps or None))
-        entry[0].on_text(event.text, event.stats)
+        entry[0].on_text(event)
 
     def end_answer(
         self, generation: int, request_id: int, stats: protocol.GenerationStats | None = None,

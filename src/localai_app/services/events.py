@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from localai_app.engine.outcome import WorkerOutcome
-from localai_app.engine.protocol import GenerationStats, Loaded, TokensCounted
+from localai_app.engine.protocol import Channel, GenerationStats, Loaded, TokensCounted
 from localai_app.errors import AppError
 from localai_app.hardware.report import Gpu, HardwareReport, Memory
 from localai_app.store.records import Message
@@ -172,6 +172,9 @@ class AnswerProgressed:
     text: str
     """Only what is new."""
     stats: GenerationStats
+    channel: Channel = Channel.ANSWER
+    takes_back: bool = False
+    """All of the answer so far was thinking."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,13 @@ import msgspec
 
 from localai_app.errors import CHAT_MISSING, AppError
 from localai_app.store.connection import StoreConnection, Value
-from localai_app.store.records import AnswerCut, Conversation, Message, MessageState, MessageStats, Role
+from localai_app.store.records import AnswerCut, CallRecord, Conversation, Message, MessageState, MessageStats, Role
 from localai_app.store.text import contains_clause, search_words, storable
 
 T = TypeVar("T")
 KEEP_DELETED_S = 30 * 24 * 3600.0
 CONVERSATION_COLUMNS = "id, title, model_key, created_s, updated_s"
-MESSAGE_COLUMNS = "id, conversation_id, role, text, state, created_s, model_key, stats, error, cut"
+MESSAGE_COLUMNS = "id, conversation_id, role, text, state, created_s, model_key, stats, error, cut, thinking, tool_calls"
 
 
 class ConversationStore:
@@ -90,18 +90,29 @@ class ConversationStore:
         """Append a message; the chat moves to the front of the list."""
         now_s = self._clock()
         text, model_key = storable(text), storable(model_key)
+        thinking = "" if role is Role.ASSISTANT else None
         with self._connection.transaction():
             row_id = self._connection.write(
-                "INSERT INTO messages (conversation_id, role, text, state, created_s, model_key, writer) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (conversation_id, role.value, text, state.value, now_s, model_key, _this_process()))
+                "INSERT INTO messages (conversation_id, role, text, state, created_s, model_key, writer, thinking) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (conversation_id, role.value, text, state.value, now_s, model_key, _this_process(), thinking))
             self._connection.write("UPDATE conversations SET updated_s = ? WHERE id = ?", (now_s, conversation_id))
         return Message(
-            id=row_id, conversation_id=conversation_id, role=role, text=text, state=state, created_s=now_s, model_key=model_key)
+            id=row_id, conversation_id=conversation_id, role=role, text=text, state=state, created_s=now_s, model_key=model_key,
+            thinking=thinking)
 
-    def append_text(self, message_id: int, text: str) -> None:
-        """Add text to a streaming answer. Each call reaches the disk: gather tokens for some 0.5 s first."""
-        self._connection.write("UPDATE messages SET text = text || ? WHERE id = ?", (storable(text), message_id))
+    def append_text(self, message_id: int, text: str, thinking: str = "") -> None:
+        """Add to a streaming answer and its thinking. Each call reaches the disk: gather tokens for some 0.5 s first."""
+        self._connection.write(
+            "UPDATE messages SET text = text || ?, thinking = coalesce(thinking, '') || ? WHERE id = ?",
+            (storable(text), storable(thinking), message_id))
+
+    def set_parts(self, message_id: int, text: str, thinking: str, tool_calls: tuple[CallRecord, ...] = ()) -> None:
+        """Replace what an answer says, what was thought before it, and the tools that it asks for."""
+        encoded = msgspec.json.encode(tool_calls).decode() if tool_calls else ""
+        self._connection.write(
+            "UPDATE messages SET text = ?, thinking = ?, tool_calls = ? WHERE id = ?",
+            (storable(text), storable(thinking), storable(encoded), message_id))
 
     def finish_message(
         self, message_id: int, state: MessageState, stats: MessageStats | None = None, error: str = "",
@@ -186,7 +197,8 @@ def _message(row: Any) -> Message:
     return Message(
         id=row["id"], conversation_id=row["conversation_id"], role=Role(row["role"]), text=row["text"],
         state=MessageState(row["state"]), created_s=row["created_s"], model_key=row["model_key"],
-        stats=_read_json(row["stats"], MessageStats), error=row["error"], cut=_read_json(row["cut"], AnswerCut))
+        stats=_read_json(row["stats"], MessageStats), error=row["error"], cut=_read_json(row["cut"], AnswerCut),
+        thinking=row["thinking"], tool_calls=_read_json(row["tool_calls"], tuple[CallRecord, ...]) or ())
 
 
 def _read_json(encoded: str | None, kind: type[T]) -> T | None:

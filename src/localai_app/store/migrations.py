@@ -96,6 +96,11 @@ def _add_answer_cuts(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE messages ADD COLUMN cut TEXT")
 
 
+def _add_message_parts(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE messages ADD COLUMN thinking TEXT")
+    connection.execute("ALTER TABLE messages ADD COLUMN tool_calls TEXT NOT NULL DEFAULT ''")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration("schema", _create_schema),
     Migration("load_settings", _add_load_settings),
@@ -103,6 +108,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration("chat_settings", _add_chat_settings),
     Migration("benchmarks", _add_benchmarks),
     Migration("answer_cuts", _add_answer_cuts),
+    Migration("message_parts", _add_message_parts),
 )
 
 

@@ -27,6 +27,16 @@ class MessageState(StrEnum):
     """The engine or the app died; the text so far is kept."""
 
 
+class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool that an answer asked for; the fields are those of `engine.conversation.ToolCall`."""
+
+    name: str
+    arguments_json: str
+    id: str = ""
+    problem: str = ""
+    raw: str = ""
+
+
 class MessageStats(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers kept under an answer."""
 
@@ -38,6 +48,8 @@ class MessageStats(msgspec.Struct, frozen=True, kw_only=True):
     context_used: int
     context_total: int
     finish_reason: str
+    thinking_s: float = 0.0
+    """How long the model thought; 0.0 without thinking or where nobody measured it."""
 
 
 class AnswerCut(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +86,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Why it was interrupted, in words."""
     cut: AnswerCut | None = None
     """None: the model got the whole chat before it."""
+    thinking: str | None = None
+    """What was thought before the answer `text`; None: written by an older version, with thinking and tags in `text`."""
+    tool_calls: tuple[CallRecord, ...] = ()
 
 
 class DownloadState(StrEnum):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from localai_app.engine.protocol import FinishReason, GenerationStats, HistoryCut, Sampling
+from localai_app.engine.protocol import FinishReason, GenerationStats, HistoryCut, Sampling, TextGenerated, ToolCall
 from localai_app.errors import AppError
 from localai_app.fit.result import Request, SpeedBasis
 from localai_app.services.app_services import AppServices
@@ -31,10 +32,10 @@ class Sink:
     def on_cut(self, cut: HistoryCut) -> None:
         """Not needed."""
 
-    def on_text(self, text: str, stats: GenerationStats) -> None:
+    def on_text(self, event: TextGenerated) -> None:
         """Not needed."""
 
-    def on_finished(self, reason: FinishReason, stats: GenerationStats) -> None:
+    def on_finished(self, reason: FinishReason, stats: GenerationStats, tool_calls: Sequence[ToolCall] = ()) -> None:
         """The end."""
         self.stats = stats
 

@@ -1,60 +1,57 @@
-"""Thinking is told from the answer in every shape in which models write it."""
+"""What was thought stays out of what was said: of older messages, and of answers put together from a stream."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from localai_app.services.thinking import SplitAnswer, ThinkingStream, split_thinking
+from localai_app.engine.protocol import Channel
+from localai_app.services.chat_turns import chat_turns
+from localai_app.services.thinking import AnswerText, parts_of
+from localai_app.store.records import CallRecord, Message, MessageState, Role
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("Just an answer", SplitAnswer("", "Just an answer")),
-    ("<think>hm</think>\n\nYes", SplitAnswer("hm", "Yes")),
-    ("\n <think>\nhm\n</think>Yes", SplitAnswer("hm", "Yes")),
-    ("<think>never closed", SplitAnswer("never closed", "", is_open=True)),
-    ("closed only</think>\nYes", SplitAnswer("closed only", "Yes")),
-    ("<think></think>Yes", SplitAnswer("", "Yes")),
-    ("<think>a</think>b</think>c", SplitAnswer("a", "b</think>c")),
-    ("Write `</think>` to end it", SplitAnswer("", "Write `</think>` to end it")),
-    ("```xml\n<think>x</think>\n```\nDone", SplitAnswer("", "```xml\n<think>x</think>\n```\nDone")),
-    ("The tag <think> opens it", SplitAnswer("", "The tag <think> opens it")),
-    ("<thin", SplitAnswer("", "<thin")),
-    ("a < b </thi", SplitAnswer("", "a < b </thi")),
-    ("", SplitAnswer("", "")),
+def message(text: str, role: Role = Role.ASSISTANT, **more: object) -> Message:
+    options = {"id": 1, "conversation_id": 1, "state": MessageState.DONE, "created_s": 0.0} | more
+    return Message(role=role, text=text, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("stored", "thinking", "answer", "is_open"), [
+    (message("<think>hm</think>\n\nYes"), "hm", "Yes", False),
+    (message("closed only</think>\nYes"), "closed only", "Yes", False),
+    (message("<think>never closed"), "never closed", "", True),
+    (message("Yes, `</think>`", thinking=""), "", "Yes, `</think>`", False),
+    (message("a</think>b", thinking=""), "", "a</think>b", False),
+    (message("", thinking="hm", state=MessageState.STOPPED), "hm", "", True),
+    (message("", thinking="hm"), "hm", "", False),
+    (message("<think>x</think>y", role=Role.USER), "", "<think>x</think>y", False),
 ])
-def test_whole_texts(text: str, expected: SplitAnswer) -> None:
-    assert split_thinking(text) == expected
+def test_parts_of_stored_messages(stored: Message, thinking: str, answer: str, is_open: bool) -> None:
+    """Without `thinking` a message is of an older version, with tags in its text."""
+    parts = parts_of(stored)
+    assert (parts.thinking, parts.answer, parts.is_open) == (thinking, answer, is_open)
 
 
-@given(
-    st.lists(st.sampled_from(["<think>", "</think>", "text ", "`", "```\n", "\n", "<", "</", "think>"]), max_size=12),
-    st.lists(st.integers(1, 6), max_size=30))
-def test_pieces_give_the_same_as_the_whole(fragments: list[str], widths: list[int]) -> None:
-    text = "".join(fragments)
-    stream, position = ThinkingStream(), 0
-    for width in widths:
-        stream.feed(text[position : position + width])
-        position += width
-    stream.feed(text[position:])
-    stream.finish()
-    whole = split_thinking(text)
-    assert (stream.thinking.strip(), stream.answer, stream.is_open) == (whole.thinking, whole.answer, whole.is_open)
+def test_parts_of_a_stream() -> None:
+    parts = AnswerText()
+    parts.add(Channel.ANSWER, "I wonder")
+    parts.add(Channel.THINKING, " why", takes_back=True)
+    assert (parts.thinking, parts.answer, parts.is_open) == ("I wonder why", "", False)
+    parts.add(Channel.THINKING, "\n\nMore")
+    assert parts.is_open
+    parts.add(Channel.ANSWER, "Because")
+    parts.add(Channel.TOOL, "<tool_call>")
+    assert (parts.thinking, parts.answer, parts.tool) == ("I wonder why\n\nMore", "Because", "<tool_call>")
+    assert not parts.is_open
 
 
-def test_a_tag_in_pieces_never_shows() -> None:
-    stream = ThinkingStream()
-    for letter in "<think>hm</think>Yes":
-        stream.feed(letter)
-        assert "<" not in stream.thinking
-        assert "<" not in stream.answer
-    assert (stream.thinking, stream.answer) == ("hm", "Yes")
-
-
-def test_a_late_closing_tag_says_that_the_answer_was_thinking() -> None:
-    stream = ThinkingStream()
-    assert stream.feed("I wonder ") is False
-    assert stream.answer == "I wonder "
-    assert stream.feed("why</think>Because") is True
-    assert (stream.thinking, stream.answer) == ("I wonder why", "Because")
+def test_thinking_is_not_sent_again_and_calls_are() -> None:
+    call = CallRecord(name="f", arguments_json="{}", id="call00001")
+    history = [
+        message("Hi", role=Role.USER), message("<think>old secret</think>Yes"), message("More", role=Role.USER),
+        message("No", thinking="new secret"), message("And", role=Role.USER), message("", thinking="only thinking"),
+        message("Look", thinking="secret", tool_calls=(call,))]
+    turns = chat_turns("Rules", history).messages
+    assert [(turn.role, turn.content) for turn in turns] == [
+        ("system", "Rules"), ("user", "Hi"), ("assistant", "Yes"), ("user", "More"), ("assistant", "No"), ("user", "And"),
+        ("assistant", "Look")]
+    assert [asked.name for asked in turns[-1].tool_calls] == ["f"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from localai_app.engine.protocol import (
+    Channel,
     Event,
     Finished,
     FinishReason,
@@ -16,6 +18,8 @@ from localai_app.engine.protocol import (
     TextGenerated,
     TokenLogprob,
 )
+from localai_app.engine.reading.answer_parser import Piece
+from localai_app.engine.reading.answer_shape import Reading
 from localai_app.engine.worker.detokenize import TextAssembler
 from localai_app.engine.worker.stop_flag import StopFlags
 from localai_app.engine.worker.stop_strings import StopStringFilter
@@ -48,6 +52,8 @@ class AnswerSource(Protocol):
     reused_tokens: int
     context_total: int
     drafts: DraftCounts
+    reading: Reading
+    """How its text is read."""
 
     def evaluate_prompt_part(self) -> int:
         """Evaluate the next part of the prompt; how many of its tokens are done now, reused ones included."""
@@ -69,6 +75,9 @@ class _Clock:
     prompt_s: float = 0.0
     first_token_s: float = 0.0
     last_token_s: float = 0.0
+    thinking_since_s: float = 0.0
+    """0.0 while the model does not think."""
+    thinking_s: float = 0.0
 
 
 class AnswerLoop:
@@ -82,7 +91,8 @@ class AnswerLoop:
         self._sender = sender
         self._flags = flags
         self._assembler = TextAssembler()
-        self._filter = StopStringFilter(sampling.stop)
+        self._parser = source.reading.parser
+        self._filter = StopStringFilter((*sampling.stop, *source.reading.stop))
         self._shown: list[str] = []
         self._generated = 0
         self._clock = _Clock(arrived_s=time.perf_counter())
@@ -99,7 +109,9 @@ class AnswerLoop:
                 pass
             if not self._filter.has_matched:
                 self._show(self._filter.flush())
-            self._sender.send(Finished(id=self._id, reason=reason, stats=self._stats()))
+            self._send(self._parser.finish())
+            self._sender.send(
+                Finished(id=self._id, reason=reason, stats=self._stats(), tool_calls=self._parser.tool_calls))
         finally:
             self._source.close("".join(self._shown))
 
@@ -141,8 +153,32 @@ class AnswerLoop:
     def _show(self, text: str) -> None:
         if text:
             self._shown.append(text)
+            self._send(self._parser.feed(text))
+
+    def _send(self, pieces: Sequence[Piece]) -> None:
+        for piece in pieces:
+            self._time_thinking(piece)
             logprobs = self._source.take_logprobs() if self._wants_logprobs else ()
-            self._sender.send(TextGenerated(id=self._id, text=text, stats=self._stats(), logprobs=logprobs))
+            self._sender.send(
+                TextGenerated(
+                    id=self._id, text=piece.text, stats=self._stats(), channel=piece.channel, takes_back=piece.takes_back,
+                    logprobs=logprobs))
+        if self._clock.thinking_since_s and not self._parser.is_thinking:
+            self._end_thinking()
+
+    def _time_thinking(self, piece: Piece) -> None:
+        clock = self._clock
+        if piece.takes_back:
+            clock.thinking_s, clock.thinking_since_s = 0.0, clock.first_token_s
+        elif piece.channel is Channel.THINKING and not clock.thinking_since_s:
+            clock.thinking_since_s = clock.last_token_s if clock.thinking_s else clock.first_token_s
+        elif piece.channel is not Channel.THINKING and clock.thinking_since_s:
+            self._end_thinking()
+
+    def _end_thinking(self) -> None:
+        clock = self._clock
+        clock.thinking_s += clock.last_token_s - clock.thinking_since_s
+        clock.thinking_since_s = 0.0
 
     def _stats(self) -> GenerationStats:
         source, clock = self._source, self._clock
@@ -158,4 +194,5 @@ class AnswerLoop:
             drafted_tokens=source.drafts.drafted_tokens,
             accepted_tokens=source.drafts.accepted_tokens,
             draft_gain=source.drafts.gain,
+            thinking_s=clock.thinking_s + (clock.last_token_s - clock.thinking_since_s if clock.thinking_since_s else 0.0),
         )

@@ -26,6 +26,7 @@ from localai_app.engine.protocol import (
     SelfTested,
     TokenLogprob,
 )
+from localai_app.engine.reading.answer_shape import AnswerShape, Reading
 from localai_app.engine.worker.answer import AnswerAbortedError, DraftCounts
 from localai_app.engine.worker.echo_text import SAMPLE_SECTIONS
 from localai_app.engine.worker.faults import FaultPlan
@@ -98,13 +99,16 @@ class EchoBackend:
 
     def prepare_chat(self, request: Chat) -> EchoAnswer:
         """An answer to the last message; of one that was begun already, the rest."""
-        messages, prefill = request.messages, request.prefill
+        messages = request.messages
+        reading = AnswerShape().reading("", request)
         question = messages[-1].content if messages else ""
-        return self._prepare(chat_prompt(messages) + prefill, question, request.sampling, prefill)
+        answer = self._prepare(chat_prompt(messages) + reading.resumed, question, request.sampling, reading.resumed)
+        answer.reading = reading
+        return answer
 
     def count_tokens(self, chat: Chat) -> int:
         """The length of a conversation in tokens of the echo."""
-        return len(split_pieces(chat_prompt(chat.messages) + chat.prefill))
+        return len(split_pieces(chat_prompt(chat.messages) + AnswerShape().reading("", chat).resumed))
 
     def context_total(self) -> int:
         """As the last load asked for."""
@@ -157,6 +161,7 @@ class EchoAnswer:
     ) -> None:
         self.prompt_tokens, self.reused_tokens, self.context_total = counts
         self.drafts = DraftCounts()
+        self.reading = Reading()
         self._pace = pace
         self._faults = faults
         self._stop_flags = stop_flags

@@ -80,20 +80,27 @@ class LlamaBackend:
         self._conversations = Conversations(model, options.kept_bytes)
         self._state_key = state_key(options, model.ctx, self.engine_build())
         self._chosen = choose_template(options.chat_template, template_facts(model, options))
+        if self._chosen.template is not None:
+            model.show_tokens(self._chosen.shape.markers)
         return msgspec.structs.replace(
             loaded, has_chat_template=self._chosen.template is not None, format=self._chosen.format, drafting=told,
             load_s=time.perf_counter() - started_s)
 
     def prepare_chat(self, request: Chat) -> LlamaAnswer:
         """An answer to a conversation; RequestRefusedError TEMPLATE_FAILED for a base model, which has no template."""
-        return self._prepare(self._chat_prompt(request) + request.prefill, request.sampling, request.conversation)
+        prompt = self._chat_prompt(request)
+        reading = self._chosen.shape.reading(prompt, request, self._chosen.stop)
+        answer = self._prepare(prompt + reading.resumed, request.sampling, request.conversation)
+        answer.reading = reading
+        return answer
 
     def count_tokens(self, chat: Chat) -> int:
         """The length of a conversation's prompt; of a base model, which has no template, that of its texts alone."""
         model = self._loaded_model()
         if self._chosen.template is None:
             return len(model.tokenize_start("\n\n".join(message.content for message in chat.messages) + chat.prefill))
-        return len(model.tokenize_start(self._chat_prompt(chat) + chat.prefill))
+        prompt = self._chat_prompt(chat)
+        return len(model.tokenize_start(prompt + self._chosen.shape.reading(prompt, chat).resumed))
 
     def context_total(self) -> int:
         """Tokens that the context holds; RequestRefusedError NO_MODEL_LOADED without a model."""

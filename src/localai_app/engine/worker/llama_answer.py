@@ -8,6 +8,7 @@ from typing import Any
 
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.protocol import Sampling, TokenLogprob
+from localai_app.engine.reading.answer_shape import Reading
 from localai_app.engine.worker.answer import AnswerAbortedError, DraftCounts
 from localai_app.engine.worker.detokenize import pieces_within
 from localai_app.engine.worker.llama_model import LlamaModel
@@ -32,6 +33,7 @@ class LlamaAnswer:
         self.reused_tokens = model.keep_common_prefix(tokens)
         self.context_total = model.ctx
         self.drafts = DraftCounts()
+        self.reading = Reading()
         library = model.library
         self._decode = library.llama_decode
         self._is_eog = library.llama_vocab_is_eog

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterable
 from typing import Any
 
 from localai_app.engine.worker.state_copy import SEQUENCE, Checkpoint, Checkpoints, copy_of_state, put_state
@@ -33,6 +34,8 @@ class LlamaModel:
         """Whether a state is carried from token to token, which cannot go back by even one."""
         self._window: int = library.llama_model_n_swa(model)
         self._pieces: dict[int, bytes] = {}
+        self._shown: frozenset[int] = frozenset()
+        """Special tokens whose text is a part of the answer."""
         self._piece_buffer = ctypes.create_string_buffer(512)
 
     def free(self) -> None:
@@ -54,6 +57,12 @@ class LlamaModel:
     def is_token(self, text: str) -> bool:
         """Whether the vocabulary has a token of its own for a text."""
         return len(self._tokenize(text)) == 1
+
+    def show_tokens(self, texts: Iterable[str]) -> None:
+        """Let special tokens with these texts be seen in answers, so that they can be read."""
+        encoded = [self._tokenize(text) for text in texts]
+        self._shown = frozenset(tokens[0] for tokens in encoded if len(tokens) == 1)
+        self._pieces.clear()
 
     def adds_bos(self) -> bool:
         """Whether every text starts with the BOS token."""
@@ -91,10 +100,11 @@ class LlamaModel:
         if not with_special and token in self._pieces:
             return self._pieces[token]
         buffer = self._piece_buffer
-        length = self.library.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, with_special)
+        is_seen = with_special or token in self._shown
+        length = self.library.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, is_seen)
         if length < 0:
             buffer = self._piece_buffer = ctypes.create_string_buffer(-length)
-            length = self.library.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, with_special)
+            length = self.library.llama_token_to_piece(self.vocab, token, buffer, len(buffer), 0, is_seen)
         piece = buffer.raw[:length]
         if not with_special:
             self._pieces[token] = piece

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.protocol import ChatFormat
+from localai_app.engine.reading.answer_shape import AnswerShape, shape_of
 from localai_app.engine.template_families import FAMILIES, TemplateFamily, family_for, is_chat_name
 from localai_app.engine.worker.template import ChatTemplate
 from localai_app.engine.worker.thinking_switch import ThinkingSwitch, find_switch
@@ -34,8 +35,8 @@ class ChosenTemplate:
 
     format: ChatFormat
     template: ChatTemplate | None = None
-    source: str = ""
     switch: ThinkingSwitch = field(default_factory=ThinkingSwitch)
+    shape: AnswerShape = field(default_factory=AnswerShape)
     stop: tuple[str, ...] = ()
     """Texts that end an answer beside the model's own end tokens."""
 
@@ -76,7 +77,7 @@ def _rendered(
     switch = find_switch(template, source)
     chosen = ChatFormat(
         template=name, problem=problem, thinking=switch.choices, default_thinking=switch.default, tools=template.knows_tools())
-    return ChosenTemplate(chosen, template, source, switch, stop)
+    return ChosenTemplate(chosen, template, switch, shape_of(source, facts.is_token), stop)
 
 
 def _reason(refused: RequestRefusedError) -> str:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.protocol import ChatMessage
-from localai_app.engine.worker.thinking_tags import opening_at_end
+from localai_app.engine.reading.thinking_tags import opening_at_end
 
 PROBE = (ChatMessage(role="user", content="Hi"),)
 SWITCHES = ("enable_thinking", "thinking")

@@ -141,7 +141,7 @@ class ChatSession(QObject):
         shown = self._view.transcript.column.view(event.message_id) if is_here else None
         self._live.progress(event, shown.message if shown is not None else None)
         if isinstance(shown, AnswerView):
-            shown.append(event.text, event.stats)
+            shown.append(event)
             self._view.composer.show_context(event.stats.context_used, event.stats.context_total)
             if not self._view.composer.is_answering:
                 self.refresh()

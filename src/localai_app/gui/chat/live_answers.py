@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from localai_app.services.events import AnswerProgressed
+from localai_app.services.thinking import AnswerText, parts_of
 from localai_app.store.records import Message, MessageState, Role
 
 
@@ -15,19 +16,19 @@ class LiveAnswers:
 
     def __init__(self, stored_messages: Callable[[int], Sequence[Message]]) -> None:
         self._stored_messages = stored_messages
-        self._texts: dict[int, list[str]] = {}
+        self._texts: dict[int, AnswerText] = {}
 
     def begin(self, message: Message) -> None:
         """An answer begins, perhaps from a text that it already has."""
         if message.role is Role.ASSISTANT:
-            self._texts[message.id] = [message.text]
+            self._texts[message.id] = parts_of(message)
 
     def progress(self, event: AnswerProgressed, shown: Message | None) -> None:
         """More text came; `shown` is the message as it is on screen, if it is."""
         if event.message_id not in self._texts:
             known = shown if shown is not None else self._stored(event)
-            self._texts[event.message_id] = [known.text if known is not None else ""]
-        self._texts[event.message_id].append(event.text)
+            self._texts[event.message_id] = parts_of(known) if known is not None else AnswerText()
+        self._texts[event.message_id].add(event.channel, event.text, takes_back=event.takes_back)
 
     def end(self, message_id: int) -> None:
         """The store has all of it."""
@@ -36,8 +37,9 @@ class LiveAnswers:
     def with_live_text(self, messages: Sequence[Message]) -> list[Message]:
         """Stored messages, with the text of what streams as it is now."""
         return [
-            msgspec.structs.replace(message, text="".join(self._texts[message.id]), state=MessageState.STREAMING)
-            if message.id in self._texts else message
+            msgspec.structs.replace(
+                message, text=live.answer, thinking=live.thinking, state=MessageState.STREAMING)
+            if (live := self._texts.get(message.id)) is not None else message
             for message in messages
         ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from html import escape
 
 import msgspec
@@ -10,8 +9,9 @@ from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QGuiApplication, QResizeEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
-from localai_app.engine.protocol import FinishReason, GenerationStats
+from localai_app.engine.protocol import Channel, FinishReason
 from localai_app.gui import metrics
+from localai_app.gui.chat.answer_asides import AnswerAsides
 from localai_app.gui.chat.answer_footer import AnswerFooter
 from localai_app.gui.chat.history_mark import HistoryMark, place_mark
 from localai_app.gui.chat.interruption import Interruption
@@ -21,9 +21,11 @@ from localai_app.gui.chat.plain_text import harmless
 from localai_app.gui.chat.quiet_button import QuietButton
 from localai_app.gui.chat.rich_text import RichTextView
 from localai_app.gui.chat.thinking_box import ThinkingBox
+from localai_app.gui.chat.tool_call_box import ToolCallBox
 from localai_app.gui.styling import label, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
-from localai_app.services.thinking import ThinkingStream, split_thinking
+from localai_app.services.events import AnswerProgressed
+from localai_app.services.thinking import AnswerText, parts_of
 from localai_app.store.records import Message, MessageState
 from localai_app.units import format_count
 
@@ -121,12 +123,8 @@ class AnswerView(QWidget):
         super().__init__(parent)
         self.message = message
         self._theme = theme
-        self._split = ThinkingStream()
-        self._n_shown_thinking = 0
-        self._n_shown_answer = 0
-        self._thinking_since_s: float | None = None
+        self._parts = AnswerText()
         self._thought_s: float | None = None
-        self._thinking: ThinkingBox | None = None
         self._markdown = MarkdownView(theme, lexers, self)
         self._markdown.link_clicked.connect(self.link_clicked)
         self._waiting = label("…", "muted")
@@ -145,6 +143,7 @@ class AnswerView(QWidget):
         set_spacing(self._column, metrics.SPACE_3)
         for widget in (self._waiting, self._markdown, self._interruption, self._footer):
             self._column.addWidget(widget)
+        self._asides = AnswerAsides(self._column, theme, self._waiting, self._interruption)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.show_message(message)
 
@@ -156,7 +155,12 @@ class AnswerView(QWidget):
     @property
     def thinking(self) -> ThinkingBox | None:
         """The folded thinking, if there is any."""
-        return self._thinking
+        return self._asides.thinking
+
+    @property
+    def calls(self) -> tuple[ToolCallBox, ...]:
+        """The tools that the answer asks for."""
+        return tuple(self._asides.calls)
 
     @property
     def footer(self) -> AnswerFooter:
@@ -188,38 +192,50 @@ class AnswerView(QWidget):
     def show_message(self, message: Message) -> None:
         """Show a message as stored: from scratch if its text is not what has streamed."""
         is_streaming = message.state is MessageState.STREAMING
-        streamed = self.message.text if self._n_shown_answer or self._n_shown_thinking else None
-        self.message = message
-        if streamed is None or streamed != message.text:
-            self._show_text(message.text, is_streaming=is_streaming)
+        parts = parts_of(message)
+        has_streamed = bool(self._parts.thinking or self._parts.answer)
+        is_same = has_streamed and (parts.thinking, parts.answer) == (self._parts.thinking.strip(), self._parts.answer)
+        self.message, self._parts = message, parts
+        if not is_same:
+            self._show_parts(is_final=not is_streaming)
         elif not is_streaming:
-            self._split.finish()
-            self._show_new_text()
             self._markdown.finish()
-            self._end_thinking()
-        self._waiting.setVisible(is_streaming and not message.text)
+        if message.stats is not None and message.stats.thinking_s:
+            self._thought_s = message.stats.thinking_s
+        self._show_thinking()
+        self._asides.show_calls(message.tool_calls)
+        self._waiting.setVisible(is_streaming and not (parts.answer or parts.thinking))
         self._interruption.setVisible(message.state is MessageState.INTERRUPTED)
         if message.state is MessageState.INTERRUPTED:
-            self._interruption.show_error(message.error, has_text=bool(message.text.strip()))
+            self._interruption.show_error(message.error, has_text=bool((parts.thinking + parts.answer).strip()))
         if message.stats is not None:
             self._context_used = message.stats.context_used
         self._footer.show_final(message.stats, message.state, message.cut)
         self._update_actions()
 
-    def append(self, text: str, stats: GenerationStats) -> None:
+    def append(self, event: AnswerProgressed) -> None:
         """Add streaming text, also to an answer that had ended."""
+        parts = self._parts
         if self.message.state is not MessageState.STREAMING:
-            self._show_text(self.message.text, is_streaming=True)
-        self.message = _streaming(self.message, self.message.text + text)
+            self._show_parts(is_final=False)
+        parts.add(event.channel, event.text, takes_back=event.takes_back)
+        self.message = msgspec.structs.replace(
+            self.message, text=parts.answer, thinking=parts.thinking, state=MessageState.STREAMING)
         self._waiting.hide()
         self._interruption.hide()
-        turned_into_thinking = self._split.feed(text)
-        if turned_into_thinking:
-            self._markdown.set_text("", is_final=False)
-            self._n_shown_answer = 0
-        self._show_new_text()
-        self._context_used = stats.context_used
-        self._footer.show_live(stats)
+        self._thought_s = event.stats.thinking_s or None
+        if event.takes_back:
+            self._show_parts(is_final=False)
+        elif event.channel is Channel.THINKING:
+            self._asides.add_thinking(event.text)
+        elif event.channel is Channel.ANSWER:
+            self._markdown.show()
+            self._markdown.append(event.text)
+        else:
+            self._asides.add_call_text(event.text)
+        self._show_thinking()
+        self._context_used = event.stats.context_used
+        self._footer.show_live(event.stats)
         self._update_actions()
 
     def set_last(self, is_last: bool) -> None:
@@ -245,63 +261,25 @@ class AnswerView(QWidget):
 
     def copy_answer(self) -> None:
         """Put the answer without its thinking on the clipboard, as Markdown."""
-        QGuiApplication.clipboard().setText(split_thinking(self.message.text).answer.strip())
+        QGuiApplication.clipboard().setText(self._parts.answer.strip())
         self._footer.confirm_copied()
 
-    def _show_text(self, text: str, *, is_streaming: bool) -> None:
-        self._split = ThinkingStream()
-        self._n_shown_thinking = self._n_shown_answer = 0
-        self._split.feed(text)
-        if not is_streaming:
-            self._split.finish()
-        if self._split.thinking:
-            self._thinking_box().set_text(self._split.thinking)
-            self._n_shown_thinking = len(self._split.thinking)
-            self._end_thinking()
-        self._n_shown_answer = len(self._split.answer)
-        self._markdown.setVisible(bool(self._split.answer))
-        self._markdown.set_text(self._split.answer, is_final=not is_streaming)
+    def _show_parts(self, *, is_final: bool) -> None:
+        """Show all of the text anew."""
+        parts = self._parts
+        self._asides.set_thinking(parts.thinking)
+        self._markdown.setVisible(bool(parts.answer))
+        self._markdown.set_text(parts.answer, is_final=is_final)
 
-    def _show_new_text(self) -> None:
-        thinking = self._split.thinking[self._n_shown_thinking :]
-        if thinking:
-            if self._thinking_since_s is None:
-                self._thinking_since_s = time.monotonic()
-            self._thinking_box().append(thinking)
-            self._n_shown_thinking += len(thinking)
-        answer = self._split.answer[self._n_shown_answer :]
-        if answer:
-            if self._n_shown_answer == 0:
-                self._end_thinking()
-                self._markdown.show()
-            self._markdown.append(answer)
-            self._n_shown_answer += len(answer)
-
-    def _thinking_box(self) -> ThinkingBox:
-        if self._thinking is None:
-            self._thinking = ThinkingBox(self._theme, self)
-            self._column.insertWidget(0, self._thinking)
-        return self._thinking
-
-    def _end_thinking(self) -> None:
-        if self._thinking is None:
-            return
-        if self._split.is_open and self.message.state is MessageState.STREAMING:
-            self._thinking.show_running()
-            return
-        if self._thinking_since_s is not None:
-            self._thought_s = time.monotonic() - self._thinking_since_s
-            self._thinking_since_s = None
-        self._thinking.show_ended(self._thought_s, is_complete=not self._split.is_open)
+    def _show_thinking(self) -> None:
+        is_open = self._parts.is_open
+        self._asides.show_state(
+            self._thought_s, is_running=is_open and self.message.state is MessageState.STREAMING, is_complete=not is_open)
 
     def _update_actions(self) -> None:
         is_streaming = self.message.state is MessageState.STREAMING
         is_interrupted = self.message.state is MessageState.INTERRUPTED
         self._footer.set_actions_visible(
-            can_copy=not is_streaming and bool(self.message.text),
+            can_copy=not is_streaming and bool(self._parts.answer),
             can_retry=not is_streaming and self._is_last and not is_interrupted,
             can_continue=not is_streaming and self._is_last and self._can_outgrow and self.filled_context)
-
-
-def _streaming(message: Message, text: str) -> Message:
-    return msgspec.structs.replace(message, text=text, state=MessageState.STREAMING)

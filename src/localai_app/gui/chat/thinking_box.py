@@ -2,111 +2,31 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
-from localai_app.gui import metrics
-from localai_app.gui.chat.markdown_view import FLUSH_INTERVAL_MS
-from localai_app.gui.chat.plain_text import harmless
-from localai_app.gui.chat.quiet_button import QuietButton
-from localai_app.gui.styling import set_role, set_spacing
+from localai_app.gui.chat.folded_text import FoldedText
 from localai_app.gui.theme import ThemeState
 from localai_app.units import format_duration
 
-OPEN_HEIGHT = 240
+SHOWN_FROM_S = 1.0
+"""A running time below this would only flicker."""
 
 
-class ThinkingBox(QWidget):
+class ThinkingBox(FoldedText):
     """Shows what a model thought. Its text is plain: it is not the answer."""
 
     def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._theme = theme
-        self._waiting: list[str] = []
-        self._timer = QTimer(self, singleShot=True, interval=FLUSH_INTERVAL_MS)
-        self._timer.timeout.connect(self._flush)
-        self._toggle = QuietButton("Thinking…", "caret-right", theme)
-        self._toggle.setCheckable(True)
-        self._toggle.toggled.connect(self._on_toggled)
-        self._text = QPlainTextEdit()
-        set_role(self._text, "plain")
-        self._text.setReadOnly(True)
-        self._text.setUndoRedoEnabled(False)
-        self._text.setAccessibleName("Thinking")
-        self._text.setFixedHeight(OPEN_HEIGHT)
-        self._text.hide()
-        column = QVBoxLayout(self)
-        set_spacing(column, metrics.SPACE_1, (metrics.SPACE_1, 0, 0, 0))
-        column.addWidget(self._toggle, 0, Qt.AlignmentFlag.AlignLeft)
-        column.addWidget(self._text)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        super().__init__(theme, "Thinking…", "Thinking", parent)
 
-    @property
-    def text(self) -> str:
-        """All of the thinking that is shown or waits to be shown."""
-        return self._text.toPlainText() + "".join(self._waiting)
-
-    @property
-    def title(self) -> str:
-        """The line that is always visible."""
-        return str(self._toggle.text())
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the text is unfolded."""
-        return self._toggle.isChecked()
-
-    def set_open(self, is_open: bool) -> None:
-        """Unfold or fold."""
-        self._toggle.setChecked(is_open)
-
-    def set_text(self, text: str) -> None:
-        """Show another text."""
-        self._waiting.clear()
-        self._text.setPlainText(harmless(text.strip()))
-
-    def append(self, text: str) -> None:
-        """Add streaming text."""
-        clean = harmless(text)
-        if not self._waiting and not self._text.document().characterCount() > 1:
-            clean = clean.lstrip()
-        if clean:
-            self._waiting.append(clean)
-            if not self._timer.isActive():
-                self._timer.start()
-
-    def show_running(self) -> None:
+    def show_running(self, seconds: float | None = None) -> None:
         """The model still thinks."""
-        self._toggle.setText("Thinking…")
+        so_far = f" {seconds:.0f} s" if seconds is not None and seconds >= SHOWN_FROM_S else ""
+        self.set_title(f"Thinking…{so_far}")
 
     def show_ended(self, seconds: float | None, *, is_complete: bool = True) -> None:
         """The thinking is over; `seconds` None if nobody measured it."""
-        self._flush()
+        self.flush()
         if not is_complete:
-            self._toggle.setText("Thinking, cut off")
+            self.set_title("Thinking, cut off")
         else:
-            self._toggle.setText(f"Thought for {format_duration(seconds)}" if seconds is not None else "Thoughts")
-
-    def paintEvent(self, _event: QPaintEvent) -> None:
-        """A line at the left side."""
-        painter = QPainter(self)
-        painter.fillRect(0, 4, 2, self.height() - 8, self._theme.palette.color("line"))
-        painter.end()
-
-    def _flush(self) -> None:
-        self._timer.stop()
-        if not self._waiting:
-            return
-        bar = self._text.verticalScrollBar()
-        is_at_end = bar.value() >= bar.maximum() - 4
-        cursor = self._text.textCursor()
-        cursor.movePosition(cursor.MoveOperation.End)
-        cursor.insertText("".join(self._waiting))
-        self._waiting.clear()
-        if is_at_end:
-            bar.setValue(bar.maximum())
-
-    def _on_toggled(self, is_open: bool) -> None:
-        self._toggle.set_icon_name("caret-down" if is_open else "caret-right")
-        self._text.setVisible(is_open)
+            self.set_title(f"Thought for {format_duration(seconds)}" if seconds is not None else "Thoughts")

@@ -22,7 +22,6 @@ TAG_PAIRS = (
     TagPair("<|START_THINKING|>", "<|END_THINKING|>"),
     TagPair("<seed:think>", "</seed:think>"),
     TagPair("<mm:think>", "</mm:think>"),
-    TagPair("<thinking>", "</thinking>"),
 )
 """Also Mistral, Gemma 4, Command, Seed and MiniMax-M3."""
 
