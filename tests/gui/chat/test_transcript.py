@@ -10,6 +10,7 @@ from pytestqt.qtbot import QtBot
 from localai_app.gui.chat.message_views import AnswerView, QuestionView
 from localai_app.gui.chat.transcript import FIRST_MESSAGES, MORE_MESSAGES, Transcript
 from localai_app.gui.theme import ThemeState
+from localai_app.services.events import AnswerProgressed
 from localai_app.store.records import Message, MessageState, Role
 from tests.gui.chat.chat_fakes import stats
 
@@ -34,7 +35,7 @@ def transcript(qtbot: QtBot, theme: ThemeState) -> Transcript:
 def append(view: Transcript, text: str) -> None:
     answer = view.column.view(21)
     assert isinstance(answer, AnswerView)
-    answer.append(text, stats())
+    answer.append(AnswerProgressed(1, 21, text, stats()))
 
 
 def is_at_end(view: Transcript) -> bool:

@@ -54,10 +54,6 @@ class LlamaModel:
         length = self.library.llama_model_meta_val_str(self.model, key.encode(), buffer, len(buffer))
         return buffer.value.decode("utf-8", "replace") if length > 0 else ""
 
-    def is_token(self, text: str) -> bool:
-        """Whether the vocabulary has a token of its own for a text."""
-        return len(self._tokenize(text)) == 1
-
     def show_tokens(self, texts: Iterable[str]) -> None:
         """Let special tokens with these texts be seen in answers, so that they can be read."""
         encoded = [self._tokenize(text) for text in texts]
