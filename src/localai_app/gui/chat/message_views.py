@@ -122,7 +122,6 @@ class AnswerView(QWidget):
     def __init__(self, message: Message, theme: ThemeState, lexers: LexerFinder, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.message = message
-        self._theme = theme
         self._parts = AnswerText()
         self._thought_s: float | None = None
         self._markdown = MarkdownView(theme, lexers, self)
