@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -10,7 +11,7 @@ import typer
 
 from localai_app.cli.chat_commands import load_and_wait
 from localai_app.cli.session import Session
-from localai_app.engine.protocol import FinishReason, GenerationStats, HistoryCut, Sampling
+from localai_app.engine.protocol import FinishReason, GenerationStats, HistoryCut, Sampling, TextGenerated, ToolCall
 from localai_app.errors import AppError
 from localai_app.services.app_services import AppServices
 from localai_app.services.speed_snapshot import Finding
@@ -27,13 +28,15 @@ class _WaitingSink:
         self.over = threading.Event()
         self.error: AppError | None = None
 
-    def on_text(self, text: str, stats: GenerationStats) -> None:
+    def on_text(self, event: TextGenerated) -> None:
         pass
 
     def on_cut(self, cut: HistoryCut) -> None:
         pass
 
-    def on_finished(self, reason: FinishReason, stats: GenerationStats) -> None:  # noqa: ARG002 - as in the protocol
+    def on_finished(
+        self, reason: FinishReason, stats: GenerationStats, tool_calls: Sequence[ToolCall] = (),  # noqa: ARG002
+    ) -> None:
         self.over.set()
 
     def on_failed(self, error: AppError) -> None:
