@@ -24,7 +24,10 @@ class _Own:
     first_ratio: int
 
 
-_OWN = {"deepseek-v4-flash": _Own(1024, 8, 1024, 512, 0), "deepseek-v4-pro": _Own(1536, 16, 1024, 1024, 128)}
+_OWN = {
+    "deepseek-v4-flash": _Own(1024, 8, 1024, 512, 0), "deepseek-v4-pro": _Own(1536, 16, 1024, 1024, 128),
+    "tiny-deepseek4": _Own(96, 2, 64, 512, 0),
+}
 """From their config.json."""
 
 

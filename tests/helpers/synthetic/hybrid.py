@@ -29,6 +29,7 @@ _PATTERNS = {
     "lfm2.5-1.2b-instruct": "MM*MM*MM*M*M*M*M",
     "granite-4.0-h-tiny": "MMMMMMMMM*" * 4,
     "granite-4.0-h-small": "MMMMMMMMM*" * 4,
+    "tiny-nemotron": "ME*E", "tiny-lfm2": "MM*M", "tiny-granite": "MM*M",
 }
 """By model, a letter per block: attention (*), state (M), experts alone (E). Those of Granite are taken as evenly spread."""
 _MOE_LATENT = {"nemotron-3-super-120b-a12b": 1024}
