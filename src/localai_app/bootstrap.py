@@ -41,6 +41,7 @@ from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.load_previews import LoadPreviews, credited_now
 from localai_app.services.load_settings import LoadSettingsService
 from localai_app.services.measuring import MeasurementRecorder
+from localai_app.services.prompt_states import PromptStates
 from localai_app.services.runtimes import RuntimeService
 from localai_app.services.safe_setups import SafeSetUps, surroundings
 from localai_app.services.sampling_service import SamplingService
@@ -51,6 +52,7 @@ from localai_app.services.what_if import WhatIfService
 from localai_app.services.why_slow import LoadParts, WhySlowService
 from localai_app.settings.file import SettingsFile
 from localai_app.store.database import open_store
+from localai_app.units import GB
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,9 @@ def build_services(options: LaunchOptions) -> AppServices:
     load_planner = LoadPlanner(settings, library, estimate, load_settings)
     chat_settings = ChatSettingsService(store, events)
     set_ups = SafeSetUps(store, lambda: surroundings(runtimes.build_name(), hardware.report))
+    states = PromptStates(events, paths.chat_states, lambda: settings.integer("chat_states_gb") * GB)
     engine = EngineService(
-        events, WorkerProgram(worker, paths.worker_dir, itertools.count(1), set_ups),
+        events, WorkerProgram(worker, paths.worker_dir, itertools.count(1), set_ups, states),
         EngineControl(events, load_planner.plan, EngineRoom(lambda: room_rules(settings)), hardware.free_now))
     benchmarks = BenchmarkService(
         events, store.benchmarks, hardware, load_planner, engine, (lambda: command_now(worker), paths.worker_dir))

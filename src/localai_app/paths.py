@@ -46,6 +46,11 @@ class AppPaths:
         return self.data / "runtimes"
 
     @property
+    def chat_states(self) -> Path:
+        """What the engine knew of chats when their model was unloaded; can be made again from the chats."""
+        return self.cache / "chat-states"
+
+    @property
     def worker_dir(self) -> Path:
         """Working directory of workers: empty and ours, because llama.cpp may search it for libraries."""
         return self.cache / "worker"

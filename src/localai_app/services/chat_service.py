@@ -9,7 +9,7 @@ from localai_app.services.answer_queue import AnswerQueue, Ask
 from localai_app.services.chat_requests import ChatRequests
 from localai_app.services.context_check import ContextCheck
 from localai_app.services.engine_service import EngineService
-from localai_app.services.events import ConversationsChanged, EventBus, MessageAdded
+from localai_app.services.events import ConversationDeleted, ConversationsChanged, EventBus, MessageAdded
 from localai_app.services.library_service import LibraryService
 from localai_app.store.conversations import ConversationStore
 from localai_app.store.database import Store
@@ -70,6 +70,7 @@ class ChatService:
         """Remove a chat; `undo_delete` brings it back."""
         self.stop(conversation_id)
         self._conversations.delete(conversation_id)
+        self._events.publish(ConversationDeleted(conversation_id))
         self._events.publish(ConversationsChanged())
 
     def undo_delete(self) -> Conversation | None:

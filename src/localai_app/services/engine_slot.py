@@ -21,8 +21,10 @@ from localai_app.services.engine_tracker import AnswerSink, EngineTracker
 from localai_app.services.events import AnswerTimed, EventBus, LoadStepped, ModelLoaded, WorkerDied
 from localai_app.services.load_ladder import LoadFailure, failure_of_error, failure_of_outcome
 from localai_app.services.load_way import LoadPlan, LoadWay
+from localai_app.services.prompt_states import PromptStates
 from localai_app.services.safe_setups import SafeSetUps
 from localai_app.services.views import EngineState, EngineStatus, LoadedModel
+from localai_app.services.worker_chats import WorkerChats
 from localai_app.units import format_count
 
 log = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ class WorkerProgram:
     folder: Path
     ids: itertools.count[int]
     set_ups: SafeSetUps | None = None
+    states: PromptStates | None = None
 
 
 class EngineSlot:
@@ -60,6 +63,7 @@ class EngineSlot:
         self._submit = submit
         self._tracker = EngineTracker(events, loading_state(model_key))
         self._client: EngineClient | None = None
+        self._chats = WorkerChats(model_key, program.states, program.ids)
         self._attempt = 0
         """The id of the load of the worker that counts; what another one says is over."""
         self._is_worker_ready = False
@@ -137,6 +141,7 @@ class EngineSlot:
         """End the worker and wait until it is gone; its memory returns for certain."""
         client, self._client = self._client, None
         if client is not None:
+            self._chats.save(client)
             client.stop()
 
     def ask(self, request_id: int, command: protocol.Command, sink: AnswerSink) -> None:
@@ -145,6 +150,7 @@ class EngineSlot:
             client = self._client
             if client is None:
                 raise AppError(errors.NO_MODEL_LOADED)
+            self._chats.note_asked(client, command)
             client.send(command)
 
         try:
@@ -182,6 +188,7 @@ class EngineSlot:
             return
         attempt = self._attempt = next(self._program.ids)
         self._is_worker_ready = False
+        self._chats.begin()
         self._client = client = EngineClient(
             self._program.command, cwd=self._program.folder,
             on_event=lambda event: self._on_event(generation, event),
@@ -235,7 +242,7 @@ class EngineSlot:
             case protocol.RequestFailed():
                 self._on_request_failed(generation, event)
             case _:
-                pass
+                self._chats.note(event)
 
     def _on_finished(self, generation: int, event: protocol.Finished) -> None:
         self.touch()

@@ -203,6 +203,13 @@ class ConversationsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ConversationDeleted:
+    """A chat was deleted; it may come back by `undo`."""
+
+    conversation_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class SettingChanged:
     """One setting has a new value."""
 
@@ -256,7 +263,8 @@ Event = (
     RuntimesChanged | WorkerDied | LoadStepped | ModelUnloaded
     | HardwareReported | MemoryMeasured | SuggestionsChanged | VariantsRefined | SizesLearned | LibraryChanged | DownloadChanged
     | DownloadFinished | EngineChanged | ModelLoaded | EngineFailed | MessageAdded | AnswerProgressed | AnswerEnded
-    | ContextChecked | ConversationsChanged | SettingChanged | LoadSettingsChanged | ChatSettingsChanged | SamplingChanged
+    | ContextChecked | ConversationsChanged | ConversationDeleted | SettingChanged | LoadSettingsChanged | ChatSettingsChanged
+    | SamplingChanged
     | InstalledFitsChanged | AnswerTimed | MeasurementsChanged | BenchmarkChanged | ErrorHappened
 )
 Subscriber = Callable[[Event], None]

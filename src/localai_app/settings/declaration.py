@@ -131,6 +131,11 @@ SETTINGS: tuple[SettingSpec, ...] = (
         "A model that nobody asked for that long gives its memory back; the next message loads it again.", AT_ONCE,
         minimum=0, maximum=10_080, unit="minutes", zero_means="Never", keywords=("idle", "timeout", "memory", "keep alive")),
     SettingSpec(
+        "chat_states_gb", Section.ENGINE, Kind.INTEGER, 4, "Space for reopening chats",
+        "Disk space for what a model has read of your chats, so that it goes on with a long one without reading it again.",
+        AT_ONCE, minimum=0, maximum=1000, unit="GB", zero_means="None: chats are read again",
+        keywords=("disk", "cache", "prompt", "state")),
+    SettingSpec(
         "system_prompt", Section.CHAT, Kind.LONG_TEXT, "", "System prompt",
         "Standing instructions that every new chat begins with.", NEXT_ANSWER, keywords=("instructions", "persona")),
     SettingSpec(

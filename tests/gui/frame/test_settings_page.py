@@ -18,7 +18,7 @@ from tests.helpers.frame_fakes import FakeServices, frame_services
 OTHER_VALUES: dict[str, SettingValue] = {
     "theme": "dark", "text_scale_percent": 125, "models_folder": "", "task": "code", "bandwidth_limit_mb_per_s": 20,
     "hub_endpoint": "http://127.0.0.1:9", "proxy": "http://127.0.0.1:3128", "context_tokens": 16_384, "kv_type": "q8_0",
-    "gpu_layers": 0, "memory_short": "ask", "most_models": 2, "idle_unload_minutes": 30, "threads": 4,
+    "gpu_layers": 0, "memory_short": "ask", "most_models": 2, "idle_unload_minutes": 30, "chat_states_gb": 8, "threads": 4,
     "system_prompt": "Be brief.\nAlways.", "temperature": 0.25, "max_answer_tokens": 100,
     "context_policy": "stop",
 }
