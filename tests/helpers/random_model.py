@@ -1,4 +1,4 @@
-"""Tiny models of every architecture of the catalog with random weights: complete files that llama.cpp loads and answers with."""
+"""Tiny models of every architecture of the catalog with random weights: complete files that llama.cpp loads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OWN_NEEDS: dict[str, dict[str, Any]] = {
     "llama4": {"n_expert_used": 1},
     "deepseek4": {"id": "tiny-deepseek4"},
     "glm-dsa": {"ctx_train": 1_048_576},
-    "lfm2": {"id": "tiny-lfm2"}, "nemotron_h_moe": {"id": "tiny-nemotron"}, 
+    "lfm2": {"id": "tiny-lfm2"}, "nemotron_h_moe": {"id": "tiny-nemotron"},
     "granitehybrid": {"id": "tiny-granite", "n_embd": 256, "recurrent": {
         "d_conv": 4, "d_inner": 512, "d_state": 128, "n_group": 1, "l_cache": None}},
 }
