@@ -13,6 +13,7 @@ from localai_app.engine.launch import command_now, lent_device_options
 from localai_app.fit.gpu_table import load_gpu_table
 from localai_app.hardware.detect import detect_hardware
 from localai_app.paths import app_paths, installed_engines_dir, resources_dir
+from localai_app.services.answer_meter import AnswerMeter
 from localai_app.services.app_services import AppServices
 from localai_app.services.background import BackgroundPool
 from localai_app.services.benchmarks import BenchmarkService
@@ -103,6 +104,9 @@ def build_services(options: LaunchOptions) -> AppServices:
     benchmarks = BenchmarkService(
         events, store.benchmarks, hardware, load_planner, engine, (lambda: command_now(worker), paths.worker_dir))
     load_previews = LoadPreviews(library, estimate, hardware, load_settings, engine)
+    why_slow = WhySlowService(
+        engine, hardware, settings, LoadParts(load_previews, load_settings), calibration, benchmarks)
+    meter = AnswerMeter(lambda depth: why_slow.expected_tps(engine.state, depth))
     return AppServices(
         paths=paths, events=events, pool=pool, store=store, settings=settings, hardware=hardware,
         discovery=DiscoveryService(
@@ -113,7 +117,7 @@ def build_services(options: LaunchOptions) -> AppServices:
         idle_unloader=IdleUnloader(events, settings, engine),
         load_previews=load_previews,
         installed_fits=InstalledFits(events, pool, library, load_previews, lambda: hardware.report),
-        chat=ChatService(events, store, ChatRequests(settings, chat_settings), library, engine),
+        chat=ChatService(events, store, ChatRequests(settings, chat_settings), library, engine, meter),
         chat_settings=chat_settings,
         sampling=SamplingService(store, events, settings, library, VendorSampling(catalog)),
         hub=hub, runtimes=runtimes,
@@ -123,7 +127,6 @@ def build_services(options: LaunchOptions) -> AppServices:
         calibration=calibration, recorder=MeasurementRecorder(events, engine, hardware, calibration),
         history=LiveHistory(events, engine),
         benchmarks=benchmarks,
-        why_slow=WhySlowService(
-            engine, hardware, settings, LoadParts(load_previews, load_settings), calibration, benchmarks),
+        why_slow=why_slow, meter=meter,
         what_if=WhatIfService(catalog, estimate, gpu_table_file),
     )

@@ -84,5 +84,12 @@ def format_wait(seconds: float) -> str:
     return f"{max(1, round(seconds))} s" if seconds < 59.5 else format_duration(seconds)
 
 
+def format_energy(joules: float) -> str:
+    """Energy: 0.78 J, 42 J, 3.2 kJ."""
+    if joules < 9.95:
+        return f"{joules:.2g} J"
+    return f"{joules:.0f} J" if joules < 1000 else f"{joules / 1000:.1f} kJ"
+
+
 def _speed_digits(tokens_per_s: float) -> str:
     return f"{tokens_per_s:.1f}" if tokens_per_s < 9.95 else f"{tokens_per_s:,.0f}"

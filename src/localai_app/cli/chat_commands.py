@@ -27,10 +27,12 @@ from localai_app.engine.protocol import (
 )
 from localai_app.errors import AppError
 from localai_app.fit.result import Request
+from localai_app.hardware.energy import Energy
 from localai_app.services.app_services import AppServices
 from localai_app.services.chat_extras import ChatExtras
 from localai_app.services.chat_format_words import NONE, THINKING_LABELS, template_notice, thinking_notice
 from localai_app.services.context_words import cut_notice
+from localai_app.services.energy_words import energy_words
 from localai_app.services.events import EngineFailed, Event, ModelLoaded
 from localai_app.services.thinking import AnswerText
 from localai_app.services.tools import call_words, read_tools
@@ -134,6 +136,7 @@ def chat(
                 session.output.say(notice)
         policy = Overflow((when_full or services.settings.text("context_policy")).replace("-", "_"))
         sink = _PrintingSink(session, policy)
+        metered = services.meter.begin()
         if chat_format.template != NONE:
             turns = [ChatMessage(role="system", content=system)] if system else []
             services.engine.chat(
@@ -145,8 +148,9 @@ def chat(
             pass
         if sink.error is not None:
             raise sink.error
+        energy = services.meter.energy(metered)
         services.library.note_use(key, tps=sink.stats.tps or None, prompt_tps=sink.stats.prompt_tps or None)
-    _report(session, key, sink)
+    _report(session, key, sink, energy)
 
 
 def load_and_wait(session: Session, services: AppServices, key: str, request: Request, *, anyway: bool) -> ChatFormat:
@@ -174,7 +178,7 @@ def load_and_wait(session: Session, services: AppServices, key: str, request: Re
     return outcome[0].info.format
 
 
-def _report(session: Session, key: str, sink: _PrintingSink) -> None:
+def _report(session: Session, key: str, sink: _PrintingSink, energy: Energy) -> None:
     stats = sink.stats
     session.output.document({
         "model": key, "text": sink.parts.answer, "thinking": sink.parts.thinking.strip(),
@@ -183,6 +187,7 @@ def _report(session: Session, key: str, sink: _PrintingSink) -> None:
         "prompt_tps": round(stats.prompt_tps, 2), "tps": round(stats.tps, 2), "ttft_s": round(stats.ttft_s, 4),
         "finish_reason": sink.reason, "left_out": list(sink.cut.left_out),
         "shortened": [part.index for part in sink.cut.shortened],
+        "energy": energy,
     })
     session.output.words()
     for call in sink.tool_calls:
@@ -191,3 +196,6 @@ def _report(session: Session, key: str, sink: _PrintingSink) -> None:
     session.output.say(
         f"{format_speed(stats.tps)}, {stats.completion_tokens} tokens, first after {format_duration(stats.ttft_s)}, "
         f"prompt {format_speed(stats.prompt_tps)}{thought}")
+    words = energy_words(energy.gpu_j, energy.processor_j, stats.completion_tokens)
+    if words:
+        session.output.say(words)

@@ -92,8 +92,8 @@ class MainWindow(QMainWindow):
         """Show the settings with one of them in view."""
         self.show_page(SETTINGS).show_setting(key)  # type: ignore[attr-defined]
 
-    @Slot(str)
-    def show_why_slow(self, _model_key: str) -> None:
+    @Slot()
+    def show_why_slow(self) -> None:
         """Say on the Performance page what makes the model slow."""
         self.show_page(PERFORMANCE).look_why_slow()  # type: ignore[attr-defined]
 
@@ -166,7 +166,7 @@ class MainWindow(QMainWindow):
         self.show_page(name)
 
     @staticmethod
-    def _connect_if_there(page: QWidget, signal_name: str, slot: Callable[[str], object]) -> None:
+    def _connect_if_there(page: QWidget, signal_name: str, slot: Callable[..., object]) -> None:
         signal = getattr(page, signal_name, None)
         if signal is not None:
             signal.connect(slot)

@@ -10,6 +10,7 @@ import msgspec
 
 from localai_app.engine.protocol import FinishReason, GenerationStats, HistoryCut, TextGenerated, ToolCall
 from localai_app.errors import AppError
+from localai_app.services.answer_meter import AnswerMeter
 from localai_app.services.chat_turns import Turns
 from localai_app.services.events import AnswerProgressed, ErrorHappened, EventBus, MessageAdded
 from localai_app.services.thinking import AnswerText, parts_of
@@ -31,13 +32,15 @@ class StreamingAnswer:
 
     def __init__(
         self, message: Message, model_key: str, conversations: ConversationStore, events: EventBus,
-        on_over: Callable[[StreamingAnswer, GenerationStats | None, AppError | None], None],
+        on_over: Callable[[StreamingAnswer, GenerationStats | None, AppError | None], None], meter: AnswerMeter | None = None,
     ) -> None:
         self.message = message
         self.model_key = model_key
         self._conversations = conversations
         self._events = events
         self._on_over = on_over
+        self._meter = meter
+        self._metered = meter.begin() if meter is not None else None
         self._lock = threading.Lock()
         self.turns = Turns()
         """What the model is asked to answer."""
@@ -87,7 +90,10 @@ class StreamingAnswer:
             with self._lock:
                 self._calls += msgspec.convert(list(tool_calls), type=tuple[CallRecord, ...], from_attributes=True)
                 self._must_replace = True
-        self._end(state, message_stats(stats, reason), None, stats)
+        kept = message_stats(stats, reason)
+        if kept is not None and self._meter is not None:
+            kept = self._meter.completed(kept, self._metered, stats)
+        self._end(state, kept, None, stats)
 
     def on_failed(self, error: AppError) -> None:
         """Keep what came before the failure, and the failure in words."""

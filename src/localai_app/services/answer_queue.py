@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from localai_app.engine.protocol import GenerationStats
 from localai_app.errors import AppError
 from localai_app.services.answer import StreamingAnswer
+from localai_app.services.answer_meter import AnswerMeter
 from localai_app.services.chat_requests import ChatRequests
 from localai_app.services.engine_service import EngineService
 from localai_app.services.events import (
@@ -49,13 +50,15 @@ class AnswerQueue:
 
     def __init__(
         self, events: EventBus, conversations: ConversationStore, requests: ChatRequests, library: LibraryService,
-        engine: EngineService,
+        engine: EngineService, meter: AnswerMeter | None = None,
     ) -> None:
+        """`meter`: measures around each answer, if given."""
         self._events = events
         self._conversations = conversations
         self._requests = requests
         self._library = library
         self._engine = engine
+        self._meter = meter
         self._lock = threading.Lock()
         self._waiting: list[Ask] = []
         self._current: Ask | None = None
@@ -214,7 +217,7 @@ class AnswerQueue:
             message = self._conversations.add_message(
                 ask.conversation_id, Role.ASSISTANT, "", MessageState.STREAMING, model_key=ask.model_key)
         self._answer = answer = StreamingAnswer(
-            message, ask.model_key, self._conversations, self._events, self._on_answer_over)
+            message, ask.model_key, self._conversations, self._events, self._on_answer_over, self._meter)
         return answer
 
     def _on_answer_over(self, answer: StreamingAnswer, stats: GenerationStats | None, error: AppError | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from localai_app.paths import AppPaths
+from localai_app.services.answer_meter import AnswerMeter
 from localai_app.services.background import BackgroundPool
 from localai_app.services.benchmarks import BenchmarkService
 from localai_app.services.calibration import CalibrationService
@@ -72,6 +73,7 @@ class AppServices:
     history: LiveHistory
     runtimes: RuntimeService
     why_slow: WhySlowService
+    meter: AnswerMeter
 
     def start(self) -> None:
         """Begin what runs by itself: probes, gauges and the downloads that were under way."""
@@ -95,6 +97,7 @@ class AppServices:
         self.chat.close()
         self.idle_unloader.close()
         self.engine.close()
+        self.meter.close()
         self.recorder.close()
         self.pool.close()
         self.store.close()

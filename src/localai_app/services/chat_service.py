@@ -5,6 +5,7 @@ from __future__ import annotations
 from localai_app import errors
 from localai_app.engine.protocol import Overflow
 from localai_app.errors import AppError
+from localai_app.services.answer_meter import AnswerMeter
 from localai_app.services.answer_queue import AnswerQueue, Ask
 from localai_app.services.chat_requests import ChatRequests
 from localai_app.services.context_check import ContextCheck
@@ -24,12 +25,13 @@ class ChatService:
 
     def __init__(
         self, events: EventBus, store: Store, requests: ChatRequests, library: LibraryService, engine: EngineService,
+        meter: AnswerMeter | None = None,
     ) -> None:
         self._events = events
         self._conversations: ConversationStore = store.conversations
         self._library = library
         self._engine = engine
-        self._queue = AnswerQueue(events, store.conversations, requests, library, engine)
+        self._queue = AnswerQueue(events, store.conversations, requests, library, engine, meter)
         self._context = ContextCheck(events, store.conversations, requests, engine)
         self._requests = requests
 

@@ -50,6 +50,11 @@ class MessageStats(msgspec.Struct, frozen=True, kw_only=True):
     finish_reason: str
     thinking_s: float = 0.0
     """How long the model thought; 0.0 without thinking or where nobody measured it."""
+    gpu_j: float | None = None
+    """Joules that the GPUs took meanwhile; None where they do not tell."""
+    processor_j: float | None = None
+    expected_tps: float | None = None
+    """The least that was predicted; None where nothing was."""
 
 
 class AnswerCut(msgspec.Struct, frozen=True, kw_only=True):

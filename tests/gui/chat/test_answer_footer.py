@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
@@ -38,3 +39,32 @@ def test_an_example_is_two_lines_at_most(qtbot: QtBot) -> None:
     assert len(lines) == 2
     assert text.startswith(lines[0])
     assert lines[1].endswith("…")
+
+
+def test_energy_stands_behind_the_other_figures_and_is_told_in_full_on_hover(qtbot: QtBot, theme: ThemeState) -> None:
+    footer = AnswerFooter(theme)
+    qtbot.addWidget(footer)
+    figures = msgspec.structs.replace(kept(stats()), gpu_j=300.0, processor_j=29.6)
+    footer.show_final(figures, MessageState.DONE)
+    assert footer.figures.endswith("330 J")
+    shown = footer.findChildren(QLabel)[0]
+    assert "Energy: 300 J by the GPU and 30 J by the processor" in shown.toolTip()
+    assert "for each token" in shown.toolTip()
+    footer.show_final(kept(stats()), MessageState.DONE)
+    assert " J" not in footer.figures
+    assert "Energy" not in shown.toolTip()
+
+
+def test_an_answer_far_below_its_prediction_asks_why(qtbot: QtBot, theme: ThemeState) -> None:
+    footer = AnswerFooter(theme)
+    qtbot.addWidget(footer)
+    figures = kept(stats())
+    footer.show_final(msgspec.structs.replace(figures, expected_tps=figures.tps * 1.1), MessageState.DONE)
+    assert footer._why_slow.isHidden()
+    footer.show_final(msgspec.structs.replace(figures, expected_tps=figures.tps * 2), MessageState.DONE)
+    assert not footer._why_slow.isHidden()
+    assert "122 tok/s was predicted" in footer._why_slow.toolTip()
+    with qtbot.waitSignal(footer.why_slow_requested):
+        footer._why_slow.click()
+    footer.show_final(figures, MessageState.DONE)
+    assert footer._why_slow.isHidden()

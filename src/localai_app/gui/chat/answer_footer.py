@@ -13,12 +13,17 @@ from localai_app.gui.styling import label, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
 from localai_app.services.context_words import explanation as cut_explanation
 from localai_app.services.context_words import summary as cut_summary
+from localai_app.services.energy_words import energy_parts, energy_words
 from localai_app.store.records import AnswerCut, MessageState, MessageStats
 from localai_app.units import format_count, format_duration, format_speed
 
 COPIED_SHOWN_MS = 1500
 GAP = "     "
 """Between two figures."""
+
+FIGURES = "Answer speed, answer length, time until the first token, and how fast the prompt was read"
+SLOW = 0.8
+"""Below this share of the least that was predicted it is worth a question."""
 
 _REASONS = {
     "context": ("context full", "The context is full: the model could not write any further."),
@@ -32,13 +37,14 @@ class AnswerFooter(QWidget):
     copy_requested = Signal()
     retry_requested = Signal()
     continue_requested = Signal()
+    why_slow_requested = Signal()
 
     def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._figures = label("", "caption")
         self._figures.setMinimumWidth(1)
         self._parts: tuple[str, ...] = ()
-        self._figures.setToolTip("Answer speed, answer length, time until the first token, and how fast the prompt was read")
+        self._figures.setToolTip(FIGURES)
         self._reason = label("", "badge-neutral")
         self._reason.hide()
         self._cut = label("", "badge-warn")
@@ -55,6 +61,10 @@ class AnswerFooter(QWidget):
         self._again.setAccessibleName("Answer again")
         self._again.setToolTip("Answer the question again")
         self._again.clicked.connect(self.retry_requested)
+        self._why_slow = QuietButton("Why slow?", "performance", theme)
+        self._why_slow.setAccessibleName("Why was the answer slow?")
+        self._why_slow.clicked.connect(self.why_slow_requested)
+        self._why_slow.hide()
         self._copied_timer = QTimer(self, singleShot=True, interval=COPIED_SHOWN_MS)
         self._copied_timer.timeout.connect(lambda: self._copy.setText("Copy"))
         row = QHBoxLayout(self)
@@ -63,6 +73,7 @@ class AnswerFooter(QWidget):
         row.addWidget(self._reason)
         row.addWidget(self._cut)
         row.addStretch()
+        row.addWidget(self._why_slow)
         row.addWidget(self._copy)
         row.addWidget(self._continue)
         row.addWidget(self._again)
@@ -96,8 +107,12 @@ class AnswerFooter(QWidget):
     def show_final(self, stats: MessageStats | None, state: MessageState, cut: AnswerCut | None = None) -> None:
         """The figures as stored, why it ended, and what it was given without."""
         if stats is not None:
-            self._show_parts(figure_parts(stats.tps, stats.completion_tokens, stats.ttft_s, stats.prompt_tps))
+            self._show_stats(stats)
         self._figures.setVisible(bool(self.figures))
+        expected = stats.expected_tps if stats is not None and stats.tps > 0 else None
+        is_slow = expected is not None and stats is not None and stats.tps < SLOW * expected
+        self._why_slow.setVisible(is_slow)
+        self._why_slow.setToolTip(f"At least {format_speed(expected)} was predicted" if expected is not None else "")
         word, explanation = ("stopped", "You stopped this answer.") if state is MessageState.STOPPED else _REASONS.get(
             stats.finish_reason if stats is not None else "", ("", ""))
         self._reason.setText(word)
@@ -108,6 +123,14 @@ class AnswerFooter(QWidget):
         self._cut.setToolTip(cut_explanation(cut) if cut is not None else "")
         self._cut.setVisible(cut is not None)
         self._fit()
+
+    def _show_stats(self, stats: MessageStats) -> None:
+        """The stored figures, with the energy where it is known."""
+        parts = figure_parts(stats.tps, stats.completion_tokens, stats.ttft_s, stats.prompt_tps)
+        energy = energy_parts(stats.gpu_j, stats.processor_j)
+        words = energy_words(stats.gpu_j, stats.processor_j, stats.completion_tokens)
+        self._figures.setToolTip(f"{FIGURES}\n{words}" if words else FIGURES)
+        self._show_parts((*parts, energy) if energy else parts)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Leave out what does not fit."""
@@ -121,7 +144,8 @@ class AnswerFooter(QWidget):
     def _fit(self) -> None:
         """As many figures as there is room for beside what can be done."""
         others = [
-            widget for widget in (self._reason, self._cut, self._copy, self._continue, self._again) if not widget.isHidden()]
+            widget for widget in (self._reason, self._cut, self._why_slow, self._copy, self._continue, self._again)
+            if not widget.isHidden()]
         room = self.width() - sum(widget.sizeHint().width() + metrics.SPACE_2 for widget in others) - metrics.SPACE_2
         letters = self._figures.fontMetrics()
         shown = self._parts

@@ -22,6 +22,7 @@ class MessageColumn(QWidget):
     link_clicked = Signal(QUrl)
     retry_requested = Signal()
     continue_requested = Signal()
+    why_slow_requested = Signal()
 
     def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -73,6 +74,7 @@ class MessageColumn(QWidget):
             view = AnswerView(message, self._theme, self._lexers, self)
             view.link_clicked.connect(self.link_clicked)
             view.continue_requested.connect(self.continue_requested)
+            view.why_slow_requested.connect(self.why_slow_requested)
         view.retry_requested.connect(self.retry_requested)
         self._rows.insertWidget(index, view)
         known = list(self._views.items())

@@ -118,6 +118,7 @@ class AnswerView(QWidget):
     link_clicked = Signal(QUrl)
     retry_requested = Signal()
     continue_requested = Signal()
+    why_slow_requested = Signal()
 
     def __init__(self, message: Message, theme: ThemeState, lexers: LexerFinder, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -135,6 +136,7 @@ class AnswerView(QWidget):
         self._footer.copy_requested.connect(self.copy_answer)
         self._footer.retry_requested.connect(self.retry_requested)
         self._footer.continue_requested.connect(self.continue_requested)
+        self._footer.why_slow_requested.connect(self.why_slow_requested)
         self._context_used = 0
         self._is_last = self._can_outgrow = False
         self._mark: HistoryMark | None = None

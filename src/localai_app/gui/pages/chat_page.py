@@ -68,6 +68,7 @@ class ChatPage(QWidget):
 
     page_requested = Signal(str)
     load_panel_requested = Signal(str)
+    why_slow_requested = Signal()
 
     def __init__(self, services: ChatPageServices, theme: ThemeState, bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -145,6 +146,7 @@ class ChatPage(QWidget):
         view.composer.stop_requested.connect(session.stop)
         view.transcript.column.link_clicked.connect(self._on_link_clicked)
         view.transcript.column.retry_requested.connect(session.retry)
+        view.transcript.column.why_slow_requested.connect(self.why_slow_requested)
         self.context.failed.connect(view.strip.show_error)
         stop = QShortcut(QKeySequence(Qt.Key.Key_Escape), view, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
         stop.activated.connect(session.stop)

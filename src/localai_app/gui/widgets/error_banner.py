@@ -51,6 +51,7 @@ class ErrorBanner(QFrame):
         actions = QHBoxLayout(self._actions)
         set_spacing(actions, SPACE_2)
         for control in (self.other_button, self.remedy_button):
+            control.hide()
             actions.addWidget(control)
         layout = self._grid = QGridLayout(self)
         layout.setContentsMargins(SPACE_4, SPACE_2, SPACE_2, SPACE_2)
