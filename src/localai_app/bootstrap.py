@@ -104,15 +104,14 @@ def build_services(options: LaunchOptions) -> AppServices:
     benchmarks = BenchmarkService(
         events, store.benchmarks, hardware, load_planner, engine, (lambda: command_now(worker), paths.worker_dir))
     load_previews = LoadPreviews(library, estimate, hardware, load_settings, engine)
-    why_slow = WhySlowService(
-        engine, hardware, settings, LoadParts(load_previews, load_settings), calibration, benchmarks)
+    load_parts = LoadParts(load_previews, load_settings)
+    why_slow = WhySlowService(engine, hardware, settings, load_parts, calibration, benchmarks)
     meter = AnswerMeter(lambda depth: why_slow.expected_tps(engine.state, depth))
     return AppServices(
         paths=paths, events=events, pool=pool, store=store, settings=settings, hardware=hardware,
         discovery=DiscoveryService(
             events, pool, settings, catalog, estimate, lambda: hardware.report, lambda request: credited_now(request, engine)),
-        library=library,
-        downloads=DownloadsService(events, store, settings, hub, library),
+        library=library, downloads=DownloadsService(events, store, settings, hub, library),
         estimate=estimate, load_settings=load_settings, load_planner=load_planner, engine=engine, set_ups=set_ups,
         idle_unloader=IdleUnloader(events, settings, engine),
         load_previews=load_previews,
@@ -120,13 +119,10 @@ def build_services(options: LaunchOptions) -> AppServices:
         chat=ChatService(events, store, ChatRequests(settings, chat_settings), library, engine, meter),
         chat_settings=chat_settings,
         sampling=SamplingService(store, events, settings, library, VendorSampling(catalog)),
-        hub=hub, runtimes=runtimes,
-        headers=headers,
+        hub=hub, runtimes=runtimes, headers=headers,
         variants=VariantEstimates(events, pool, hub, sizes, estimate, headers),
         dry_runs=dry_runs,
         calibration=calibration, recorder=MeasurementRecorder(events, engine, hardware, calibration),
-        history=LiveHistory(events, engine),
-        benchmarks=benchmarks,
-        why_slow=why_slow, meter=meter,
+        benchmarks=benchmarks, history=LiveHistory(events, engine), why_slow=why_slow, meter=meter,
         what_if=WhatIfService(catalog, estimate, gpu_table_file),
     )
