@@ -96,6 +96,7 @@ def build_services(options: LaunchOptions) -> AppServices:
     load_settings = LoadSettingsService(store, events)
     load_planner = LoadPlanner(settings, library, estimate, load_settings)
     chat_settings = ChatSettingsService(store, events)
+    sampling = SamplingService(store, events, settings, library, VendorSampling(catalog))
     set_ups = SafeSetUps(store, lambda: surroundings(runtimes.build_name(), hardware.report))
     states = PromptStates(events, paths.chat_states, lambda: settings.integer("chat_states_gb") * GB)
     engine = EngineService(
@@ -116,9 +117,9 @@ def build_services(options: LaunchOptions) -> AppServices:
         idle_unloader=IdleUnloader(events, settings, engine),
         load_previews=load_previews,
         installed_fits=InstalledFits(events, pool, library, load_previews, lambda: hardware.report),
-        chat=ChatService(events, store, ChatRequests(settings, chat_settings), library, engine, meter),
+        chat=ChatService(events, store, ChatRequests(settings, chat_settings, sampling), library, engine, meter),
         chat_settings=chat_settings,
-        sampling=SamplingService(store, events, settings, library, VendorSampling(catalog)),
+        sampling=sampling,
         hub=hub, runtimes=runtimes, headers=headers,
         variants=VariantEstimates(events, pool, hub, sizes, estimate, headers),
         dry_runs=dry_runs,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from localai_app.cli.load_commands import CtxOption, ExpertsOption, KvOption, LayersOption, LoadChoices, WithoutOption
+from localai_app.cli.sampling_options import SamplingChoices, sampling_of, with_sampling_options
 from localai_app.cli.session import Session
 from localai_app.engine.protocol import (
     Channel,
@@ -21,8 +22,8 @@ from localai_app.engine.protocol import (
     GenerationStats,
     HistoryCut,
     Overflow,
-    Sampling,
     TextGenerated,
+    TokenLogprob,
     ToolCall,
 )
 from localai_app.errors import AppError
@@ -60,6 +61,7 @@ class _PrintingSink:
         self.stats = GenerationStats()
         self.reason = FinishReason.STOP
         self.error: AppError | None = None
+        self.logprobs: list[TokenLogprob] = []
 
     def on_cut(self, cut: HistoryCut) -> None:
         self.cut = cut
@@ -74,6 +76,7 @@ class _PrintingSink:
             output.say("Thinking ...")
         self.parts.add(event.channel, event.text, takes_back=event.takes_back)
         self.stats = event.stats
+        self.logprobs += event.logprobs
         if event.channel is Channel.ANSWER:
             output.piece(event.text)
 
@@ -90,7 +93,7 @@ class _PrintingSink:
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
-    app.command()(chat)
+    app.command()(with_sampling_options(chat))
 
 
 def chat(
@@ -98,12 +101,6 @@ def chat(
     model: Annotated[str, typer.Argument(help="An installed model, as `models` lists it, or a .gguf file.")],
     prompt: Annotated[str, typer.Option("-p", "--prompt", help="What to ask.")],
     system: Annotated[str, typer.Option("--system", help="Instructions for the model.")] = "",
-    seed: Annotated[
-        int | None, typer.Option("--seed", min=0, max=2**32 - 2, help="The same seed gives the same answer.")] = None,
-    temp: Annotated[
-        float | None, typer.Option("--temp", min=0.0, max=5.0, help="Temperature; 0 is the most predictable.")] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", min=1, help="End the answer after this many tokens.")] = None,
     thinking: Annotated[
         str | None, typer.Option("--thinking", help="off, on, low, medium or high, where the model offers it.")] = None,
     when_full: Annotated[
@@ -116,6 +113,8 @@ def chat(
     experts_on_cpu: ExpertsOption = None,
     without_device: WithoutOption = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Load even a model that is too large or damaged.")] = False,
+    *,
+    sampling: SamplingChoices,
 ) -> None:
     """Ask a model once and print its answer with its speed."""
     session: Session = context.obj
@@ -127,9 +126,7 @@ def chat(
         key = services.library.get(model).key
         choices.require_devices(services.hardware.detect_now(with_engine=bool(choices.without)))
         request = choices.applied_to(services.load_planner.request_for(key))
-        default = Sampling(temperature=services.settings.number("temperature"))
-        sampling = msgspec.structs.replace(
-            default, seed=seed, max_tokens=max_tokens, temperature=default.temperature if temp is None else temp)
+        wanted = sampling_of(services.sampling, key, sampling, thinking)
         chat_format = load_and_wait(session, services, key, request, anyway=anyway)
         for notice in (template_notice(chat_format), thinking_notice(chat_format, thinking)):
             if notice:
@@ -140,10 +137,10 @@ def chat(
         if chat_format.template != NONE:
             turns = [ChatMessage(role="system", content=system)] if system else []
             services.engine.chat(
-                [*turns, ChatMessage(role="user", content=prompt)], sampling, sink,
+                [*turns, ChatMessage(role="user", content=prompt)], wanted, sink,
                 extras=ChatExtras(thinking=thinking, overflow=policy, tools=offered))
         else:
-            services.engine.complete(f"{system}\n\n{prompt}" if system else prompt, sampling, sink)
+            services.engine.complete(f"{system}\n\n{prompt}" if system else prompt, wanted, sink)
         while not sink.over.wait(0.2):
             pass
         if sink.error is not None:
@@ -187,9 +184,11 @@ def _report(session: Session, key: str, sink: _PrintingSink, energy: Energy) -> 
         "prompt_tps": round(stats.prompt_tps, 2), "tps": round(stats.tps, 2), "ttft_s": round(stats.ttft_s, 4),
         "finish_reason": sink.reason, "left_out": list(sink.cut.left_out),
         "shortened": [part.index for part in sink.cut.shortened],
-        "energy": energy,
+        "energy": energy, **({"logprobs": sink.logprobs} if sink.logprobs else {}),
     })
     session.output.words()
+    if sink.logprobs:
+        session.output.table(("token", "logprob", "likeliest in its place"), map(_logprob_row, sink.logprobs))
     for call in sink.tool_calls:
         session.output.words(call_words(call))
     thought = f", thought for {format_duration(stats.thinking_s)}" if stats.thinking_s else ""
@@ -199,3 +198,8 @@ def _report(session: Session, key: str, sink: _PrintingSink, energy: Energy) -> 
     words = energy_words(energy.gpu_j, energy.processor_j, stats.completion_tokens)
     if words:
         session.output.say(words)
+
+
+def _logprob_row(entry: TokenLogprob) -> tuple[str, str, str]:
+    others = "  ".join(f"{json.dumps(text, ensure_ascii=False)} {value:.2f}" for text, value in entry.alternatives)
+    return json.dumps(entry.text, ensure_ascii=False), f"{entry.logprob:.2f}", others

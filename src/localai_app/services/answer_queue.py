@@ -185,7 +185,7 @@ class AnswerQueue:
         try:
             messages = self._conversations.messages(ask.conversation_id)
             history = [message for message in messages if message.id < answer.message.id]
-            request = self._requests.request(ask.conversation_id, history, ask.continues)
+            request = self._requests.request(ask.conversation_id, history, ask.continues, model_key=ask.model_key)
             answer.turns = request.turns
             model = self._engine.find(ask.model_key)
             loaded = model.state.loaded if model is not None else None

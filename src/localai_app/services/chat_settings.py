@@ -10,6 +10,8 @@ from localai_app.services.events import ChatSettingsChanged, EventBus
 from localai_app.services.sampling_values import SamplingValues, known_numbers
 from localai_app.store.database import Store
 
+PANEL_FACT = "chat_panel"
+
 log = logging.getLogger(__name__)
 
 
@@ -53,6 +55,14 @@ class ChatSettingsService:
             return ChatSettings()
         numbers = known_numbers(settings.sampling.numbers)
         return msgspec.structs.replace(settings, sampling=msgspec.structs.replace(settings.sampling, numbers=numbers))
+
+    def is_panel_open(self) -> bool:
+        """Whether the window shows these settings beside the chat. AppError if the store cannot be read."""
+        return self._store.library.get_fact(PANEL_FACT) == "open"
+
+    def remember_panel(self, is_open: bool) -> None:
+        """Keep it so at the next start. AppError if the store cannot be written."""
+        self._store.library.set_fact(PANEL_FACT, "open" if is_open else "closed")
 
     def set(self, conversation_id: int, settings: ChatSettings) -> None:
         """Remember these. AppError if the store cannot be written."""

@@ -45,7 +45,8 @@ class VendorSampling:
         self._by_name: dict[str, CatalogModel] = {}
         for model in catalog.models:
             for name in (model.id, model.name, model.repo_id.rpartition("/")[2]):
-                self._by_name.setdefault(plain_name(name), model)
+                if name:
+                    self._by_name.setdefault(plain_name(name), model)
         self._lock = threading.Lock()
         self._of_file: dict[tuple[Path, float], dict[str, float]] = {}
 

@@ -140,7 +140,8 @@ SETTINGS: tuple[SettingSpec, ...] = (
         "Standing instructions that every new chat begins with.", NEXT_ANSWER, keywords=("instructions", "persona")),
     SettingSpec(
         "temperature", Section.CHAT, Kind.NUMBER, 0.8, "Temperature",
-        "Low values give predictable answers, high values more varied ones.", NEXT_ANSWER, minimum=0.0, maximum=2.0,
+        "Low values give predictable answers, high values more varied ones; used where a model recommends none itself.",
+        NEXT_ANSWER, minimum=0.0, maximum=2.0,
         keywords=("sampling", "creativity")),
     SettingSpec(
         "max_answer_tokens", Section.CHAT, Kind.INTEGER, 0, "Longest answer", "Answers end after this many tokens.",

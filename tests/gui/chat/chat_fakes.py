@@ -11,7 +11,9 @@ import msgspec
 from PySide6.QtCore import QObject, Signal
 
 from localai_app.engine.protocol import ChatFormat, GenerationStats, Loaded
+from localai_app.engine.sampling import SAMPLING_SPECS, Sampling
 from localai_app.fit.result import FitResult
+from localai_app.services.chat_settings import ChatSettings
 from localai_app.services.events import (
     AnswerEnded,
     AnswerProgressed,
@@ -21,7 +23,11 @@ from localai_app.services.events import (
     MessageAdded,
     ModelLoaded,
 )
+from localai_app.services.sampling_service import BUILT_IN_PRESETS, EffectiveSampling, Origin, Preset
+from localai_app.services.sampling_values import SamplingValues
+from localai_app.services.vendor_sampling import Recommendation
 from localai_app.services.views import EngineState, EngineStatus, InstalledModel, LoadedModel
+from localai_app.settings.declaration import SPECS
 from localai_app.store.records import Conversation, Message, MessageState, MessageStats, Role
 
 KEY = "acme/tiny-GGUF:Q4_K_M"
@@ -228,13 +234,75 @@ class FakeSetUps:
 
 
 @dataclass
+class FakeChatSettings:
+    bridge: FakeBridge
+    kept: dict[int, ChatSettings] = field(default_factory=dict)
+    is_open: bool = False
+
+    def get(self, conversation_id: int) -> ChatSettings:
+        return self.kept.get(conversation_id, ChatSettings())
+
+    def set(self, conversation_id: int, settings: ChatSettings) -> None:
+        self.kept[conversation_id] = settings
+
+    def is_panel_open(self) -> bool:
+        return self.is_open
+
+    def remember_panel(self, is_open: bool) -> None:
+        self.is_open = is_open
+
+
+@dataclass
+class FakeSampling:
+    """What is recommended for the one model, with the real rules of what goes before what."""
+
+    recommended: dict[str, float] = field(default_factory=lambda: {"temperature": 0.6, "top_k": 20})
+    kept: dict[str, SamplingValues] = field(default_factory=dict)
+    own_presets: dict[str, SamplingValues] = field(default_factory=dict)
+
+    def effective(self, model_key: str, chat: ChatSettings) -> EffectiveSampling:
+        layers = ((Origin.RECOMMENDED, SamplingValues(numbers=self.recommended)), (Origin.MODEL, self.of_model(model_key)))
+        base, origins = Sampling(), {spec.key: Origin.PROGRAM for spec in SAMPLING_SPECS}
+        for origin, values in layers:
+            base = values.applied_to(base)
+            origins |= dict.fromkeys(values.numbers, origin)
+        origins |= dict.fromkeys(chat.sampling.numbers, Origin.CHAT)
+        recommendation = Recommendation(self.recommended, "Recommended by Acme", "its card")
+        return EffectiveSampling(chat.sampling.applied_to(base), origins, recommendation, base)
+
+    def of_model(self, model_key: str) -> SamplingValues:
+        return self.kept.get(model_key, SamplingValues())
+
+    def set_of_model(self, model_key: str, values: SamplingValues) -> None:
+        self.kept[model_key] = values
+
+    def presets(self) -> tuple[Preset, ...]:
+        return (*BUILT_IN_PRESETS, *(Preset(name, values) for name, values in self.own_presets.items()))
+
+    def save_preset(self, name: str, values: SamplingValues) -> str:
+        self.own_presets[name] = values
+        return name
+
+    def remove_preset(self, name: str) -> None:
+        del self.own_presets[name]
+
+
+class FakeSettings:
+    def text(self, key: str) -> str:
+        return str(SPECS[key].default)
+
+
+@dataclass
 class FakeServices:
     bridge: FakeBridge
     chat: FakeChat
     engine: FakeEngine
     library: FakeLibrary
+    chat_settings: FakeChatSettings
     set_ups: FakeSetUps = field(default_factory=FakeSetUps)
     installed_fits: FakeInstalledFits = field(default_factory=FakeInstalledFits)
+    sampling: FakeSampling = field(default_factory=FakeSampling)
+    settings: FakeSettings = field(default_factory=FakeSettings)
 
     def install(self, *models: InstalledModel) -> None:
         self.library.installed = models
@@ -244,7 +312,7 @@ class FakeServices:
 def fake_services(*, has_model: bool = True) -> FakeServices:
     bridge = FakeBridge()
     library = FakeLibrary() if has_model else FakeLibrary(())
-    return FakeServices(bridge, FakeChat(bridge), FakeEngine(bridge), library)
+    return FakeServices(bridge, FakeChat(bridge), FakeEngine(bridge), library, FakeChatSettings(bridge))
 
 
 def second_model() -> InstalledModel:

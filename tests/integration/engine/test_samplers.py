@@ -18,6 +18,7 @@ from localai_app.engine.sampling import LogitBias
 from localai_app.engine.worker.candidates import CandidateArray
 from localai_app.engine.worker.grammar_tracker import GrammarTracker
 from localai_app.engine.worker.llama import LlamaBackend
+from localai_app.engine.worker.llama_answer import LlamaAnswer
 from localai_app.engine.worker.llama_model import LlamaModel
 from localai_app.engine.worker.sampler import TokenSampler
 from localai_app.engine.worker.stop_flag import StopFlags
@@ -137,14 +138,18 @@ def answer(backend: LlamaBackend, sampling: Sampling, question: str, n_tokens: i
     source = backend.prepare_chat(
         Chat(id=1, messages=(ChatMessage(role="user", content=question),), sampling=sampling))
     try:
-        while source.evaluate_prompt_part() < source.prompt_tokens:
-            pass
-        pieces = []
-        while len(pieces) < n_tokens and (piece := source.next_piece()) is not None:
-            pieces.append(piece)
-        return b"".join(pieces).decode()
+        return finish(source, n_tokens)
     finally:
         source.close("")
+
+
+def finish(source: LlamaAnswer, n_tokens: int) -> str:
+    while source.evaluate_prompt_part() < source.prompt_tokens:
+        pass
+    pieces: list[bytes] = []
+    while len(pieces) < n_tokens and (piece := source.next_piece()) is not None:
+        pieces.append(piece)
+    return b"".join(pieces).decode()
 
 
 @pytest.mark.parametrize("values", [
@@ -285,6 +290,20 @@ def test_the_tracker_agrees_with_llama_cpp(backend: LlamaBackend, model: LlamaMo
     with pytest.raises(RequestRefusedError):
         sampler.accept(model.tokenize_plain("x")[0])
     sampler.close()
+
+
+def test_an_answer_that_goes_on_keeps_to_its_schema(backend: LlamaBackend) -> None:
+    begun = '{"name": "Zoé", "age":'
+    question = (ChatMessage(role="user", content="Make up a person, as JSON."),)
+    source = backend.prepare_chat(Chat(id=1, messages=question, prefill=begun, sampling=Sampling(seed=1, json_schema=PERSON)))
+    try:
+        rest = finish(source, 60)
+    finally:
+        source.close("")
+    assert json.loads(begun + rest)["name"] == "Zoé"
+    with pytest.raises(RequestRefusedError) as refusal:
+        backend.prepare_chat(Chat(id=1, messages=question, prefill="Well, ", sampling=Sampling(json_schema=PERSON)))
+    assert refusal.value.spec is GRAMMAR_STUCK
 
 
 def test_the_tracker_forgets_what_it_does_not_need() -> None:

@@ -11,7 +11,8 @@ from localai_app.catalog.model import Catalog
 from localai_app.engine.sampling import SPEC_OF, Sampling, sampling_problem
 from localai_app.gguf.header import GgufHeader
 from localai_app.paths import app_paths, resources_dir
-from localai_app.services.chat_settings import ChatSettings
+from localai_app.services.chat_requests import ChatRequests
+from localai_app.services.chat_settings import ChatSettings, ChatSettingsService
 from localai_app.services.events import Event, EventBus, SamplingChanged
 from localai_app.services.library_service import LibraryService
 from localai_app.services.sampling_service import BUILT_IN_PRESETS, Origin, SamplingService
@@ -20,7 +21,8 @@ from localai_app.services.settings_service import SettingsService
 from localai_app.services.vendor_sampling import VendorSampling, plain_name, sampling_in_header
 from localai_app.services.views import InstalledModel
 from localai_app.settings.file import SettingsFile
-from localai_app.store.database import open_store
+from localai_app.store.database import Store, open_store
+from localai_app.store.records import Role
 from tests.helpers.gguf_files import Typed, write_tiny_gguf
 
 
@@ -31,6 +33,8 @@ class Bench:
     library: LibraryService
     folder: Path
     heard: list[Event]
+    store: Store
+    chat_settings: ChatSettingsService
 
     def installed(self, name: str, **metadata: object) -> str:
         """A model file by its name in the models folder; its key."""
@@ -55,7 +59,7 @@ def bench(tmp_path: Path, catalog: Catalog) -> Iterator[Bench]:
     settings = SettingsService(SettingsFile(paths.settings_file), events, paths)
     library = LibraryService(events, store, settings, elsewhere=tuple)
     sampling = SamplingService(store, events, settings, library, VendorSampling(catalog))
-    yield Bench(sampling, settings, library, settings.models_folder, heard)
+    yield Bench(sampling, settings, library, settings.models_folder, heard, store, ChatSettingsService(store, events))
     store.close()
 
 
@@ -75,6 +79,28 @@ def test_an_earlier_layer_goes_before_a_later_one(bench: Bench) -> None:
     assert SamplingChanged(key) in bench.heard
     bench.sampling.set_of_model(key, SamplingValues())
     assert bench.sampling.effective(key, ChatSettings()).sampling.top_k == 20
+
+
+def test_what_is_set_for_a_chat_goes_to_the_model(bench: Bench) -> None:
+    key = bench.installed("unsloth/Qwen3-8B-GGUF/Qwen3-8B-Q4_K_M.gguf")
+    bench.settings.set("system_prompt", "Be brief.")
+    requests = ChatRequests(bench.settings, bench.chat_settings, bench.sampling)
+    chat = bench.store.conversations.create("a")
+    history = (bench.store.conversations.add_message(chat.id, Role.USER, "Hello"),)
+    assert requests.request(chat.id, history, model_key=key).sampling.temperature == 0.6
+    bench.chat_settings.set(chat.id, ChatSettings(
+        system_prompt="Be long.", seed=5, thinking="off",
+        sampling=SamplingValues(numbers={"top_k": 3}, json_schema="{}", stop=("x",))))
+    request = requests.request(chat.id, history, model_key=key)
+    sampling = request.sampling
+    assert request.turns.messages[0].content == "Be long."
+    assert (sampling.temperature, sampling.top_k, sampling.seed) == (0.7, 3, 5)
+    assert (sampling.json_schema, sampling.stop) == ("{}", ("x",))
+    assert request.extras.thinking == "off"
+    bench.chat_settings.set(chat.id, ChatSettings(thinking="on"))
+    assert requests.request(chat.id, history, model_key=key).extras.thinking == "on"
+    bench.chat_settings.set(chat.id, ChatSettings(thinking="on", sampling=SamplingValues(grammar='root ::= "x"')))
+    assert requests.request(chat.id, history, model_key=key).extras.thinking == "off"
 
 
 def test_without_a_recommendation_the_settings_hold(bench: Bench) -> None:
@@ -107,6 +133,7 @@ def test_the_file_itself_goes_before_the_catalog(bench: Bench) -> None:
     ("bartowski/google_gemma-3-4b-it-GGUF/google_gemma-3-4b-it-Q4_K_M.gguf", "gemma-3-4b-it"),
     ("a/Meta-Llama-3.1-8B-Instruct-GGUF/Meta-Llama-3.1-8B-Instruct-Q4_K_M.gguf", "llama-3.1-8b-instruct"),
     ("a/b/SmolLM2-135M-Instruct.Q4_1.gguf", "smollm2-135m-instruct"),
+    ("tester/Tiny-GGUF/tiny-F16.gguf", None),
     ("a/Qwen3-8B-abliterated-GGUF/Qwen3-8B-abliterated-Q4_K_M.gguf", None),
 ])
 def test_files_are_known_by_name(catalog: Catalog, name: str, model_id: str | None) -> None:

@@ -86,6 +86,20 @@ class GrammarGuard:
             raise RequestRefusedError(GRAMMAR_STUCK, reason="the text so far does not follow the grammar")
         self._library.llama_sampler_accept(self._sampler, token)
 
+    def follow(self, text: str) -> None:
+        """Take note of a text; as `accept` does for each of its tokens."""
+        wanted = text.encode("utf-8", "replace")
+        # Some tokenizers put a space before a text; behind a line end they do not.
+        for lead in ("", "\n"):
+            tokens = self._model.tokenize_plain(lead + text)
+            pieces = [self._model.piece(token, with_special=True) for token in tokens]
+            for begin in range(min(3, len(tokens))):
+                if b"".join(pieces[begin:]) == wanted:
+                    for token in tokens[begin:]:
+                        self.accept(token)
+                    return
+        raise RequestRefusedError(GRAMMAR_STUCK, reason="the text so far cannot be followed by the grammar")
+
     def close(self) -> None:
         """Free what is held in C."""
         for sampler in (self._sampler, self._greedy, self._drop_forbidden):

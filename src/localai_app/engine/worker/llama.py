@@ -92,6 +92,7 @@ class LlamaBackend:
         reading = self._chosen.shape.reading(prompt, request, self._chosen.stop)
         answer = self._prepare(prompt + reading.resumed, request.sampling, request.conversation)
         answer.reading = reading
+        answer.go_on_from(request.prefill)
         return answer
 
     def count_tokens(self, chat: Chat) -> int:

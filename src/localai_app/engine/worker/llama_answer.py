@@ -45,6 +45,14 @@ class LlamaAnswer:
         self._is_pending = False
         """Whether the last generated token is still to be evaluated."""
 
+    def go_on_from(self, text: str) -> None:
+        """The answer begins with this text, which is in the prompt already; a grammar goes on behind it."""
+        try:
+            self._sampler.resume(text)
+        except RequestRefusedError:
+            self._sampler.close()
+            raise
+
     def evaluate_prompt_part(self) -> int:
         """Evaluate up to one ubatch of the prompt; how many of its tokens are done."""
         model, cached = self._model, self._model.cached

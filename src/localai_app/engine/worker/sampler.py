@@ -136,6 +136,11 @@ class TokenSampler:
             for token in tokens[-self._history_length:]:
                 self._accept(self._chain, token)
 
+    def resume(self, text: str) -> None:
+        """Follow the grammar through a text that the answer has already. RequestRefusedError GRAMMAR_STUCK if it does not."""
+        if self._guard is not None and text:
+            self._guard.follow(text)
+
     def sample(self, context: Any, row: int = -1) -> int:
         """Choose a token by the logits of an output row (-1: the last one), and accept it.
 

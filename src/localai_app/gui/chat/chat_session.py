@@ -25,6 +25,10 @@ class ChatSession(QObject):
     failed = Signal(object)
     """AppError, for the strip above the composer."""
     opened = Signal()
+    created = Signal(int)
+    """The chat exists in the store now; its first message follows."""
+    leaving = Signal()
+    """Another chat is about to be shown."""
 
     def __init__(self, chat: ChatService, view: ChatView, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -58,6 +62,7 @@ class ChatSession(QObject):
 
     def open(self, conversation_id: int | None) -> None:
         """Show a chat, or an unsaved one; what was written but not sent stays with its chat."""
+        self.leaving.emit()
         self._drafts[self.conversation_id] = self._view.composer.text
         self.conversation_id = conversation_id
         self._view.composer.set_text(self._drafts.pop(conversation_id, ""))
@@ -93,6 +98,7 @@ class ChatSession(QObject):
         def send_now() -> bool:
             if self.conversation_id is None:
                 self.conversation_id = self._chat.create().id
+                self.created.emit(self.conversation_id)
             self._chat.send(self.conversation_id, text, model_key)
             return True
 

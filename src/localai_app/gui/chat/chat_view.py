@@ -11,7 +11,7 @@ from localai_app.gui.chat.model_chooser import ModelChooser
 from localai_app.gui.chat.title_edit import TitleEdit
 from localai_app.gui.chat.transcript import Transcript
 from localai_app.gui.chat.welcome import Welcome
-from localai_app.gui.styling import set_role, set_spacing
+from localai_app.gui.styling import icon_button, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.empty_state import EmptyState
 
@@ -24,6 +24,8 @@ class ChatView(QWidget):
         set_role(self, "panel")
         self.title = TitleEdit(theme)
         self.chooser = ModelChooser(theme)
+        self.panel_button = icon_button("sliders-horizontal", "Settings of this chat", theme)
+        self.panel_button.setCheckable(True)
         self.transcript = Transcript(theme)
         self.welcome = Welcome(theme)
         self.no_model = EmptyState(
@@ -56,6 +58,7 @@ class ChatView(QWidget):
         self.composer.setVisible(part is not self.no_model)
         self.strip.setVisible(part is not self.no_model)
         self.chooser.setVisible(part is not self.no_model)
+        self.panel_button.setVisible(part is not self.no_model)
 
     def _build_header(self) -> QWidget:
         header = set_role(QWidget(), "toolbar")
@@ -63,6 +66,7 @@ class ChatView(QWidget):
         set_spacing(row, metrics.SPACE_3, (metrics.SPACE_6, 0, metrics.SPACE_6, 0))
         row.addWidget(self.title, 1)
         row.addWidget(self.chooser)
+        row.addWidget(self.panel_button)
         return header
 
     def _build_foot(self) -> QHBoxLayout:

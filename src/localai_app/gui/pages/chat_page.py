@@ -16,9 +16,12 @@ from localai_app.gui.chat.context_watch import ContextWatch
 from localai_app.gui.chat.conversation_panel import ConversationPanel
 from localai_app.gui.chat.links import ask_to_open
 from localai_app.gui.chat.model_control import ModelControl
+from localai_app.gui.chat_panel.chat_panel import ChatPanel
+from localai_app.gui.chat_panel.panel_control import PanelControl
 from localai_app.gui.styling import set_role, set_spacing
 from localai_app.gui.theme import ThemeState
 from localai_app.services.chat_service import ChatService
+from localai_app.services.chat_settings import ChatSettingsService
 from localai_app.services.engine_service import EngineService
 from localai_app.services.events import (
     AnswerEnded,
@@ -37,6 +40,8 @@ from localai_app.services.events import (
 from localai_app.services.installed_fits import InstalledFits
 from localai_app.services.library_service import LibraryService
 from localai_app.services.safe_setups import SafeSetUps
+from localai_app.services.sampling_service import SamplingService
+from localai_app.services.settings_service import SettingsService
 
 
 class ChatPageServices(Protocol):
@@ -57,6 +62,18 @@ class ChatPageServices(Protocol):
     @property
     def library(self) -> LibraryService:
         """Installed models."""
+
+    @property
+    def chat_settings(self) -> ChatSettingsService:
+        """What is set for single chats."""
+
+    @property
+    def sampling(self) -> SamplingService:
+        """How answers are sampled."""
+
+    @property
+    def settings(self) -> SettingsService:
+        """The program's settings."""
 
     @property
     def installed_fits(self) -> InstalledFits:
@@ -80,10 +97,13 @@ class ChatPage(QWidget):
         self.model = ModelControl(
             services.engine, services.set_ups, (services.library, services.installed_fits), self.view, self.session, self)
         self.context = ContextWatch(self._chat, self.view, lambda: self.session.conversation_id, self)
+        self.side = ChatPanel(theme)
+        self.settings = PanelControl(services, bridge, self.side, self.view, self.session, lambda: self.model.answering_key)
         row = QHBoxLayout(self)
         set_spacing(row, 0)
         row.addWidget(self.panel)
         row.addWidget(self.view, 1)
+        row.addWidget(self.side)
         self._connect_panel()
         self._connect_view()
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -171,6 +191,7 @@ class ChatPage(QWidget):
 
     def _on_engine_changed(self) -> None:
         self.model.refresh()
+        self.settings.follow_model()
         self._mark_answering()
 
     def _mark_answering(self) -> None:

@@ -1,0 +1,1 @@
+"""The side panel of the chat page: what is set for one chat."""
