@@ -39,6 +39,7 @@ from localai_app.engine.protocol import (
     StateSaved,
     Stop,
     TokensCounted,
+    Tuned,
 )
 from localai_app.errors import ENGINE_UNUSABLE, AppError
 
@@ -50,7 +51,7 @@ _READ_BYTES = 64 * 1024
 _WATCH_INTERVAL_S = 0.5
 _EXIT_PATIENCE_S = 3.0
 _ENDS = (
-    Loaded, Finished, RequestFailed, TokensCounted, DevicesListed, Planned, Benchmarked, SelfTested, StateSaved, StateRestored)
+    Loaded, Finished, RequestFailed, TokensCounted, DevicesListed, Planned, Benchmarked, SelfTested, StateSaved, StateRestored, Tuned)
 """What a request is over with."""
 _READY_ID = -1
 """Stands for the Ready that a starting worker owes, among the ids of running requests."""

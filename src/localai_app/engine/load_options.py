@@ -24,6 +24,8 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Blocks plus one for the output head; 0 runs on the CPU."""
     threads: int = 0
     """0: the number of physical cores."""
+    prompt_threads: int = 0
+    """While reading a prompt; 0: as many as `threads`."""
     kv_type: KvType = KvType.F16
     batch: int = 2048
     ubatch: int = 512

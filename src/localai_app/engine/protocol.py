@@ -25,6 +25,8 @@ from localai_app.engine.conversation import ToolCall as ToolCall
 from localai_app.engine.load_options import KvType as KvType
 from localai_app.engine.load_options import LoadOptions as LoadOptions
 from localai_app.engine.sampling import Sampling as Sampling
+from localai_app.engine.tuning import TuningKind as TuningKind
+from localai_app.engine.tuning import TuningRow as TuningRow
 
 PROTOCOL_VERSION = 1
 MAX_LINE_BYTES = 8 * 1024 * 1024
@@ -147,13 +149,26 @@ class RestoreState(msgspec.Struct, frozen=True, tag="restore_state", kw_only=Tru
     path: str
 
 
+class Tune(msgspec.Struct, frozen=True, tag="tune", kw_only=True):
+    """Find out what is fastest for the loaded model: answered by Tuned or RequestFailed. The conversation stays as it is.
+
+    Of `threads` and `ubatches` the first is the usual value; no threads: they are not to be chosen. It takes about `budget_s`,
+    longer only where the usual values alone do. Stopped, it ends at once with no rows.
+    """
+
+    id: int
+    threads: tuple[int, ...] = ()
+    ubatches: tuple[int, ...] = (512,)
+    budget_s: float = 8.0
+
+
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown", kw_only=True):
     """End the worker; closing its stdin does the same."""
 
 
 Command = (
     Load | Chat | CountTokens | Complete | Stop | ListDevices | Plan | Benchmark | SelfTest | SaveState | RestoreState
-    | Shutdown
+    | Tune | Shutdown
 )
 
 
@@ -363,7 +378,15 @@ class SelfTested(msgspec.Struct, frozen=True, tag="self_tested", kw_only=True):
     """Those other than the processor that hold weights."""
 
 
+class Tuned(msgspec.Struct, frozen=True, tag="tuned", kw_only=True):
+    """Answer to Tune; the loaded model goes on with the best number of threads."""
+
+    id: int
+    rows: tuple[TuningRow, ...]
+    is_complete: bool
+
+
 Event = (
     Ready | LoadProgressed | Loaded | PromptProgressed | TextGenerated | Finished | RequestFailed | DevicesListed | Planned
-    | ContextCut | TokensCounted | BenchmarkProgressed | Benchmarked | SelfTested | StateSaved | StateRestored
+    | ContextCut | TokensCounted | BenchmarkProgressed | Benchmarked | SelfTested | StateSaved | StateRestored | Tuned
 )

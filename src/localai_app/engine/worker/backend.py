@@ -9,6 +9,7 @@ from typing import Protocol
 from localai_app.engine.protocol import Chat, Device, Loaded, LoadOptions, Planned, Sampling, SelfTested
 from localai_app.engine.worker.answer import AnswerSource
 from localai_app.engine.worker.benchmark import BenchmarkTarget
+from localai_app.engine.worker.tuning import TuningTarget
 
 
 class Backend(Protocol):
@@ -45,6 +46,9 @@ class Backend(Protocol):
 
     def restore_state(self, conversation: str, path: str) -> int:
         """Take the state of a conversation from a file; its tokens, 0 where none came."""
+
+    def prepare_tuning(self) -> TuningTarget:
+        """The loaded model to be timed in other ways than it was loaded."""
 
     def plan(self, request_id: int, header_path: str, options: LoadOptions) -> Planned:
         """What a load would allocate on each device; nothing is loaded."""

@@ -33,10 +33,11 @@ from localai_app.engine.protocol import (
     Shutdown,
     Stop,
     TextGenerated,
+    Tune,
 )
 from localai_app.engine.worker.stop_flag import StopFlags
 
-Request = Load | Chat | CountTokens | Complete | ListDevices | Plan | Benchmark | SelfTest | SaveState | RestoreState
+Request = Load | Chat | CountTokens | Complete | ListDevices | Plan | Benchmark | SelfTest | SaveState | RestoreState | Tune
 """Commands that are worked on one after the other; the others take effect while one of these runs."""
 
 _READ_BYTES = 64 * 1024

@@ -130,6 +130,10 @@ class EchoBackend:
         """Nothing, as above."""
         return 0
 
+    def prepare_tuning(self) -> EchoTuning:
+        """A target that takes the time of the pace whatever it is told."""
+        return EchoTuning(self._pace, self._stop_flags)
+
     def plan(self, request_id: int, header_path: str, options: LoadOptions) -> Planned:  # noqa: ARG002 - as in the protocol
         """Refused: the echo allocates nothing."""
         raise RequestRefusedError(MODEL_LOAD_FAILED, name=Path(header_path).name, reason="the echo has no memory to plan")
@@ -197,6 +201,33 @@ class EchoAnswer:
         return ()
 
     def close(self, shown_text: str) -> None:
+        """Nothing to give back."""
+
+
+class EchoTuning:
+    """A TuningTarget that takes the time of the echo's pace."""
+
+    def __init__(self, pace: EchoPace, stop_flags: StopFlags) -> None:
+        self._pace = pace
+        self._stop_flags = stop_flags
+
+    def open(self, ubatch: int) -> bool:  # noqa: ARG002 - as in the protocol
+        """There is always room."""
+        return True
+
+    def set_threads(self, threads: int) -> None:
+        """The echo computes nothing."""
+
+    def evaluate(self, count: int) -> None:
+        """Let the time of these tokens pass."""
+        tps = self._pace.tokens_per_s if count == 1 else self._pace.prompt_tokens_per_s
+        if tps:
+            _wait_until(time.perf_counter() + count / tps, self._stop_flags)
+
+    def use(self, threads: int, prompt_threads: int) -> None:
+        """The echo computes nothing."""
+
+    def close(self) -> None:
         """Nothing to give back."""
 
 

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -22,6 +23,7 @@ from localai_app.engine.worker.llama_benchmark import LlamaBenchmark
 from localai_app.engine.worker.llama_load import ModelLoader
 from localai_app.engine.worker.llama_log import LlamaLog
 from localai_app.engine.worker.llama_model import LlamaModel
+from localai_app.engine.worker.llama_tuning import LlamaTuning
 from localai_app.engine.worker.plan import Planner
 from localai_app.engine.worker.speculative_answer import SpeculativeAnswer
 from localai_app.engine.worker.state_file import state_key
@@ -49,6 +51,7 @@ class LlamaBackend:
         self._devices = DeviceRegistry(self._library._lib, hides_gpus=library.hides_gpus)
         self._planner = Planner(self._library, self._devices, self._log, stop_flags)
         self._model: LlamaModel | None = None
+        self._options = LoadOptions(model_path="", ctx=0)
         self._drafting: Drafting | None = None
         self._chosen = ChosenTemplate(ChatFormat(template="none"))
         self._conversations: Conversations | None = None
@@ -76,7 +79,7 @@ class LlamaBackend:
         except RequestRefusedError:
             model.free()
             raise
-        self._model = model
+        self._model, self._options = model, options
         self._conversations = Conversations(model, options.kept_bytes)
         self._state_key = state_key(options, model.ctx, self.engine_build())
         self._chosen = choose_template(options.chat_template, template_facts(model, options))
@@ -133,6 +136,18 @@ class LlamaBackend:
         if self._conversations is None or not self._state_key:
             return 0
         return self._conversations.restore(conversation, Path(path), self._state_key)
+
+    def prepare_tuning(self) -> LlamaTuning:
+        """The loaded model to be timed in other ways than it was loaded."""
+        model = self._loaded_model()
+
+        def make_context(cells: int, ubatch: int) -> Any:
+            options = msgspec.structs.replace(self._options, ctx=cells, batch=ubatch, ubatch=ubatch, draft_tokens=0)
+            loader = ModelLoader(self._library, self._devices, self._log, self._stop_flags)
+            return self._library.llama_init_from_model(
+                model.model, loader.context_parameters(options, self._library.llama_n_threads(model.context)))
+
+        return LlamaTuning(model, make_context)
 
     def plan(self, request_id: int, header_path: str, options: LoadOptions) -> Planned:
         """What a load would allocate on each device; RequestRefusedError with llama.cpp's reason if it would fail."""

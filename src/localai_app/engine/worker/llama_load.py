@@ -154,7 +154,7 @@ class ModelLoader:
         parameters.n_ctx = options.ctx
         parameters.n_batch = max(options.batch, options.ubatch)
         parameters.n_ubatch = options.ubatch
-        parameters.n_threads = parameters.n_threads_batch = threads
+        parameters.n_threads, parameters.n_threads_batch = threads, options.prompt_threads or threads
         kv_types = {KvType.F16: library.GGML_TYPE_F16, KvType.Q8_0: library.GGML_TYPE_Q8_0, KvType.Q4_0: library.GGML_TYPE_Q4_0}
         parameters.type_k = parameters.type_v = kv_types[options.kv_type]
         # A quantized V cache exists only with flash attention; else llama.cpp tries whether the device has it.

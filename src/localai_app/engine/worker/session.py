@@ -32,6 +32,7 @@ from localai_app.engine.protocol import (
     StateRestored,
     StateSaved,
     TokensCounted,
+    Tune,
 )
 from localai_app.engine.worker.answer import AnswerLoop
 from localai_app.engine.worker.backend import Backend
@@ -39,6 +40,7 @@ from localai_app.engine.worker.benchmark import BenchmarkLoop
 from localai_app.engine.worker.channel import EventSender, Request
 from localai_app.engine.worker.overflow import ContextRoom, Fitted, fit_conversation
 from localai_app.engine.worker.stop_flag import StopFlags
+from localai_app.engine.worker.tuning import TuningLoop
 from localai_app.errors import ENGINE_CRASHED, ENGINE_OUT_OF_MEMORY, PROMPT_TOO_LONG
 from localai_app.units import format_count
 
@@ -93,6 +95,8 @@ class Session:
             case Benchmark():
                 with self._backend.prepare_benchmark(command.threads) as target:
                     self._sender.send(BenchmarkLoop(command, target, self._sender, self._stop_flags).run())
+            case Tune():
+                self._sender.send(TuningLoop(command, self._backend.prepare_tuning(), self._stop_flags).run())
             case Chat() | Complete() if self._stop_flags.is_set:
                 self._sender.send(Finished(id=command.id, reason=FinishReason.CANCELLED, stats=GenerationStats()))
             case SaveState():
