@@ -11,6 +11,7 @@ from localai_app.catalog.load import load_catalog
 from localai_app.catalog.sizes import with_sizes
 from localai_app.engine.launch import command_now, lent_device_options
 from localai_app.fit.gpu_table import load_gpu_table
+from localai_app.hardware.cpu import this_cpu
 from localai_app.hardware.detect import detect_hardware
 from localai_app.paths import app_paths, installed_engines_dir, resources_dir
 from localai_app.services.answer_meter import AnswerMeter
@@ -47,6 +48,8 @@ from localai_app.services.runtimes import RuntimeService
 from localai_app.services.safe_setups import SafeSetUps, surroundings
 from localai_app.services.sampling_service import SamplingService
 from localai_app.services.settings_service import SettingsService
+from localai_app.services.tuning import TuningParts, TuningService
+from localai_app.services.tuning_memory import TuningMemory
 from localai_app.services.variant_estimates import VariantEstimates
 from localai_app.services.vendor_sampling import VendorSampling
 from localai_app.services.what_if import WhatIfService
@@ -94,7 +97,8 @@ def build_services(options: LaunchOptions) -> AppServices:
     facts = FitFacts(load_gpu_table(gpu_table_file), calibration)
     estimate = EstimateService(settings, hardware, library, hub, headers, facts, dry_runs)
     load_settings = LoadSettingsService(store, events)
-    load_planner = LoadPlanner(settings, library, estimate, load_settings)
+    tuning_memory = TuningMemory(store.tuning, runtimes.build_name, this_cpu)
+    load_planner = LoadPlanner(settings, library, estimate, load_settings, tuning_memory)
     chat_settings = ChatSettingsService(store, events)
     sampling = SamplingService(store, events, settings, library, VendorSampling(catalog))
     set_ups = SafeSetUps(store, lambda: surroundings(runtimes.build_name(), hardware.report))
@@ -114,6 +118,8 @@ def build_services(options: LaunchOptions) -> AppServices:
             events, pool, settings, catalog, estimate, lambda: hardware.report, lambda request: credited_now(request, engine)),
         library=library, downloads=DownloadsService(events, store, settings, hub, library),
         estimate=estimate, load_settings=load_settings, load_planner=load_planner, engine=engine, set_ups=set_ups,
+        tuning_memory=tuning_memory,
+        tuning=TuningService(events, TuningParts(settings, library, engine, tuning_memory, this_cpu)),
         idle_unloader=IdleUnloader(events, settings, engine),
         load_previews=load_previews,
         installed_fits=InstalledFits(events, pool, library, load_previews, lambda: hardware.report),

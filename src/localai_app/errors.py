@@ -171,6 +171,9 @@ ENGINE_NOT_RESPONDING = ErrorSpec(
 MODEL_LOAD_FAILED = ErrorSpec(
     "model_load_failed", "The engine could not load {name}: {reason}.", "Choose another model, or download it again.",
     Remedy.CHOOSE_MODEL)
+NOTHING_MEASURED = ErrorSpec(
+    "nothing_measured", "{name} could not be measured: an answer came between, or there was no memory for it.",
+    "Try again when the model is idle.")
 DRAFT_REFUSED = ErrorSpec(
     "draft_refused", "{draft} cannot draft tokens for {name}: {reason}.", "Choose another draft model, or none.",
     Remedy.CHANGE_LOAD_SETTINGS)

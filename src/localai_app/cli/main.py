@@ -25,6 +25,7 @@ from localai_app.cli import (
     measurement_command,
     model_commands,
     runtimes_command,
+    tune_command,
     what_if_command,
     why_slow_command,
 )
@@ -58,6 +59,7 @@ model_commands.register(app)
 chat_commands.register(app)
 load_commands.register(app)
 bench_command.register(app)
+tune_command.register(app)
 runtimes_command.register(app)
 why_slow_command.register(app)
 

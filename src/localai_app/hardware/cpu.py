@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import re
@@ -55,6 +56,14 @@ def probe_cpu(
             physical_cores=min(physical, logical), logical_cores=logical,
             instruction_sets=tuple(name for name in instruction_sets if SIMD_NAME.match(name))),
         notes=notes)
+
+
+@functools.cache
+def this_cpu() -> Cpu:
+    """The processor of this computer, asked for once."""
+    cpu = probe_cpu().cpu
+    assert cpu is not None
+    return cpu
 
 
 def _linux_cpu(root: Path) -> tuple[str, tuple[str, ...]]:

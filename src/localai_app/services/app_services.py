@@ -32,6 +32,8 @@ from localai_app.services.runtimes import RuntimeService
 from localai_app.services.safe_setups import SafeSetUps
 from localai_app.services.sampling_service import SamplingService
 from localai_app.services.settings_service import SettingsService
+from localai_app.services.tuning import TuningService
+from localai_app.services.tuning_memory import TuningMemory
 from localai_app.services.variant_estimates import VariantEstimates
 from localai_app.services.what_if import WhatIfService
 from localai_app.services.why_slow import WhySlowService
@@ -59,6 +61,8 @@ class AppServices:
     engine: EngineService
     set_ups: SafeSetUps
     idle_unloader: IdleUnloader
+    tuning_memory: TuningMemory
+    tuning: TuningService
     chat: ChatService
     chat_settings: ChatSettingsService
     sampling: SamplingService
@@ -80,6 +84,7 @@ class AppServices:
         self.runtimes.start()
         self.hardware.start()
         self.downloads.start_pending()
+        self.tuning.start()
 
     def close(self) -> None:
         """Stop everything in order; what is unfinished goes on at the next start."""
@@ -96,6 +101,7 @@ class AppServices:
         self.benchmarks.close()
         self.chat.close()
         self.idle_unloader.close()
+        self.tuning.close()
         self.engine.close()
         self.meter.close()
         self.recorder.close()

@@ -13,6 +13,7 @@ from localai_app.services.chat_extras import NO_EXTRAS, ChatExtras
 from localai_app.services.engine_control import EngineControl, LoadWish
 from localai_app.services.engine_slot import EngineSlot, WorkerProgram
 from localai_app.services.engine_tracker import AnswerSink
+from localai_app.services.engine_tuner import EngineTuner
 from localai_app.services.events import EngineChanged, EventBus, UnloadReason
 from localai_app.services.views import EngineState, EngineStatus, LoadedModel
 
@@ -34,6 +35,7 @@ class EngineService:
         self._lock = threading.Lock()
         self._slots: dict[str, EngineSlot] = {}
         self._in_use: EngineSlot | None = None
+        self.tuner = EngineTuner(self._answering_slot, program.ids)
 
     @property
     def state(self) -> EngineState:
@@ -163,7 +165,7 @@ class EngineService:
         another one is to be counted meanwhile. AppError as for `chat`.
         """
         slot, request_id = self._answering_slot(""), next(self._ids)
-        slot.count(protocol.CountTokens(id=request_id, chat=extras.command(request_id, messages, sampling)), on_counted)
+        slot.ask_aside(protocol.CountTokens(id=request_id, chat=extras.command(request_id, messages, sampling)), on_counted)
 
     def complete(self, prompt: str, sampling: protocol.Sampling, sink: AnswerSink, *, model_key: str = "") -> int:
         """Continue a text; returns the id for `stop`. `model_key` and AppError as for `chat`."""

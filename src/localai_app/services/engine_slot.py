@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from localai_app import errors
 from localai_app.engine import protocol
@@ -17,6 +18,7 @@ from localai_app.engine.framing import ProtocolError
 from localai_app.engine.launch import CommandSource
 from localai_app.engine.outcome import WorkerOutcome
 from localai_app.errors import AppError
+from localai_app.services.engine_asides import Aside, Asides
 from localai_app.services.engine_tracker import AnswerSink, EngineTracker
 from localai_app.services.events import AnswerTimed, EventBus, LoadStepped, ModelLoaded, WorkerDied
 from localai_app.services.load_ladder import LoadFailure, failure_of_error, failure_of_outcome
@@ -69,7 +71,7 @@ class EngineSlot:
         self._is_worker_ready = False
         self._way: LoadWay | None = None
         self._used_s = time.monotonic()
-        self._counts: dict[int, Callable[[protocol.TokensCounted], None]] = {}
+        self._asides = Asides()
 
     @property
     def state(self) -> EngineState:
@@ -150,6 +152,8 @@ class EngineSlot:
             client = self._client
             if client is None:
                 raise AppError(errors.NO_MODEL_LOADED)
+            if self._asides.tuning_id is not None:
+                client.send(protocol.Stop(id=self._asides.tuning_id))
             self._chats.note_asked(client, command)
             client.send(command)
 
@@ -163,12 +167,15 @@ class EngineSlot:
             raise AppError(errors.NO_MODEL_LOADED)
         self.touch()
 
-    def count(self, command: protocol.CountTokens, on_counted: Callable[[protocol.TokensCounted], None]) -> None:
-        """Have a conversation counted; nothing happens where the model is not ready. AppError if it cannot be sent."""
+    def ask_aside(self, command: Aside, on_answer: Callable[[Any], None]) -> None:
+        """Have a conversation counted or the model tuned; nothing happens where it is not ready. AppError if it cannot be sent.
+
+        Who asked for the same before hears nothing any more; an answer ends a tuning.
+        """
         client = self._client
         if client is None or self.state.status is not EngineStatus.READY:
             return
-        self._counts = {command.id: on_counted}
+        self._asides.add(command, on_answer)
         try:
             client.send(command)
         except ProtocolError as error:
@@ -229,10 +236,8 @@ class EngineSlot:
                     if self._way is not None:
                         self._way.note_loaded()
                     self._events.publish(ModelLoaded(state.model_key, event))
-            case protocol.TokensCounted():
-                on_counted = self._counts.pop(event.id, None)
-                if on_counted is not None and self._tracker.is_current(generation):
-                    on_counted(event)
+            case protocol.TokensCounted() | protocol.Tuned():
+                self._asides.answered(event, is_wanted=self._tracker.is_current(generation))
             case protocol.ContextCut():
                 self._tracker.pass_cut(event)
             case protocol.TextGenerated():

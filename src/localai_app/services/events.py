@@ -104,6 +104,13 @@ class MeasurementsChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class TuningChanged:
+    """It was measured how a model runs fastest here; read it from TuningMemory."""
+
+    model_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class EngineFailed:
     """The engine died or could not load; the error is in words."""
 
@@ -265,7 +272,7 @@ Event = (
     | DownloadFinished | EngineChanged | ModelLoaded | EngineFailed | MessageAdded | AnswerProgressed | AnswerEnded
     | ContextChecked | ConversationsChanged | ConversationDeleted | SettingChanged | LoadSettingsChanged | ChatSettingsChanged
     | SamplingChanged
-    | InstalledFitsChanged | AnswerTimed | MeasurementsChanged | BenchmarkChanged | ErrorHappened
+    | InstalledFitsChanged | AnswerTimed | MeasurementsChanged | TuningChanged | BenchmarkChanged | ErrorHappened
 )
 Subscriber = Callable[[Event], None]
 

@@ -8,6 +8,7 @@ import msgspec
 
 from localai_app import errors
 from localai_app.engine.protocol import LoadOptions
+from localai_app.engine.tuning import Tuning
 from localai_app.errors import AppError
 from localai_app.fit.result import DeviceNeed, FitResult, Request, Verdict
 from localai_app.gguf.dimensions import geometry_of
@@ -19,6 +20,7 @@ from localai_app.services.load_settings import LoadSettingsService
 from localai_app.services.load_way import LoadPlan
 from localai_app.services.memory_credit import credited
 from localai_app.services.settings_service import SettingsService
+from localai_app.services.tuning_memory import TuningMemory
 from localai_app.services.views import InstalledModel, LoadedModel
 from localai_app.units import format_gib
 
@@ -28,15 +30,23 @@ class LoadPlanner:
 
     def __init__(
         self, settings: SettingsService, library: LibraryService, estimate: EstimateService, load_settings: LoadSettingsService,
+        tuning: TuningMemory,
     ) -> None:
         self._settings = settings
         self._library = library
         self._estimate = estimate
         self._load_settings = load_settings
+        self._tuning = tuning
 
     def request_for(self, model_key: str) -> Request:
-        """How an installed model is asked to be loaded: as remembered for it, and else as the program's settings say."""
-        return self._load_settings.get(model_key).applied_to(self._estimate.default_request())
+        """How an installed model is asked to be loaded: as remembered for it, and else as the program's settings say.
+
+        A step has as many tokens as were fastest when the model was measured here.
+        """
+        request = self._load_settings.get(model_key).applied_to(self._estimate.default_request())
+        measured = self._tuning.all_of(self._library.get(model_key))
+        ubatch = next((known.tuning.ubatch for known in measured if known.tuning.ubatch), request.ubatch)
+        return msgspec.structs.replace(request, ubatch=ubatch)
 
     def plan(
         self, model_key: str, request: Request | None = None, *, anyway: bool = False,
@@ -92,8 +102,12 @@ class LoadPlanner:
         return LadderFacts(frozenset(fixed), geometry.ctx_train, geometry.n_layer if geometry.n_expert > 0 else 0)
 
     def _here(self, options: LoadOptions, model: InstalledModel) -> LoadOptions:
+        """The options for this computer: with the threads that somebody chose, or else those that were measured as fastest."""
+        threads, known = self._settings.integer("threads"), self._tuning.find(model, options)
+        measured = known.tuning if known is not None and not threads else Tuning()
         return msgspec.structs.replace(
-            options, model_path=str(model.paths[0]), threads=self._settings.integer("threads"))
+            options, model_path=str(model.paths[0]), threads=threads or measured.threads,
+            prompt_threads=measured.prompt_threads)
 
 
 def refusal(model: InstalledModel, request: Request, result: FitResult) -> AppError:

@@ -113,8 +113,12 @@ SETTINGS: tuple[SettingSpec, ...] = (
         minimum=-1, maximum=1000, unit="layers", keywords=("offload", "cuda", "metal", "vulkan", "automatic")),
     SettingSpec(
         "threads", Section.ENGINE, Kind.INTEGER, 0, "Processor threads",
-        "How many processor threads compute; automatic uses the physical cores.", NEXT_LOAD,
+        "How many processor threads compute; automatic takes what was measured as fastest, else the physical cores.", NEXT_LOAD,
         minimum=0, maximum=512, unit="threads", zero_means="Automatic", keywords=("cpu", "cores")),
+    SettingSpec(
+        "measure_models", Section.ENGINE, Kind.SWITCH, True, "Measure how models run fastest",
+        "A model that is idle after its first load is measured for some seconds; an answer ends that at once.", NEXT_LOAD,
+        keywords=("tuning", "threads", "speed", "ubatch", "batch")),
     SettingSpec(
         "memory_short", Section.ENGINE, Kind.CHOICE, "unload", "When memory is short",
         "What happens where a model does not fit beside those that are loaded; one that answers is never unloaded unasked.",

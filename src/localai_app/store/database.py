@@ -22,6 +22,7 @@ from localai_app.store.measurements import MeasurementStore
 from localai_app.store.migrations import MIGRATIONS, Migration, migrate, refuse_newer
 from localai_app.store.recovery import find_damage, is_torso, move_aside, remove_database, salvage
 from localai_app.store.text import FOLDED_CONTAINS, folded_contains
+from localai_app.store.tuning import TuningStore
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class Store:
         self.library = LibraryStore(connection, clock)
         self.load_settings = LoadSettingsStore(connection)
         self.measurements = MeasurementStore(connection)
+        self.tuning = TuningStore(connection)
         self.chat_settings = ChatSettingsStore(connection)
         self.benchmarks = BenchmarkStore(connection)
 

@@ -101,6 +101,11 @@ def _add_message_parts(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE messages ADD COLUMN tool_calls TEXT NOT NULL DEFAULT ''")
 
 
+def _add_tuning(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TABLE tuning (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, json TEXT NOT NULL)")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration("schema", _create_schema),
     Migration("load_settings", _add_load_settings),
@@ -109,6 +114,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration("benchmarks", _add_benchmarks),
     Migration("answer_cuts", _add_answer_cuts),
     Migration("message_parts", _add_message_parts),
+    Migration("tuning", _add_tuning),
 )
 
 

@@ -106,11 +106,10 @@ class TuningLoop:
 
     def _tokens_tps(self) -> float:
         started_s = self._clock()
-        for count in range(1, BLOCK_TOKENS + 1):
+        count, seconds = 0, 0.0
+        while count < BLOCK_TOKENS and seconds < BLOCK_S:
             self._evaluate(1)
-            seconds = self._clock() - started_s
-            if seconds >= BLOCK_S:
-                break
+            count, seconds = count + 1, self._clock() - started_s
         return count / max(seconds, 1e-9)
 
     def _step_tps(self, count: int) -> float:
