@@ -51,7 +51,8 @@ _READ_BYTES = 64 * 1024
 _WATCH_INTERVAL_S = 0.5
 _EXIT_PATIENCE_S = 3.0
 _ENDS = (
-    Loaded, Finished, RequestFailed, TokensCounted, DevicesListed, Planned, Benchmarked, SelfTested, StateSaved, StateRestored, Tuned)
+    Loaded, Finished, RequestFailed, TokensCounted, DevicesListed, Planned, Benchmarked, SelfTested, StateSaved, StateRestored,
+    Tuned)
 """What a request is over with."""
 _READY_ID = -1
 """Stands for the Ready that a starting worker owes, among the ids of running requests."""

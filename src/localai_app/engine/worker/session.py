@@ -13,6 +13,7 @@ import msgspec
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.protocol import (
     Benchmark,
+    Benchmarked,
     Chat,
     Complete,
     ContextCut,
@@ -33,6 +34,7 @@ from localai_app.engine.protocol import (
     StateSaved,
     TokensCounted,
     Tune,
+    Tuned,
 )
 from localai_app.engine.worker.answer import AnswerLoop
 from localai_app.engine.worker.backend import Backend
@@ -92,11 +94,8 @@ class Session:
                 self._sender.send(self._backend.self_test(command.id, command.model_path, on_gpu=command.on_gpu))
             case Plan():
                 self._sender.send(self._backend.plan(command.id, command.header_path, command.options))
-            case Benchmark():
-                with self._backend.prepare_benchmark(command.threads) as target:
-                    self._sender.send(BenchmarkLoop(command, target, self._sender, self._stop_flags).run())
-            case Tune():
-                self._sender.send(TuningLoop(command, self._backend.prepare_tuning(), self._stop_flags).run())
+            case Benchmark() | Tune():
+                self._sender.send(self._measured(command))
             case Chat() | Complete() if self._stop_flags.is_set:
                 self._sender.send(Finished(id=command.id, reason=FinishReason.CANCELLED, stats=GenerationStats()))
             case SaveState():
@@ -113,6 +112,12 @@ class Session:
             case Complete():
                 source = self._backend.prepare_completion(command.prompt, command.sampling)
                 AnswerLoop(command.id, source, command.sampling, self._sender, self._stop_flags).run(arrived_s)
+
+    def _measured(self, command: Benchmark | Tune) -> Benchmarked | Tuned:
+        if isinstance(command, Tune):
+            return TuningLoop(command, self._backend.prepare_tuning(), self._stop_flags).run()
+        with self._backend.prepare_benchmark(command.threads) as target:
+            return BenchmarkLoop(command, target, self._sender, self._stop_flags).run()
 
     def _cut_to_context(self, chat: Chat) -> Chat:
         """The chat as its policy allows it to be sent; what is left out is said first."""
