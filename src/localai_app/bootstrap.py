@@ -9,7 +9,7 @@ from pathlib import Path
 
 from localai_app.catalog.load import load_catalog
 from localai_app.catalog.sizes import with_sizes
-from localai_app.engine.launch import command_now, lent_device_options
+from localai_app.engine.launch import command_now
 from localai_app.fit.gpu_table import load_gpu_table
 from localai_app.hardware.cpu import this_cpu
 from localai_app.hardware.detect import detect_hardware
@@ -37,6 +37,8 @@ from localai_app.services.hub_service import HubService
 from localai_app.services.idle_unload import IdleUnloader
 from localai_app.services.installed_fits import InstalledFits
 from localai_app.services.known_sizes import KnownSizes
+from localai_app.services.lending import LendingService
+from localai_app.services.lent_devices import LentDevices
 from localai_app.services.library_service import LibraryService
 from localai_app.services.live_history import LiveHistory
 from localai_app.services.load_planner import LoadPlanner
@@ -69,21 +71,22 @@ class LaunchOptions:
     worker: Sequence[str] | None = None
     """Another worker command than the program's own (the echo back end, for example)."""
     lent: Sequence[str] = ()
-    """Addresses (127.0.0.1:PORT) of llama.cpp's RPC servers on this computer, whose devices are used like GPUs."""
+    """Addresses (127.0.0.1:PORT) of llama.cpp's RPC servers, beside those of the settings, whose devices are used like GPUs."""
 
 
 def build_services(options: LaunchOptions) -> AppServices:
     """Open the files of the program and connect its services; AppError if they cannot be opened."""
     paths = app_paths(options.data_dir)
     events = EventBus()
+    settings = SettingsService(SettingsFile(paths.settings_file), events, paths)
+    lent = LentDevices(settings, events, options.lent)
     runtimes = RuntimeService(
         events, paths, (paths.runtimes, installed_engines_dir()), lambda: hardware.report or detect_hardware(),
-        lent_device_options(options.lent), is_used=options.worker is None)
+        lent, is_used=options.worker is None)
     worker = list(options.worker) if options.worker is not None else runtimes.worker_command
     sizes = KnownSizes(paths.cache)
     catalog = with_sizes(load_catalog(options.catalog or resources_dir() / "catalog" / "models.json"), sizes.all())
     gpu_table_file = resources_dir() / "catalog" / "gpus.json"
-    settings = SettingsService(SettingsFile(paths.settings_file), events, paths)
     store = open_store(paths.store_file)
     pool = BackgroundPool()
     hub = HubService(settings)
@@ -91,7 +94,9 @@ def build_services(options: LaunchOptions) -> AppServices:
     hardware = HardwareService(events, store, paths, worker, engine_pids=lambda: worker_pids(engine))
     # Another worker than the program's own has nothing to plan with.
     dry_runs = DryRunService(
-        runtimes.planner_command if options.worker is None else None, paths.worker_dir, paths.cache, build=runtimes.build_name)
+        runtimes.planner_command if options.worker is None else None, paths.worker_dir, paths.cache, build=runtimes.build_name,
+        lent_command=runtimes.lent_planner_command)
+    lent.on_busy(dry_runs.rest)
     headers = HeaderService(hub, paths.cache)
     calibration = CalibrationService(events, store, runtimes.build_name())
     facts = FitFacts(load_gpu_table(gpu_table_file), calibration)
@@ -124,8 +129,8 @@ def build_services(options: LaunchOptions) -> AppServices:
         installed_fits=InstalledFits(events, pool, library, load_previews, lambda: hardware.report),
         chat=ChatService(events, store, ChatRequests(settings, chat_settings, sampling), library, engine, meter),
         chat_settings=chat_settings,
-        sampling=sampling,
-        hub=hub, runtimes=runtimes, headers=headers,
+        sampling=sampling, hub=hub, runtimes=runtimes, headers=headers, lent=lent,
+        lending=LendingService(events, settings, runtimes.lending_command, paths.worker_dir),
         variants=VariantEstimates(events, pool, hub, sizes, estimate, headers),
         dry_runs=dry_runs,
         calibration=calibration, recorder=MeasurementRecorder(events, engine, hardware, calibration),

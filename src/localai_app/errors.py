@@ -168,6 +168,16 @@ ENGINE_OUT_OF_MEMORY = ErrorSpec(
     "Choose a smaller context or a smaller model, or close other programs, then load the model again.", Remedy.RELOAD_MODEL)
 ENGINE_NOT_RESPONDING = ErrorSpec(
     "engine_not_responding", "The engine did not answer for {seconds} seconds.", "Load the model again.", Remedy.RELOAD_MODEL)
+LENDER_LOST = ErrorSpec(
+    "lender_lost", "A computer that lent its devices to this model no longer answers.",
+    "The text so far is kept; the model is loaded again on the devices that are left.", Remedy.RELOAD_MODEL)
+LENDING_NEEDS_TRUST = ErrorSpec(
+    "lending_needs_trust", "{address} can be reached by other computers, and whoever reaches it needs no password.",
+    "Turn on “Trust the network” in the settings first, if you trust everybody in it; or use an address of this computer.",
+    Remedy.OPEN_SETTINGS)
+LENDING_FAILED = ErrorSpec(
+    "lending_failed", "The devices of this computer cannot be lent at {address}: {reason}.",
+    "Choose another address or port in the settings.", Remedy.OPEN_SETTINGS)
 MODEL_LOAD_FAILED = ErrorSpec(
     "model_load_failed", "The engine could not load {name}: {reason}.", "Choose another model, or download it again.",
     Remedy.CHOOSE_MODEL)

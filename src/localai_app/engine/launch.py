@@ -46,9 +46,9 @@ def command_now(source: CommandSource) -> list[str]:
     return list(source() if callable(source) else source)
 
 
-def lent_device_options(endpoints: Sequence[str]) -> list[str]:
-    """What to add to both commands so that they use the devices lent at these addresses (127.0.0.1:PORT)."""
-    return [word for endpoint in endpoints for word in ("--rpc", endpoint)]
+def rpc_options(addresses: Sequence[str]) -> list[str]:
+    """What to add to a command so that it uses the devices lent at these addresses (HOST:PORT)."""
+    return [word for address in addresses for word in ("--rpc", address)]
 
 
 def worker_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -14,6 +14,7 @@ from localai_app.errors import (
     ENGINE_NOT_RESPONDING,
     ENGINE_OUT_OF_MEMORY,
     ENGINE_UNUSABLE,
+    LENDER_LOST,
     AppError,
 )
 
@@ -23,6 +24,8 @@ EXIT_ENGINE_UNUSABLE = 82
 """The package is there but its library cannot be loaded."""
 EXIT_ENGINE_UNSUPPORTED = 84
 """The library is sound, but made for another processor."""
+EXIT_ADDRESS_UNUSABLE = 85
+"""A worker that lends devices cannot listen there."""
 EXIT_BAD_COMMAND = 83
 """The worker was sent something that is not a command."""
 
@@ -45,6 +48,8 @@ class OutcomeKind(StrEnum):
     """A build for another processor."""
     HANG = "hang"
     PROTOCOL = "protocol"
+    LENDER_LOST = "lender_lost"
+    """Another computer, which lent its devices, is gone."""
 
 
 class Fault(StrEnum):
@@ -83,19 +88,20 @@ class WorkerOutcome:
     def error(self) -> AppError:
         """The outcome as an error for the user; `detail` holds the end of the worker's log."""
         tail = self.stderr_tail
+        if self.kind in _PLAIN_ERRORS:
+            return AppError(_PLAIN_ERRORS[self.kind], detail=tail)
         match self.kind:
-            case OutcomeKind.OUT_OF_MEMORY:
-                return AppError(ENGINE_OUT_OF_MEMORY, detail=tail)
             case OutcomeKind.UNKNOWN_ARCHITECTURE:
                 return AppError(ARCHITECTURE_UNKNOWN, architecture=_architecture_in(tail), detail=tail)
-            case OutcomeKind.MISSING:
-                return AppError(ENGINE_MISSING, detail=tail)
-            case OutcomeKind.UNUSABLE | OutcomeKind.UNSUPPORTED:
-                return AppError(ENGINE_UNUSABLE, detail=tail)
             case OutcomeKind.HANG:
                 return AppError(ENGINE_NOT_RESPONDING, seconds=round(self.silent_s), detail=tail)
             case _:
                 return AppError(ENGINE_CRASHED, cause=self.cause, detail=tail)
+
+
+_PLAIN_ERRORS = {
+    OutcomeKind.OUT_OF_MEMORY: ENGINE_OUT_OF_MEMORY, OutcomeKind.MISSING: ENGINE_MISSING,
+    OutcomeKind.UNUSABLE: ENGINE_UNUSABLE, OutcomeKind.UNSUPPORTED: ENGINE_UNUSABLE, OutcomeKind.LENDER_LOST: LENDER_LOST}
 
 
 def classify(
@@ -130,7 +136,9 @@ _OUT_OF_MEMORY = re.compile(
     re.IGNORECASE,
 )
 _UNKNOWN_ARCHITECTURE = re.compile(r"unknown model architecture: '([^']{1,80})'")
+_LENDER_LOST = re.compile(r"Remote RPC server crashed|Failed to connect to \S+:\d+|RPC handshake failed")
 _ASSERTION = re.compile(r"GGML_ASSERT\(.{1,200}?\) failed|GGML_ABORT.{0,200}|Assertion .{1,200} failed|what\(\):.{1,200}")
+_ABORTS = ((OutcomeKind.LENDER_LOST, _LENDER_LOST), (OutcomeKind.ASSERTION, _ASSERTION))
 
 _WINDOWS_STATUS_SIGNALS = {
     0xC0000005: int(signals.SIGSEGV),  # STATUS_ACCESS_VIOLATION
@@ -173,8 +181,8 @@ def _kind_of(exit_code: int | None, signal_number: int | None, stderr_tail: str)
         return OutcomeKind.OUT_OF_MEMORY
     if signal_number in (None, int(signals.SIGABRT)) and unknown_architecture_in(stderr_tail):
         return OutcomeKind.UNKNOWN_ARCHITECTURE
-    if signal_number == int(signals.SIGABRT) and _ASSERTION.search(stderr_tail):
-        return OutcomeKind.ASSERTION
+    if signal_number == int(signals.SIGABRT):
+        return next((kind for kind, pattern in _ABORTS if pattern.search(stderr_tail)), OutcomeKind.SIGNAL)
     return OutcomeKind.EXITED if signal_number is None else OutcomeKind.SIGNAL
 
 

@@ -13,7 +13,7 @@ from localai_app.services.chat_service import ChatService
 from localai_app.services.chat_settings import ChatSettingsService
 from localai_app.services.discovery_service import DiscoveryService
 from localai_app.services.downloads_service import DownloadsService
-from localai_app.services.dry_run import DryRunService
+from localai_app.services.dry_run import LENT_PREFIX, DryRunService
 from localai_app.services.engine_service import EngineService
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.events import EventBus
@@ -22,6 +22,8 @@ from localai_app.services.header_service import HeaderService
 from localai_app.services.hub_service import HubService
 from localai_app.services.idle_unload import IdleUnloader
 from localai_app.services.installed_fits import InstalledFits
+from localai_app.services.lending import LendingService
+from localai_app.services.lent_devices import LentDevices
 from localai_app.services.library_service import LibraryService
 from localai_app.services.live_history import LiveHistory
 from localai_app.services.load_planner import LoadPlanner
@@ -78,17 +80,28 @@ class AppServices:
     runtimes: RuntimeService
     why_slow: WhySlowService
     meter: AnswerMeter
+    lent: LentDevices
+    lending: LendingService
 
     def start(self) -> None:
         """Begin what runs by itself: probes, gauges and the downloads that were under way."""
         self.runtimes.start()
+        self.lent.watch(self.hardware.look_again, self.engine.load, self.engine_uses_lent_devices)
+        self.lending.start()
         self.hardware.start()
         self.downloads.start_pending()
         self.tuning.start()
 
+    def engine_uses_lent_devices(self) -> bool:
+        """Whether a loaded model lies on devices of other computers."""
+        buffers = [buffer for model in self.engine.loaded() if model.state.loaded for buffer in model.state.loaded.buffers]
+        return any(buffer.device.startswith(LENT_PREFIX) for buffer in buffers)
+
     def close(self) -> None:
         """Stop everything in order; what is unfinished goes on at the next start."""
         self.hardware.stop()
+        self.lending.close()
+        self.lent.close()
         self.runtimes.close()
         self.variants.close()
         self.headers.close()

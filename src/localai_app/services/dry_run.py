@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 GRID = (4096, 32768)
 """Contexts that are always planned, with the one that is asked for and the longest that the model knows."""
 LONGEST_CTX = 1_048_576
+LENT_PREFIX = "RPC"
+"""How llama.cpp names devices of other computers: RPC0, RPC1."""
 _TRANSIENT = frozenset({errors.ENGINE_MISSING.code, errors.ENGINE_UNUSABLE.code})
 
 
@@ -55,13 +57,16 @@ class DryRunService:
 
     def __init__(
         self, command: CommandSource | None, worker_dir: Path, cache_dir: Path, planner: Planner | None = None,
-        build: Callable[[], str] = installed_build,
+        build: Callable[[], str] = installed_build, lent_command: CommandSource | None = None,
     ) -> None:
+        """`lent_command`: of a worker that uses devices of other computers; its connection keeps all others out, so it ends
+        with each question."""
         self._command = command
         self._name_build = build
         self._folder = cache_dir / "plans"
         self._cache = PlanCache(self._folder)
         self._planner = planner or Planner(command or (), worker_dir)
+        self._lent_planner = Planner(lent_command, worker_dir) if lent_command is not None else self._planner
         self._lock = threading.Lock()
         self._refusals: dict[str, AppError] = {}
 
@@ -130,7 +135,7 @@ class DryRunService:
             return known
         try:
             with self._header_file(header) as path:
-                buffers = self._planner.plan(path, options).buffers
+                buffers = self._ask_planner(path, options).buffers
         except (AppError, OSError) as error:
             log.info("no dry run of a placement of %s: %s", headers[0].name, error)
             return None
@@ -140,10 +145,16 @@ class DryRunService:
     def rest(self) -> None:
         """End the worker for now: one that planned for a GPU holds some of its memory."""
         self._planner.rest()
+        self._lent_planner.rest()
 
     def close(self) -> None:
-        """End the worker."""
+        """End the workers."""
         self._planner.close()
+        self._lent_planner.close()
+
+    def _ask_planner(self, path: Path, options: LoadOptions) -> Planned:
+        is_lent = any(name.startswith(LENT_PREFIX) for name in options.devices)
+        return (self._lent_planner if is_lent else self._planner).plan(path, options)
 
     def _key(self, header: PlanHeader, ubatch: int, gpu_layers: int, device: str) -> PlanKey:
         return PlanKey(
@@ -178,7 +189,7 @@ class DryRunService:
             model_path=name, ctx=ctx, kv_type=kv_type, ubatch=key.ubatch, gpu_layers=key.gpu_layers,
             devices=(key.device,) if key.device else ())
         try:
-            return _point(self._planner.plan(path, options), ctx, kv_type)
+            return _point(self._ask_planner(path, options), ctx, kv_type)
         except AppError as error:
             if kv_type is not KvType.F16 and error.code == errors.MODEL_LOAD_FAILED.code:
                 return None
@@ -195,7 +206,7 @@ class DryRunService:
         except AppError as error:
             log.info("no dry run for %s: %s (%s)", key.device, error.message, error.detail[-300:])
         if rests and record is not before:
-            self._planner.rest()
+            self.rest()
         return record
 
     @contextlib.contextmanager

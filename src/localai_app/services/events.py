@@ -119,6 +119,11 @@ class EngineFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class SharingChanged:
+    """Devices began or ceased to be lent, here or by others; read it from LendingService and LentDevices."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerDied:
     """The worker of a model ended by itself; EngineFailed says the same in words."""
 
@@ -267,7 +272,7 @@ class ErrorHappened:
 
 
 Event = (
-    RuntimesChanged | WorkerDied | LoadStepped | ModelUnloaded
+    RuntimesChanged | SharingChanged | WorkerDied | LoadStepped | ModelUnloaded
     | HardwareReported | MemoryMeasured | SuggestionsChanged | VariantsRefined | SizesLearned | LibraryChanged | DownloadChanged
     | DownloadFinished | EngineChanged | ModelLoaded | EngineFailed | MessageAdded | AnswerProgressed | AnswerEnded
     | ContextChecked | ConversationsChanged | ConversationDeleted | SettingChanged | LoadSettingsChanged | ChatSettingsChanged

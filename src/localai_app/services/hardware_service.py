@@ -13,16 +13,15 @@ from dataclasses import dataclass
 import msgspec
 import psutil
 
-from localai_app.engine.client import EngineClient
 from localai_app.engine.launch import CommandSource
-from localai_app.engine.protocol import DevicesListed, Event, ListDevices
 from localai_app.errors import AppError
 from localai_app.hardware.bandwidth import measure_memory_bandwidth
 from localai_app.hardware.detect import cross_check, detect_hardware
 from localai_app.hardware.gpu_meter import GpuMeter
 from localai_app.hardware.memory import measure_memory
-from localai_app.hardware.report import EngineDevice, Gpu, HardwareReport
+from localai_app.hardware.report import Gpu, HardwareReport
 from localai_app.paths import AppPaths
+from localai_app.services.engine_devices import list_engine_devices
 from localai_app.services.events import EventBus, HardwareReported, MemoryMeasured
 from localai_app.store.database import Store
 from localai_app.units import GIB
@@ -30,7 +29,6 @@ from localai_app.units import GIB
 log = logging.getLogger(__name__)
 
 GAUGE_INTERVAL_S = 1.0
-LIST_DEVICES_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 1.0
 """A driver that hangs must not hold up the end of the program."""
 BANDWIDTH_FACT = "memory_bandwidth"
@@ -110,6 +108,12 @@ class HardwareService:
         if report is None:
             return FreeMemory(measure_memory().available_bytes, 0)
         return FreeMemory(report.memory.available_bytes, sum(gpu.free_bytes or 0 for gpu in report.gpus if not gpu.unified))
+
+    def look_again(self) -> None:
+        """List the engine's devices anew, in the calling thread (about a second); the news is published as at the start."""
+        report = self._report
+        if report is not None and not self._stopped.is_set():
+            self._publish(self._with_engine_devices(report))
 
     def _run(self) -> None:
         self._guarded(self._probe)
@@ -194,35 +198,8 @@ class HardwareService:
 
     def _with_engine_devices(self, report: HardwareReport) -> HardwareReport:
         """The report cross-checked with the devices that llama.cpp lists; unchanged if it cannot be asked."""
-        devices = self._list_engine_devices()
+        devices = list_engine_devices(self._worker_command, self._paths.worker_dir, self._stopped)
         return report if devices is None else cross_check(report, devices)
-
-    def _list_engine_devices(self) -> tuple[EngineDevice, ...] | None:
-        answered = threading.Event()
-        found: list[tuple[EngineDevice, ...]] = []
-
-        def on_event(event: Event) -> None:
-            if isinstance(event, DevicesListed):
-                found.append(tuple(
-                    EngineDevice(name=device.name, description=device.description, kind=device.kind,
-                                 total_bytes=device.total_bytes, free_bytes=device.free_bytes)
-                    for device in event.devices))
-                answered.set()
-
-        try:
-            self._paths.worker_dir.mkdir(parents=True, exist_ok=True)
-            client = EngineClient(
-                self._worker_command, cwd=self._paths.worker_dir, on_event=on_event, on_exit=lambda _outcome: answered.set())
-            client.start()
-        except (AppError, OSError) as error:
-            log.info("the engine could not be asked for its devices: %s", error)
-            return None
-        client.send(ListDevices(id=1))
-        waited_s = 0.0
-        while not answered.wait(0.1) and not self._stopped.is_set() and waited_s < LIST_DEVICES_TIMEOUT_S:
-            waited_s += 0.1
-        client.stop()
-        return found[0] if found else None
 
 
 def _rss_bytes(pid: int) -> int:

@@ -13,7 +13,7 @@ import msgspec
 
 from localai_app import errors
 from localai_app.engine.build import installed_build
-from localai_app.engine.launch import PLANNER_OPTIONS, worker_command
+from localai_app.engine.launch import PLANNER_OPTIONS, rpc_options, worker_command
 from localai_app.engine.runtimes import (
     INSTALLED_ID,
     Discovery,
@@ -27,6 +27,7 @@ from localai_app.errors import AppError
 from localai_app.hardware.report import HardwareReport
 from localai_app.paths import AppPaths
 from localai_app.services.events import ErrorHappened, Event, EventBus, HardwareReported, RuntimesChanged, WorkerDied
+from localai_app.services.lent_devices import LentDevices
 from localai_app.services.runtime_memory import (
     Remembered,
     machine_fingerprint,
@@ -68,17 +69,17 @@ class RuntimeService:
 
     def __init__(
         self, events: EventBus, paths: AppPaths, folders: Sequence[Path], report: Callable[[], HardwareReport],
-        extra: Sequence[str] = (), *, is_used: bool = True,
+        lent: LentDevices | None = None, *, is_used: bool = True,
     ) -> None:
         """`folders` hold builds with their manifests; `report` tells what this computer is (may take a second).
 
-        `extra`: further options of every worker but those of self-tests. `is_used` False: the program runs another engine.
+        `lent`: whose devices workers use too. `is_used` False: the program runs another engine.
         """
         self._events = events
         self._paths = paths
         self._folders = tuple(folders)
         self._report = report
-        self._extra = tuple(extra)
+        self._lent = lent
         self._is_used = is_used
         self._file = paths.cache / "runtimes.json"
         self._turn = threading.RLock()
@@ -107,11 +108,20 @@ class RuntimeService:
 
         The first time on a computer with a choice of builds, and after a crash, this tests them: some seconds.
         """
-        return worker_command(extra=(*self.chosen().options, *self._extra))
+        lent = self._lent.addresses_for_load() if self._lent is not None else ()
+        return worker_command(extra=(*self.chosen().options, *rpc_options(lent)))
 
     def planner_command(self) -> list[str]:
-        """The same for dry runs."""
-        return worker_command(extra=(*self.chosen().options, *PLANNER_OPTIONS, *self._extra))
+        """The same for dry runs, without lent devices: whoever is connected to them keeps all others out."""
+        return worker_command(extra=(*self.chosen().options, *PLANNER_OPTIONS))
+
+    def lent_planner_command(self) -> list[str]:
+        """The command of dry runs on lent devices."""
+        return [*self.planner_command(), *rpc_options(self._lent.ready_addresses() if self._lent is not None else ())]
+
+    def lending_command(self, address: str) -> list[str]:
+        """The command line of a worker that lends this computer's devices there."""
+        return worker_command(extra=(*self.chosen().options, "--lend", address))
 
     def chosen(self) -> Runtime:
         """The build in use, after tests where some are due. AppError ENGINE_MISSING where there is none at all."""

@@ -15,6 +15,7 @@ class Section(StrEnum):
     MODELS = "Models and downloads"
     NETWORK = "Network"
     ENGINE = "Engine"
+    SHARING = "Other computers"
     CHAT = "Chat"
 
 
@@ -29,6 +30,8 @@ class Kind(StrEnum):
     LONG_TEXT = "long_text"
     FOLDER = "folder"
     URL = "url"
+    ADDRESS = "address"
+    ADDRESSES = "addresses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,23 @@ SETTINGS: tuple[SettingSpec, ...] = (
         "Disk space for what a model has read of your chats, so that it goes on with a long one without reading it again.",
         AT_ONCE, minimum=0, maximum=1000, unit="GB", zero_means="None: chats are read again",
         keywords=("disk", "cache", "prompt", "state")),
+    SettingSpec(
+        "lent_addresses", Section.SHARING, Kind.ADDRESSES, "", "Devices of other computers",
+        "Addresses of computers that lend their devices, such as 192.168.1.20:50052; models are placed on them as on GPUs.",
+        NEXT_LOAD, keywords=("rpc", "network", "remote", "distributed", "gpu")),
+    SettingSpec(
+        "lend_devices", Section.SHARING, Kind.SWITCH, False, "Lend this computer's devices",
+        "While Local AI is open, other programs may compute on the GPUs of this computer, or on its processor without one.",
+        AT_ONCE, keywords=("rpc", "network", "share", "server")),
+    SettingSpec(
+        "lend_address", Section.SHARING, Kind.ADDRESS, "127.0.0.1:50052", "Lend them at",
+        "Where to listen: 127.0.0.1 is reached from this computer alone, 0.0.0.0 from the whole network.", AT_ONCE,
+        keywords=("rpc", "port", "listen")),
+    SettingSpec(
+        "network_is_trusted", Section.SHARING, Kind.SWITCH, False, "Trust the network",
+        "Needed for addresses beyond this computer. llama.cpp's RPC knows no passwords and no encryption: whoever reaches it "
+        "can read what is computed, use this computer and crash the engine. Only for networks in which you trust everybody.",
+        AT_ONCE, keywords=("rpc", "security", "danger")),
     SettingSpec(
         "system_prompt", Section.CHAT, Kind.LONG_TEXT, "", "System prompt",
         "Standing instructions that every new chat begins with.", NEXT_ANSWER, keywords=("instructions", "persona")),

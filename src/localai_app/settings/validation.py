@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from localai_app import errors
 from localai_app.errors import AppError
+from localai_app.settings.addresses import parse_address, parse_addresses
 from localai_app.settings.declaration import SPECS, Kind, SettingSpec, SettingValue
 from localai_app.units import format_count
 
@@ -19,6 +21,8 @@ _HINTS = {
     Kind.TEXT: "Enter one line of text.",
     Kind.LONG_TEXT: "Enter text.",
     Kind.FOLDER: "Enter the full path of a folder, or leave it empty.",
+    Kind.ADDRESS: "Enter a computer and a port, such as 127.0.0.1:50052.",
+    Kind.ADDRESSES: "Enter computers with their ports, such as 192.168.1.20:50052, with commas between them; 16 at most.",
     Kind.URL: "Enter an address that begins with http:// or https://, or leave it empty.",
 }
 
@@ -92,12 +96,30 @@ def _text(kind: Kind, value: str) -> str | None:
     value = value.strip()
     if "\n" in value or "\r" in value:
         return None
-    if kind is Kind.FOLDER and value and not _is_full_path(value):
-        return None
-    if kind is Kind.URL:
-        value = value.rstrip("/")
-        return value if not value or _is_web_address(value) else None
-    return value
+    return _LINES.get(kind, str)(value)
+
+
+def _folder(value: str) -> str | None:
+    return value if not value or _is_full_path(value) else None
+
+
+def _url(value: str) -> str | None:
+    value = value.rstrip("/")
+    return value if not value or _is_web_address(value) else None
+
+
+def _address(value: str) -> str | None:
+    return value if parse_address(value) is not None else None
+
+
+def _addresses(value: str) -> str | None:
+    found = parse_addresses(value)
+    return None if found is None else ", ".join(found)
+
+
+_LINES: dict[Kind, Callable[[str], str | None]] = {
+    Kind.FOLDER: _folder, Kind.URL: _url, Kind.ADDRESS: _address, Kind.ADDRESSES: _addresses}
+"""What one line of text becomes in settings of these kinds; None where it cannot be used."""
 
 
 def _is_unicode(value: str) -> bool:

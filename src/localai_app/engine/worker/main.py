@@ -15,10 +15,12 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from localai_app.engine.outcome import EXIT_ADDRESS_UNUSABLE
 from localai_app.engine.protocol import PROTOCOL_VERSION, Ready
 from localai_app.engine.worker.backend import Backend
 from localai_app.engine.worker.channel import CommandReader, EventSender, Pulse
 from localai_app.engine.worker.stop_flag import StopFlags
+from localai_app.settings.addresses import parse_address
 
 NICENESS = 5
 """Workers give way to the window: a token less per second is not seen, a stuck window is."""
@@ -62,6 +64,8 @@ def main(argv: Sequence[str]) -> int:
             pid=os.getpid(),
         )
     )
+    if options.lend:
+        return _lend(options)
     try:
         Session(backend, reader.commands, sender, stop_flags).run()
     except BaseException:  # noqa: BLE001 - printed, and the process ends
@@ -81,8 +85,9 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--no-gpu", action="store_true", help="llama: the processor only, whatever else is there")
     parser.add_argument("--memory-cap-bytes", type=int, default=0, help="memory of its own that it may use, 0: any (Linux)")
     parser.add_argument(
-        "--rpc", action="append", default=[], type=_loopback_endpoint, metavar="HOST:PORT",
-        help="llama: devices that an RPC server on this computer lends; may be given several times")
+        "--rpc", action="append", default=[], type=_address, metavar="HOST:PORT",
+        help="llama: devices that an RPC server lends; may be given several times")
+    parser.add_argument("--lend", type=_address, metavar="HOST:PORT", help="llama: be an RPC server, and nothing else")
     parser.add_argument("--tokens", type=int, default=0, help="echo: tokens in an answer, 0: one pass over the text")
     parser.add_argument("--tokens-per-s", type=float, default=0.0, help="echo: 0 is as fast as possible")
     parser.add_argument("--prompt-tokens-per-s", type=float, default=0.0, help="echo: 0 is as fast as possible")
@@ -100,11 +105,10 @@ def _absolute(text: str) -> Path:
     return path
 
 
-def _loopback_endpoint(text: str) -> str:
-    """An address on this computer: llama.cpp's RPC is neither encrypted nor authenticated."""
-    host, _colon, port = text.rpartition(":")
-    if host not in ("127.0.0.1", "localhost") or not port.isdigit():
-        raise argparse.ArgumentTypeError("give 127.0.0.1:PORT")
+def _address(text: str) -> str:
+    """Which addresses may be used is decided by whoever starts a worker (`services.lent_devices`)."""
+    if parse_address(text) is None:
+        raise argparse.ArgumentTypeError("give HOST:PORT")
     return text
 
 
@@ -126,6 +130,22 @@ def _make_backend(options: argparse.Namespace, stop_flags: StopFlags, sender: Ev
 
     library = Library(options.library_dir, tuple(options.backend_file), hides_gpus=options.no_gpu)
     return LlamaBackend(stop_flags, options.rpc, library)
+
+
+def _lend(options: argparse.Namespace) -> int:
+    """Serve until stdin ends, which the command reader sees; 1 where the address cannot be used."""
+    from llama_cpp import llama_cpp as library
+
+    from localai_app.engine.worker.lending import serve_devices
+    from localai_app.engine.worker.library import EngineAbsentError
+
+    try:
+        serve_devices(library._lib, options.lend, hides_gpus=options.no_gpu)
+    except EngineAbsentError as error:
+        print(f"worker: {error}", file=sys.stderr, flush=True)
+        return error.exit_status
+    print(f"worker: the address {options.lend} cannot be used", file=sys.stderr, flush=True)
+    return EXIT_ADDRESS_UNUSABLE
 
 
 def _take_over_protocol() -> tuple[int, int]:

@@ -252,7 +252,7 @@ def make_editor(spec: SettingSpec, theme: ThemeState) -> Editor:
             editor = FolderEditor(spec)
         case Kind.LONG_TEXT:
             editor = LongTextEditor(spec)
-        case Kind.TEXT | Kind.URL:
+        case Kind.TEXT | Kind.URL | Kind.ADDRESS | Kind.ADDRESSES:
             editor = LineEditor(spec)
     editor.control.setAccessibleName(spec.label)
     editor.control.setAccessibleDescription(spec.help)
