@@ -11,7 +11,16 @@ from typing import Annotated
 
 import typer
 
-from localai_app.cli.load_commands import CtxOption, ExpertsOption, KvOption, LayersOption, LoadChoices, WithoutOption
+from localai_app.cli.load_commands import (
+    CtxOption,
+    ExpertsOption,
+    KvOption,
+    LayersOption,
+    LoadChoices,
+    MainDeviceOption,
+    SplitOption,
+    WithoutOption,
+)
 from localai_app.cli.sampling_options import SamplingChoices, sampling_of, with_sampling_options
 from localai_app.cli.session import Session
 from localai_app.engine.protocol import (
@@ -112,6 +121,8 @@ def chat(
     gpu_layers: LayersOption = None,
     experts_on_cpu: ExpertsOption = None,
     without_device: WithoutOption = None,
+    main_device: MainDeviceOption = None,
+    tensor_split: SplitOption = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Load even a model that is too large or damaged.")] = False,
     *,
     sampling: SamplingChoices,
@@ -120,11 +131,11 @@ def chat(
     session: Session = context.obj
     if thinking is not None and thinking not in THINKING_LABELS:
         raise typer.BadParameter(f"choose one of {', '.join(THINKING_LABELS)}", param_hint="--thinking")
-    choices = LoadChoices(ctx, kv_type, gpu_layers, experts_on_cpu, without_device)
+    choices = LoadChoices(ctx, kv_type, gpu_layers, experts_on_cpu, without_device, main_device, tensor_split)
     offered = read_tools(tools) if tools is not None else ()
     with session.services() as services:
         key = services.library.get(model).key
-        choices.require_devices(services.hardware.detect_now(with_engine=bool(choices.without)))
+        choices.require_devices(services.hardware.detect_now(with_engine=choices.names_devices or services.lent.are_wanted))
         request = choices.applied_to(services.load_planner.request_for(key))
         wanted = sampling_of(services.sampling, key, sampling, thinking)
         chat_format = load_and_wait(session, services, key, request, anyway=anyway)

@@ -14,7 +14,7 @@ from localai_app.engine.protocol import KvType
 from localai_app.fit.result import Request
 from localai_app.hardware.report import HardwareReport
 from localai_app.services.app_services import AppServices
-from localai_app.services.load_settings import LoadSettings
+from localai_app.services.load_settings import LoadSettings, parse_parts, split_words
 from localai_app.services.what_if import for_other_computer
 from localai_app.units import format_count
 
@@ -29,6 +29,11 @@ ExpertsOption = Annotated[
 WithoutOption = Annotated[
     list[str] | None, typer.Option("--without-device", help="A GPU that is left alone; may be given several times.")]
 
+MainDeviceOption = Annotated[
+    str | None, typer.Option("--main-device", help="auto, or the GPU to use alone where the model fits on it.")]
+SplitOption = Annotated[
+    str | None, typer.Option("--tensor-split", help="auto, or how the GPUs share the layers, such as 3,1.")]
+
 
 @dataclass(frozen=True, slots=True)
 class LoadChoices:
@@ -39,6 +44,8 @@ class LoadChoices:
     gpu_layers: str | None = None
     experts_on_cpu: str | None = None
     without: Sequence[str] | None = None
+    main_device: str | None = None
+    tensor_split: str | None = None
     with_projector: bool = False
     """For a fit only: a load has no image or audio part."""
 
@@ -67,16 +74,28 @@ class LoadChoices:
             changes["experts_on_cpu"] = number_or_auto(self.experts_on_cpu, "--experts-on-cpu")
         if self.without:
             changes["without_devices"] = tuple(dict.fromkeys(self.without))
+        if self.main_device is not None:
+            changes["main_device"] = "" if self.main_device == "auto" else self.main_device
+        if self.tensor_split is not None:
+            changes["tensor_split"] = parts_or_auto(self.tensor_split)
         return changes
+
+    @property
+    def names_devices(self) -> bool:
+        """Whether they say something of single devices, which the engine has to be asked for."""
+        return bool(self.without or self.main_device or self.tensor_split)
 
     def require_devices(self, report: HardwareReport) -> None:
         """Wrong usage where a device to leave alone is not there."""
         known = [gpu.name for gpu in report.gpus]
         named = [*known, *(device.name for device in report.engine_devices or ())]
-        for name in self.without or ():
+        asked = [(name, "--without-device") for name in self.without or ()]
+        if self.main_device not in (None, "auto"):
+            asked.append((str(self.main_device), "--main-device"))
+        for name, option in asked:
             if name not in named:
                 there_is = f"there is {', '.join(dict.fromkeys(named))}" if named else "this computer has none"
-                raise typer.BadParameter(f"no GPU is called {name}; {there_is}", param_hint="--without-device")
+                raise typer.BadParameter(f"no GPU is called {name}; {there_is}", param_hint=option)
 
 
 def register(app: typer.Typer) -> None:
@@ -92,11 +111,13 @@ def load_settings(
     gpu_layers: LayersOption = None,
     experts_on_cpu: ExpertsOption = None,
     without_device: WithoutOption = None,
+    main_device: MainDeviceOption = None,
+    tensor_split: SplitOption = None,
     reset: Annotated[bool, typer.Option("--reset", help="Forget what is remembered first.")] = False,
 ) -> None:
     """Show or change how a model is loaded, here and in the window."""
     session: Session = context.obj
-    choices = LoadChoices(ctx, kv_type, gpu_layers, experts_on_cpu, without_device)
+    choices = LoadChoices(ctx, kv_type, gpu_layers, experts_on_cpu, without_device, main_device, tensor_split)
     with session.services() as services:
         key = services.library.get(model).key
         before = services.load_settings.get(key)
@@ -123,6 +144,7 @@ def request_document(request: Request) -> dict[str, object]:
     return {
         "ctx": request.ctx, "default_ctx": request.default_ctx, "kv_type": request.kv_type, "gpu_layers": request.gpu_layers,
         "experts_on_cpu": request.experts_on_cpu, "without_devices": request.excluded_devices,
+        "main_device": request.main_device or None, "tensor_split": request.tensor_split or None,
     }
 
 
@@ -136,6 +158,8 @@ def settings_lines(request: Request, settings: LoadSettings) -> list[tuple[str, 
         ("layers on the GPU", _or_auto(request.gpu_layers), settings.gpu_layers is not None),
         ("blocks with experts in main memory", _or_auto(request.experts_on_cpu), settings.experts_on_cpu is not None),
         ("GPUs left alone", without, bool(settings.without_devices)),
+        ("main GPU", request.main_device or "automatic", bool(settings.main_device)),
+        ("layers shared by the GPUs", split_words(request.tensor_split), bool(settings.tensor_split)),
     ]
 
 
@@ -146,6 +170,16 @@ def number_or_auto(text: str, option: str) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) <= MAX_LAYER_DIGITS):
         raise typer.BadParameter("enter auto or a number", param_hint=option)
     return int(text)
+
+
+def parts_or_auto(text: str) -> tuple[float, ...]:
+    """Parts such as 3,1; empty for `auto`; wrong usage for anything else."""
+    if text == "auto":
+        return ()
+    parts = parse_parts(text)
+    if parts is None:
+        raise typer.BadParameter("enter auto, or a number for each GPU, such as 3,1", param_hint="--tensor-split")
+    return parts
 
 
 def _or_auto(number: int | None) -> str:

@@ -20,6 +20,7 @@ from localai_app.bootstrap import LaunchOptions
 from localai_app.cli import (
     bench_command,
     chat_commands,
+    lend_command,
     load_commands,
     machine_commands,
     measurement_command,
@@ -62,6 +63,7 @@ bench_command.register(app)
 tune_command.register(app)
 runtimes_command.register(app)
 why_slow_command.register(app)
+lend_command.register(app)
 
 
 def run_command(arguments: Sequence[str]) -> int:

@@ -10,7 +10,16 @@ import typer
 
 from localai_app import errors
 from localai_app.cli import load_commands
-from localai_app.cli.load_commands import CtxOption, ExpertsOption, KvOption, LayersOption, LoadChoices, WithoutOption
+from localai_app.cli.load_commands import (
+    CtxOption,
+    ExpertsOption,
+    KvOption,
+    LayersOption,
+    LoadChoices,
+    MainDeviceOption,
+    SplitOption,
+    WithoutOption,
+)
 from localai_app.cli.session import Session, StoppedError
 from localai_app.errors import AppError
 from localai_app.fit.result import VERDICT_WORDS, FitResult, SpeedRange, Verdict, slowdown_words
@@ -102,13 +111,16 @@ def fit(
     gpu_layers: LayersOption = None,
     experts_on_cpu: ExpertsOption = None,
     without_device: WithoutOption = None,
+    main_device: MainDeviceOption = None,
+    tensor_split: SplitOption = None,
     with_projector: Annotated[
         bool, typer.Option("--with-projector", help="Count the image or audio part (mmproj) as if it were loaded.")] = False,
     hardware: HardwareOption = None,
 ) -> None:
     """Say whether a model fits, on which device, with which context and how fast."""
     session: Session = context.obj
-    choices = LoadChoices(ctx, kv_type, gpu_layers, experts_on_cpu, without_device, with_projector=with_projector)
+    choices = LoadChoices(
+        ctx, kv_type, gpu_layers, experts_on_cpu, without_device, main_device, tensor_split, with_projector)
     with session.services() as services:
         report = read_hardware(services, hardware)
         if report is None:

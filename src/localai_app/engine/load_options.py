@@ -35,6 +35,8 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Weights may be rearranged for the processor, in a copy of their own."""
     devices: tuple[str, ...] = ()
     """llama.cpp device names to use; empty: all."""
+    main_device: int | None = None
+    """Place in `devices` of the only one to use; None: all of them."""
     tensor_split: tuple[float, ...] = ()
     """Layers of each device in their order; empty: llama.cpp divides them by free memory."""
     kept_bytes: int = 0

@@ -43,6 +43,10 @@ class Budget:
     """What llama.cpp's own plan takes here beyond the formulas."""
     overhead_bytes: int = 0
     """What the engine's process was measured to take here beyond llama.cpp's buffers."""
+    is_main: bool = False
+    """It is used alone where it can be, as asked."""
+    part: float | None = None
+    """Its share of the layers that are on GPUs, as asked; None: as fits best."""
     usable_bytes: int = field(init=False)
     """Free memory less the reserve and the surcharge, never below zero."""
 
@@ -59,7 +63,7 @@ class Budgets:
     """All devices that a plan may use. `groups`: sets of GPUs that may share one model, best first.
 
     GPUs of one group have memory of their own and one vendor, or there is a single one that shares main memory; the two
-    kinds are never pooled.
+    kinds are never pooled. Devices of other computers join the first group of the first kind, or are one of their own.
     """
 
     host: Budget
@@ -93,6 +97,7 @@ def budgets_of(
     notes: list[str] = []
     discrete: dict[Vendor, list[Budget]] = {}
     sharing: list[Budget] = []
+    lent: list[Budget] = []
     for gpu, engine_name in _usable_gpus(hardware, notes):
         if gpu.name in request.excluded_devices or (engine_name and engine_name in request.excluded_devices):
             notes.append(f"{gpu.name} is left out, as asked.")
@@ -103,19 +108,46 @@ def budgets_of(
             continue
         if engine_name in extra and engine_name:
             budget = replace(budget, surcharge_bytes=extra[engine_name])
-        if gpu.unified:
+        if engine_name.startswith("RPC"):
+            lent.append(budget)
+        elif gpu.unified:
             sharing.append(budget)
         else:
             discrete.setdefault(gpu.vendor, []).append(budget)
-    if discrete:
-        vendors = sorted(discrete.values(), key=lambda group: -sum(budget.usable_bytes for budget in group))
-        return Budgets(host, tuple(tuple(group) for group in vendors), tuple(notes))
-    return Budgets(host, tuple((budget,) for budget in sharing), tuple(notes))
+    groups = [tuple(group) for group in sorted(
+        discrete.values(), key=lambda group: -sum(budget.usable_bytes for budget in group))]
+    if not groups:
+        groups = [(budget,) for budget in sharing]
+    if lent and discrete:
+        # First in the order of the devices, so that those of this computer, which are filled from the end, are full before.
+        groups[0] = (*lent, *groups[0])
+    elif lent:
+        groups.append(tuple(lent))
+    return Budgets(host, tuple(_as_wished(group, request) for group in groups), tuple(notes))
+
+
+def _as_wished(group: tuple[Budget, ...], request: Request) -> tuple[Budget, ...]:
+    """The group with the main device marked, and with the parts of the layers that each GPU is to have."""
+    parts: list[float | None] = [None] * len(group)
+    if len(group) > 1 and any(part > 0 for part in request.tensor_split):
+        wished = [max(0.0, part) for part in request.tensor_split[: len(group)]]
+        parts = [*wished, *([0.0] * (len(group) - len(wished)))]
+    main = request.main_device
+    return tuple(
+        replace(budget, part=part, is_main=bool(main) and main in (budget.name, budget.engine_name))
+        for budget, part in zip(group, parts, strict=True))
 
 
 def _gpu_sets(group: tuple[Budget, ...]) -> list[tuple[Budget, ...]]:
-    """The GPU with most room, the two with most room, and so on; each set in device order."""
-    by_room = sorted(range(len(group)), key=lambda index: -group[index].usable_bytes)
+    """The GPU with most room, the two with most room, and so on; each set in device order.
+
+    The main device comes first, and those of other computers last: each token goes over the network to them. Where parts
+    were asked for, the one set is that of the GPUs with a part.
+    """
+    if any(budget.part is not None for budget in group):
+        return [tuple(budget for budget in group if budget.part)]
+    by_room = sorted(
+        range(len(group)), key=lambda at: (not group[at].is_main, not group[at].copies_weights, -group[at].usable_bytes))
     return [tuple(group[index] for index in sorted(by_room[:count])) for count in range(1, len(group) + 1)]
 
 

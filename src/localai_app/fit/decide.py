@@ -207,7 +207,8 @@ def _load_options(placement: Placement, budgets: Budgets, subject: Subject) -> L
     return LoadOptions(
         model_path=subject.model_path, ctx=placement.ctx, gpu_layers=placement.gpu_layers + (unused if used else 0),
         kv_type=placement.kv_type, ubatch=placement.ubatch, devices=devices, tensor_split=split,
-        cpu_expert_blocks=placement.expert_blocks, kept_bytes=_kept_bytes(placement))
+        cpu_expert_blocks=placement.expert_blocks, kept_bytes=_kept_bytes(placement),
+        main_device=0 if len(devices) == 1 and used[0].is_main else None)
 
 
 def _kept_bytes(placement: Placement) -> int:

@@ -8,7 +8,7 @@ a GPU (`tensor_buft_overrides`).
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from localai_app.engine.protocol import KvType
@@ -27,6 +27,19 @@ class Layout(NamedTuple):
     gpu_layers: int
     expert_blocks: int
     at: Moment
+
+
+def proportional_counts(parts: Sequence[float], layers: int) -> tuple[int, ...]:
+    """Layers per GPU as `tensor_split` of llama.cpp divides them: layer i of n to the first whose parts reach beyond i/n."""
+    total = sum(parts)
+    counts, at = [0] * len(parts), 0
+    reached = parts[0]
+    for layer in range(layers):
+        while at < len(parts) - 1 and reached / total <= layer / layers:
+            at += 1
+            reached += parts[at]
+        counts[at] += 1
+    return tuple(counts)
 
 
 class Placer:
@@ -129,9 +142,16 @@ class Placer:
         return self.memory.weights_between(0, blocks) + self._head_bytes + moment.kv(0, blocks) + moment.gpu_with_head
 
     def _counts(self, group: Gpus, layout: Layout) -> tuple[int, ...]:
-        """Layers per GPU, balanced: the smallest share of every budget that still holds them all."""
+        """Layers per GPU, balanced: the smallest share of every budget that still holds them all.
+
+        In the parts that were asked for, where some were; on devices of other computers only what those of this one leave.
+        """
         if len(group) == 1:
             return (layout.gpu_layers,)
+        if group[0].part is not None:
+            return proportional_counts([budget.part or 0.0 for budget in group], layout.gpu_layers)
+        if len({budget.copies_weights for budget in group}) > 1:
+            return self._filled(group, layout, 1.0) or ()
         best = self._filled(group, layout, 1.0) or ()
         low, high = 0.0, 1.0
         for _ in range(_BALANCE_STEPS):
@@ -145,6 +165,8 @@ class Placer:
 
     def _filled(self, group: Gpus, layout: Layout, share: float, may_fall_short: bool = False) -> tuple[int, ...] | None:
         """Layers per GPU, the last one filled first, up to `share` of each budget; None where they do not all fit."""
+        if len(group) > 1 and group[0].part is not None:
+            return self._in_parts(group, layout, may_fall_short=may_fall_short)
         stop, has_head, left = self.memory.blocks, True, layout.gpu_layers
         counts = [0] * len(group)
         first_beside, beside = self._beside(group, layout)
@@ -164,6 +186,25 @@ class Placer:
             stop -= blocks
             has_head = False
         return tuple(counts) if left == 0 or may_fall_short else None
+
+    def _in_parts(self, group: Gpus, layout: Layout, *, may_fall_short: bool) -> tuple[int, ...] | None:
+        """Layers per GPU in the parts that were asked for; None where a GPU cannot hold its part."""
+        parts = [budget.part or 0.0 for budget in group]
+        for layers in range(layout.gpu_layers, 0, -1):
+            counts = proportional_counts(parts, layers)
+            if all(self._fits(group, index, counts, layout._replace(gpu_layers=layers)) for index in range(len(group))):
+                return counts
+            if not may_fall_short:
+                return None
+        return (0,) * len(group)
+
+    def _fits(self, group: Gpus, index: int, counts: tuple[int, ...], layout: Layout) -> bool:
+        """Whether one GPU holds its run of layers."""
+        start = self.all_layers - layout.gpu_layers + sum(counts[:index])
+        stop = start + counts[index]
+        has_head = counts[index] > 0 and stop == self.all_layers
+        beside = self._beside(group, layout)[index > 0] + group[index].overhead_bytes
+        return self._gpu_bytes(layout, start, stop - has_head, beside, has_head) <= group[index].usable_bytes
 
     def _most_blocks(self, layout: Layout, stop: int, most: int, limit: int, has_head: bool) -> int:
         """How many blocks in front of `stop` fit into `limit` bytes; blocks are much alike, so few are tried."""

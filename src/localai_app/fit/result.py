@@ -85,6 +85,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """(name of a GPU or llama.cpp's name for it, bytes) that it gives back there."""
     excluded_devices: tuple[str, ...] = ()
     """GPUs not to use, by their names or by llama.cpp's names for them."""
+    main_device: str = ""
+    """The GPU that is used alone where a model fits on it, by its name or llama.cpp's; empty: the one with most room."""
+    tensor_split: tuple[float, ...] = ()
+    """In which proportion the GPUs that are used share the layers, in their order; empty: as fits best."""
     experts_on_cpu: int | None = None
     """Experts of so many blocks, from the first one, stay in main memory; None: as few as it takes."""
     with_projector: bool = False

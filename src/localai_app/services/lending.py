@@ -78,9 +78,9 @@ class LendingService:
         self._events.subscribe(self._on_event)
         self._follow()
 
-    def lend(self, address: str) -> None:
-        """Lend at HOST:PORT until `stop`; AppError LENDING_NEEDS_TRUST where the network is not trusted."""
-        if not is_this_computer(address) and not self._settings.get("network_is_trusted"):
+    def lend(self, address: str, *, is_trusted: bool = False) -> None:
+        """Lend at HOST:PORT until `stop`; AppError LENDING_NEEDS_TRUST where the network is not trusted, here or in general."""
+        if not is_this_computer(address) and not (is_trusted or self._settings.get("network_is_trusted")):
             raise AppError(errors.LENDING_NEEDS_TRUST, address=address)
         self._want(address)
 

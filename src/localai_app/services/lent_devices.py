@@ -73,6 +73,11 @@ class LentDevices:
         """As they were asked last."""
         return self._lenders
 
+    @property
+    def are_wanted(self) -> bool:
+        """Whether any address is set."""
+        return bool(self._fixed or self._settings.text("lent_addresses"))
+
     def on_busy(self, release: Callable[[], None]) -> None:
         """`release` ends the program's own dry runs on lent devices, which keep a load out."""
         self._release = release

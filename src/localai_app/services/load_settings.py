@@ -14,6 +14,25 @@ from localai_app.store.database import Store
 log = logging.getLogger(__name__)
 
 
+MOST_PARTS = 16
+
+
+def parse_parts(text: str) -> tuple[float, ...] | None:
+    """The parts in which GPUs share layers, from `3,1` or `3 1`; None where that is not what it says."""
+    words = text.replace(",", " ").split()
+    try:
+        parts = tuple(float(word) for word in words)
+    except ValueError:
+        return None
+    is_sound = 0 < len(parts) <= MOST_PARTS and all(0 <= part < 1e6 for part in parts) and any(part > 0 for part in parts)
+    return parts if is_sound else None
+
+
+def split_words(parts: tuple[float, ...]) -> str:
+    """Parts as they are typed; empty ones are automatic."""
+    return ", ".join(f"{part:g}" for part in parts) or "automatic"
+
+
 class LoadSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is set for one model; what is None is as the program's settings say, or chosen to fit."""
 
@@ -24,6 +43,11 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """Blocks whose experts stay in main memory."""
     without_devices: tuple[str, ...] = ()
     """GPUs that are left alone, by llama.cpp's name or, where that is not known, by their own."""
+
+    main_device: str = ""
+    """The GPU that is used alone where the model fits on it, named as in `without_devices`."""
+    tensor_split: tuple[float, ...] = ()
+    """In which proportion the GPUs share the layers, in their order."""
 
     @property
     def is_default(self) -> bool:
@@ -38,7 +62,8 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
             kv_type=self.kv_type or request.kv_type,
             gpu_layers=self.gpu_layers if self.gpu_layers is not None else request.gpu_layers,
             experts_on_cpu=self.experts_on_cpu if self.experts_on_cpu is not None else request.experts_on_cpu,
-            excluded_devices=self.without_devices or request.excluded_devices)
+            excluded_devices=self.without_devices or request.excluded_devices,
+            main_device=self.main_device or request.main_device, tensor_split=self.tensor_split or request.tensor_split)
 
 
 class LoadSettingsService:

@@ -164,7 +164,8 @@ class WhatIfService:
 
 def for_other_computer(request: Request) -> Request:
     """A request without what was chosen for the devices of this computer, which means nothing on another one."""
-    return msgspec.structs.replace(request, gpu_layers=None, experts_on_cpu=None, excluded_devices=())
+    return msgspec.structs.replace(
+        request, gpu_layers=None, experts_on_cpu=None, excluded_devices=(), main_device="", tensor_split=())
 
 
 def answer_for(machine: HardwareReport, rows: tuple[DiscoveryRow, ...], task: Task) -> WhatIfAnswer:

@@ -39,13 +39,15 @@ def test_what_is_remembered_is_shown_changed_used_and_forgotten(data_dir: Path) 
 
     assert run()["load_settings"] == {}
     changed = run(
-        "--ctx", "512", "--kv-type", "q8_0", "--gpu-layers", "1", "--experts-on-cpu", "2", "--without-device", "CUDA1")
+        "--ctx", "512", "--kv-type", "q8_0", "--gpu-layers", "1", "--experts-on-cpu", "2", "--without-device", "CUDA1",
+        "--main-device", "CUDA0", "--tensor-split", "3,1.5")
     assert changed == {
         "model": TINY_KEY,
-        "load_settings": {"ctx": 512, "kv_type": "q8_0", "gpu_layers": 1, "experts_on_cpu": 2, "without_devices": ["CUDA1"]},
+        "load_settings": {"ctx": 512, "kv_type": "q8_0", "gpu_layers": 1, "experts_on_cpu": 2, "without_devices": ["CUDA1"],
+                          "main_device": "CUDA0", "tensor_split": [3.0, 1.5]},
         "in_force": {"ctx": 512, "default_ctx": 8192, "kv_type": "q8_0", "gpu_layers": 1, "experts_on_cpu": 2,
-                     "without_devices": ["CUDA1"]}}
-    assert run("--gpu-layers", "auto")["load_settings"] == {
+                     "without_devices": ["CUDA1"], "main_device": "CUDA0", "tensor_split": [3.0, 1.5]}}
+    assert run("--gpu-layers", "auto", "--main-device", "auto", "--tensor-split", "auto")["load_settings"] == {
         "ctx": 512, "kv_type": "q8_0", "experts_on_cpu": 2, "without_devices": ["CUDA1"]}
     fit = run_program("fit", TINY_KEY, "--json", "--data-dir", data_dir).document
     assert (fit["ctx"], fit["kv_type"]) == (512, "q8_0")

@@ -1,11 +1,11 @@
-"""Devices of other computers, played by llama.cpp's RPC servers on loopback: lent, used, and lost in the middle of an answer."""
+"""Devices of other computers, played by llama.cpp's RPC servers on loopback: lent, used, and lost in the midst of an answer."""
 
 from __future__ import annotations
 
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,8 +47,11 @@ class Sink:
         self.error: AppError | None = None
         self.over = threading.Event()
 
-    def on_text(self, event: object) -> None:
-        self.text += getattr(event, "text", "")
+    def on_cut(self, _cut: object) -> None:
+        pass
+
+    def on_text(self, text: str, _stats: GenerationStats) -> None:
+        self.text += text
 
     def on_finished(self, _reason: object, _stats: GenerationStats) -> None:
         self.over.set()
@@ -142,7 +145,7 @@ def test_this_computer_lends_and_ends_with_the_program(tmp_path: Path) -> None:
     assert greet(f"127.0.0.1:{port}") is Answer.ABSENT
 
 
-def test_a_port_in_use_is_said(tmp_path: Path, expect_log: object) -> None:
+def test_a_port_in_use_is_said(tmp_path: Path) -> None:
     with listening(answers=False) as address, open_services(tmp_path, echo=None) as services:
         services.lending.lend(address)
         wait_until(lambda: services.lending.state.status is LendingStatus.FAILED)
@@ -153,7 +156,10 @@ def test_a_port_in_use_is_said(tmp_path: Path, expect_log: object) -> None:
             "computer.")
 
 
-def test_a_model_over_two_computers_answers_as_on_one_and_survives_the_loss_of_one(tmp_path: Path) -> None:
+def test_a_model_over_two_computers_answers_as_on_one_and_survives_the_loss_of_one(
+    tmp_path: Path, expect_log: Callable[[str], None],
+) -> None:
+    expect_log("the engine ended: A computer that lent its devices")
     alone = text_on_the_processor(tmp_path)
     with lent_devices(1) as (staying,), open_services(tmp_path / "data", echo=None) as services:
         recorder = EventRecorder(services)

@@ -114,6 +114,8 @@ class ModelLoader:
         pointers = self._device_pointers(options, name)
         if pointers is not None:
             parameters.devices = ctypes.cast(pointers, ctypes.c_void_p)
+        if options.main_device is not None and options.gpu_layers > 0:
+            parameters.split_mode, parameters.main_gpu = library.LLAMA_SPLIT_MODE_NONE, options.main_device
         if options.tensor_split:
             split = (ctypes.c_float * library.llama_max_devices())(*options.tensor_split[: library.llama_max_devices()])
             self._kept.append(split)

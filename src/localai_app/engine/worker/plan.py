@@ -72,7 +72,7 @@ class Planner:
         status = path.stat()
         key = (
             path, status.st_mtime_ns, status.st_size, options.gpu_layers, options.devices, options.tensor_split,
-            options.cpu_expert_blocks, options.use_repack)
+            options.main_device, options.cpu_expert_blocks, options.use_repack)
         if self._model is not None and self._model.key == key:
             return self._model
         self._forget_model()
