@@ -13,7 +13,7 @@ from localai_app.engine.launch import command_now
 from localai_app.fit.gpu_table import load_gpu_table
 from localai_app.hardware.cpu import this_cpu
 from localai_app.hardware.detect import detect_hardware
-from localai_app.paths import app_paths, installed_engines_dir, resources_dir
+from localai_app.paths import app_paths, resources_dir
 from localai_app.services.answer_meter import AnswerMeter
 from localai_app.services.app_services import AppServices
 from localai_app.services.background import BackgroundPool
@@ -81,8 +81,7 @@ def build_services(options: LaunchOptions) -> AppServices:
     settings = SettingsService(SettingsFile(paths.settings_file), events, paths)
     lent = LentDevices(settings, events, options.lent)
     runtimes = RuntimeService(
-        events, paths, (paths.runtimes, installed_engines_dir()), lambda: hardware.report or detect_hardware(),
-        lent, is_used=options.worker is None)
+        events, paths, lambda: hardware.report or detect_hardware(), lent, is_used=options.worker is None)
     worker = list(options.worker) if options.worker is not None else runtimes.worker_command
     sizes = KnownSizes(paths.cache)
     catalog = with_sizes(load_catalog(options.catalog or resources_dir() / "catalog" / "models.json"), sizes.all())
@@ -95,8 +94,7 @@ def build_services(options: LaunchOptions) -> AppServices:
     # Another worker than the program's own has nothing to plan with.
     dry_runs = DryRunService(
         runtimes.planner_command if options.worker is None else None, paths.worker_dir, paths.cache, build=runtimes.build_name,
-        lent_command=runtimes.lent_planner_command)
-    lent.on_busy(dry_runs.rest)
+        lent=(runtimes.lent_planner_command, lent))
     headers = HeaderService(hub, paths.cache)
     calibration = CalibrationService(events, store, runtimes.build_name())
     facts = FitFacts(load_gpu_table(gpu_table_file), calibration)

@@ -42,6 +42,19 @@ def proportional_counts(parts: Sequence[float], layers: int) -> tuple[int, ...]:
     return tuple(counts)
 
 
+def _fewest(fits: Callable[[int], bool], low: int, high: int, guess: int) -> int:
+    """The smallest number above `low` that fits, where `high` does: looked for around a guess, in steps that grow."""
+    probe, step = guess, 1
+    while high - low > 1:
+        probe = min(max(probe, low + 1), high - 1)
+        if fits(probe):
+            high, probe = probe, probe - step
+        else:
+            low, probe = probe, probe + step
+        step *= 2
+    return high
+
+
 class Placer:
     """Places one model on one computer."""
 
@@ -119,21 +132,8 @@ class Placer:
             return None
         over = self._needs(group, Layout(gpu_layers, 0, at))[0] - sum(budget.usable_bytes for budget in group)
         guess = bisect_left(experts, experts[start] + over)
-        return self._fewest(
+        return _fewest(
             lambda count: self._filled(group, Layout(gpu_layers, count, at), 1.0) is not None, start, blocks, guess)
-
-    @staticmethod
-    def _fewest(fits: Callable[[int], bool], low: int, high: int, guess: int) -> int:
-        """The smallest number above `low` that fits, where `high` does: looked for around a guess, in steps that grow."""
-        probe, step = guess, 1
-        while high - low > 1:
-            probe = min(max(probe, low + 1), high - 1)
-            if fits(probe):
-                high, probe = probe, probe - step
-            else:
-                low, probe = probe, probe + step
-            step *= 2
-        return high
 
     def gpu_need(self, ctx: int, kv_type: KvType) -> int:
         """Bytes on one GPU that holds every layer."""
@@ -189,22 +189,21 @@ class Placer:
 
     def _in_parts(self, group: Gpus, layout: Layout, *, may_fall_short: bool) -> tuple[int, ...] | None:
         """Layers per GPU in the parts that were asked for; None where a GPU cannot hold its part."""
+        def fits(index: int, counts: tuple[int, ...], layout: Layout) -> bool:
+            start = self.all_layers - layout.gpu_layers + sum(counts[:index])
+            stop = start + counts[index]
+            has_head = counts[index] > 0 and stop == self.all_layers
+            beside = self._beside(group, layout)[index > 0] + group[index].overhead_bytes
+            return self._gpu_bytes(layout, start, stop - has_head, beside, has_head) <= group[index].usable_bytes
+
         parts = [budget.part or 0.0 for budget in group]
         for layers in range(layout.gpu_layers, 0, -1):
             counts = proportional_counts(parts, layers)
-            if all(self._fits(group, index, counts, layout._replace(gpu_layers=layers)) for index in range(len(group))):
+            if all(fits(index, counts, layout._replace(gpu_layers=layers)) for index in range(len(group))):
                 return counts
             if not may_fall_short:
                 return None
         return (0,) * len(group)
-
-    def _fits(self, group: Gpus, index: int, counts: tuple[int, ...], layout: Layout) -> bool:
-        """Whether one GPU holds its run of layers."""
-        start = self.all_layers - layout.gpu_layers + sum(counts[:index])
-        stop = start + counts[index]
-        has_head = counts[index] > 0 and stop == self.all_layers
-        beside = self._beside(group, layout)[index > 0] + group[index].overhead_bytes
-        return self._gpu_bytes(layout, start, stop - has_head, beside, has_head) <= group[index].usable_bytes
 
     def _most_blocks(self, layout: Layout, stop: int, most: int, limit: int, has_head: bool) -> int:
         """How many blocks in front of `stop` fit into `limit` bytes; blocks are much alike, so few are tried."""

@@ -21,6 +21,7 @@ from localai_app.gguf.dimensions import geometry_of
 from localai_app.gguf.header import GgufHeader
 from localai_app.gguf.plan_header import PlanHeader, plan_header, write_plan_file
 from localai_app.gguf.tensors import layer_count
+from localai_app.services.lent_devices import LentDevices
 from localai_app.services.plan_cache import HEADER_SUFFIX, PlacedPoint, PlanCache, PlanKey, PlanRecord
 from localai_app.services.planner import Planner
 
@@ -57,16 +58,18 @@ class DryRunService:
 
     def __init__(
         self, command: CommandSource | None, worker_dir: Path, cache_dir: Path, planner: Planner | None = None,
-        build: Callable[[], str] = installed_build, lent_command: CommandSource | None = None,
+        build: Callable[[], str] = installed_build, lent: tuple[CommandSource, LentDevices] | None = None,
     ) -> None:
-        """`lent_command`: of a worker that uses devices of other computers; its connection keeps all others out, so it ends
-        with each question."""
+        """`lent`: the command of a worker that uses devices of other computers, and who is told how to end it: while it is
+        connected to them they serve nobody else."""
         self._command = command
         self._name_build = build
         self._folder = cache_dir / "plans"
         self._cache = PlanCache(self._folder)
         self._planner = planner or Planner(command or (), worker_dir)
-        self._lent_planner = Planner(lent_command, worker_dir) if lent_command is not None else self._planner
+        self._lent_planner = Planner(lent[0], worker_dir) if lent is not None else self._planner
+        if lent is not None:
+            lent[1].on_busy(self._lent_planner.rest)
         self._lock = threading.Lock()
         self._refusals: dict[str, AppError] = {}
 

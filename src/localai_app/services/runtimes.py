@@ -25,7 +25,7 @@ from localai_app.engine.runtimes import (
 from localai_app.engine.tiny_model import write_tiny_model
 from localai_app.errors import AppError
 from localai_app.hardware.report import HardwareReport
-from localai_app.paths import AppPaths
+from localai_app.paths import AppPaths, installed_engines_dir
 from localai_app.services.events import ErrorHappened, Event, EventBus, HardwareReported, RuntimesChanged, WorkerDied
 from localai_app.services.lent_devices import LentDevices
 from localai_app.services.runtime_memory import (
@@ -68,16 +68,15 @@ class RuntimeService:
     """Chooses a build. Safe from any thread; what may take seconds says so. RuntimesChanged tells of news."""
 
     def __init__(
-        self, events: EventBus, paths: AppPaths, folders: Sequence[Path], report: Callable[[], HardwareReport],
-        lent: LentDevices | None = None, *, is_used: bool = True,
+        self, events: EventBus, paths: AppPaths, report: Callable[[], HardwareReport], lent: LentDevices | None = None, *,
+        is_used: bool = True,
     ) -> None:
-        """`folders` hold builds with their manifests; `report` tells what this computer is (may take a second).
+        """`report` tells what this computer is (may take a second).
 
         `lent`: whose devices workers use too. `is_used` False: the program runs another engine.
         """
         self._events = events
         self._paths = paths
-        self._folders = tuple(folders)
         self._report = report
         self._lent = lent
         self._is_used = is_used
@@ -130,7 +129,8 @@ class RuntimeService:
             choices = self._choices(remembered)
             if not choices:
                 raise AppError(errors.ENGINE_MISSING)
-            if self._is_suspect or (len(choices) > 1 and not self._is_settled(remembered, choices)):
+            is_settled = len(choices) == 1 or all(result_key(each) in remembered.results for each in choices)
+            if self._is_suspect or not is_settled:
                 self._test(choices, again=self._is_suspect)
                 remembered = self._known()
                 choices = self._choices(remembered)
@@ -182,7 +182,7 @@ class RuntimeService:
     def _discovery(self) -> Discovery:
         if self._found is None:
             before = self._remembered or read_remembered(self._file)
-            self._found = discover(self._folders, frozenset(before.verified))
+            self._found = discover((self._paths.runtimes, installed_engines_dir()), frozenset(before.verified))
             for refused in self._found.refused:
                 log.info("a build of the engine is not used: %s: %s", refused.folder, refused.reason)
         return self._found
@@ -209,9 +209,6 @@ class RuntimeService:
                 choices += gpu_runtimes(build, best)
             choices += processors
         return choices
-
-    def _is_settled(self, remembered: Remembered, choices: Sequence[Runtime]) -> bool:
-        return all(result_key(each) in remembered.results for each in choices)
 
     def _test(self, choices: Sequence[Runtime], *, again: bool) -> None:
         """Test them, the processor's variants first because a GPU's back end runs beside the best of those."""

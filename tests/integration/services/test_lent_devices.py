@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from localai_app import errors
-from localai_app.engine.protocol import ChatMessage, GenerationStats, Load, Loaded, LoadOptions, Sampling
+from localai_app.engine.protocol import ChatMessage, Load, Loaded, LoadOptions, Sampling, TextGenerated
 from localai_app.engine.rpc_greeting import Answer, greet
 from localai_app.errors import AppError
 from localai_app.fit.result import Request
@@ -50,10 +50,10 @@ class Sink:
     def on_cut(self, _cut: object) -> None:
         pass
 
-    def on_text(self, text: str, _stats: GenerationStats) -> None:
-        self.text += text
+    def on_text(self, event: TextGenerated) -> None:
+        self.text += event.text
 
-    def on_finished(self, _reason: object, _stats: GenerationStats) -> None:
+    def on_finished(self, *_news: object) -> None:
         self.over.set()
 
     def on_failed(self, error: AppError) -> None:
@@ -200,7 +200,7 @@ def text_on_the_processor(folder: Path) -> str:
     """The same answer of one worker alone, with its weights as they are in the file."""
     from localai_app.engine.client import EngineClient
     from localai_app.engine.launch import worker_command
-    from localai_app.engine.protocol import Chat, Finished, TextGenerated
+    from localai_app.engine.protocol import Chat, Finished
 
     events: list[object] = []
     client = EngineClient(

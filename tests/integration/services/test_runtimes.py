@@ -79,7 +79,7 @@ class Bench:
         return service
 
     def service(self) -> RuntimeService:
-        return RuntimeService(self.bus, self.paths, (self.paths.runtimes,), lambda: self.report)
+        return RuntimeService(self.bus, self.paths, lambda: self.report)
 
     @property
     def sentences(self) -> list[str]:
