@@ -80,8 +80,7 @@ def build_services(options: LaunchOptions) -> AppServices:
     events = EventBus()
     settings = SettingsService(SettingsFile(paths.settings_file), events, paths)
     lent = LentDevices(settings, events, options.lent)
-    runtimes = RuntimeService(
-        events, paths, lambda: hardware.report or detect_hardware(), lent, is_used=options.worker is None)
+    runtimes = RuntimeService(events, paths, lambda: hardware.report or detect_hardware(), lent, is_used=options.worker is None)
     worker = list(options.worker) if options.worker is not None else runtimes.worker_command
     sizes = KnownSizes(paths.cache)
     catalog = with_sizes(load_catalog(options.catalog or resources_dir() / "catalog" / "models.json"), sizes.all())
