@@ -21,11 +21,11 @@ from localai_app.cli.load_commands import (
     SplitOption,
     WithoutOption,
 )
+from localai_app.cli.loading import SetUp, SetUpOption, load_and_wait, say_way_out
 from localai_app.cli.sampling_options import SamplingChoices, sampling_of, with_sampling_options
 from localai_app.cli.session import Session
 from localai_app.engine.protocol import (
     Channel,
-    ChatFormat,
     ChatMessage,
     FinishReason,
     GenerationStats,
@@ -36,14 +36,11 @@ from localai_app.engine.protocol import (
     ToolCall,
 )
 from localai_app.errors import AppError
-from localai_app.fit.result import Request
 from localai_app.hardware.energy import Energy
-from localai_app.services.app_services import AppServices
 from localai_app.services.chat_extras import ChatExtras
 from localai_app.services.chat_format_words import NONE, THINKING_LABELS, template_notice, thinking_notice
 from localai_app.services.context_words import cut_notice
 from localai_app.services.energy_words import energy_words
-from localai_app.services.events import EngineFailed, Event, ModelLoaded
 from localai_app.services.thinking import AnswerText
 from localai_app.services.tools import call_words, read_tools
 from localai_app.units import format_duration, format_speed
@@ -124,6 +121,7 @@ def chat(
     main_device: MainDeviceOption = None,
     tensor_split: SplitOption = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Load even a model that is too large or damaged.")] = False,
+    set_up: SetUpOption = SetUp.REMEMBERED,
     *,
     sampling: SamplingChoices,
 ) -> None:
@@ -138,7 +136,7 @@ def chat(
         choices.require_devices(services.hardware.detect_now(with_engine=choices.names_devices or services.lent.are_wanted))
         request = choices.applied_to(services.load_planner.request_for(key))
         wanted = sampling_of(services.sampling, key, sampling, thinking)
-        chat_format = load_and_wait(session, services, key, request, anyway=anyway)
+        chat_format = load_and_wait(session, services, key, request, anyway=anyway, set_up=set_up)
         for notice in (template_notice(chat_format), thinking_notice(chat_format, thinking)):
             if notice:
                 session.output.say(notice)
@@ -155,35 +153,11 @@ def chat(
         while not sink.over.wait(0.2):
             pass
         if sink.error is not None:
+            say_way_out(session, sink.error)
             raise sink.error
         energy = services.meter.energy(metered)
         services.library.note_use(key, tps=sink.stats.tps or None, prompt_tps=sink.stats.prompt_tps or None)
     _report(session, key, sink, energy)
-
-
-def load_and_wait(session: Session, services: AppServices, key: str, request: Request, *, anyway: bool) -> ChatFormat:
-    """Load a model and wait; its chat template. Raises what the engine says if it fails."""
-    outcome: list[ModelLoaded | EngineFailed] = []
-    over = threading.Event()
-
-    def on_event(event: Event) -> None:
-        if isinstance(event, ModelLoaded | EngineFailed):
-            outcome.append(event)
-            over.set()
-
-    unsubscribe = services.events.subscribe(on_event)
-    try:
-        session.output.say(f"Loading {key} ...")
-        services.engine.load(key, request, anyway=anyway)
-        while not over.wait(0.2):
-            pass
-    finally:
-        unsubscribe()
-    if isinstance(outcome[0], EngineFailed):
-        if services.engine.state.may_be_tried:
-            session.output.say("With --anyway it is loaded in spite of that.")
-        raise outcome[0].error
-    return outcome[0].info.format
 
 
 def _report(session: Session, key: str, sink: _PrintingSink, energy: Energy) -> None:
