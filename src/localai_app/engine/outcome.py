@@ -132,7 +132,7 @@ def unknown_architecture_in(text: str) -> str | None:
 
 _OUT_OF_MEMORY = re.compile(
     r"out of memory|bad_alloc|MemoryError|OutOfDeviceMemory|OutOfHostMemory|cannot allocate memory|[cC]udaMalloc failed"
-    r"|(?:failed|unable) to allocate|memory allocation .{0,40}failed|insufficient memory",
+    r"|(?:failed|unable) to allocate|memory allocation .{0,40}failed|insufficient memory|[Tt]hread creation failed",
     re.IGNORECASE,
 )
 _UNKNOWN_ARCHITECTURE = re.compile(r"unknown model architecture: '([^']{1,80})'")

@@ -235,8 +235,8 @@ class Ladder:
         return None
 
     def _is_back(self, rung: _Rung, lowered: LoadOptions) -> bool:
-        """Whether a step asks again for a precision that was refused or crashed."""
-        return rung.field == "kv_type" and any(options.kv_type is lowered.kv_type for options in self.tried[1:])
+        """Whether a step asks again for a precision of the context that failed already."""
+        return rung.field == "kv_type" and any(options.kv_type is lowered.kv_type for options in self.tried)
 
     def _taken_back(self) -> Step | None:
         """Where the last step made the engine refuse: its context precision back, and the next value instead."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -10,11 +12,13 @@ import pytest
 
 from tests.helpers.fit_subjects import computer, nvidia
 from tests.helpers.gguf_files import write_tiny_gguf
-from tests.helpers.program import run_program
+from tests.helpers.program import program_command, run_program
 from tests.helpers.real_models import smollm2_path
 from tests.helpers.services_fixture import TINY_KEY, install_tiny_model
 
 GPU = "NVIDIA GeForce RTX 4070"
+DATA_LIMIT_BYTES = 350_000_000
+"""Enough for SmolLM2 with 4,096 tokens of context, not with 8,192 (94 MB more)."""
 
 
 @pytest.fixture
@@ -125,3 +129,22 @@ def test_a_damaged_model_is_offered_and_tried_anyway(data_dir: Path, tmp_path: P
     assert tried.code == 1
     assert tried.document["error"]["code"] == "gguf_truncated"
     assert "--anyway" not in tried.stderr
+
+
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="limits memory with prlimit")
+def test_a_load_that_does_not_fit_says_what_gives_way_and_begins_there_the_next_time(tmp_path: Path) -> None:
+    def chat(*options: str) -> subprocess.CompletedProcess[str]:
+        command = program_command(
+            "chat", smollm2_path(), "-p", "Say hi", "--max-tokens", "3", *options, "--data-dir", tmp_path / "data")
+        return subprocess.run(
+            ["prlimit", f"--data={DATA_LIMIT_BYTES}", *command], capture_output=True, text=True, timeout=120, check=True,
+            stdin=subprocess.DEVNULL)
+
+    first, second, full = chat(), chat(), chat("--set-up", "full")
+    stepped = "The memory did not suffice. Trying a context of 4,096 tokens instead of 8,192."
+    loaded = "Loaded with a context of 4,096 tokens instead of 8,192; --set-up full tries it as planned again."
+    assert stepped in first.stderr
+    assert all(loaded in run.stderr for run in (first, second, full))
+    assert stepped not in second.stderr
+    assert stepped in full.stderr
+    assert first.stdout.strip()

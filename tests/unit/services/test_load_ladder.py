@@ -80,6 +80,14 @@ def test_a_crash_tries_the_known_causes_and_then_the_processor() -> None:
     assert "gpu_layers" in order[3]
 
 
+def test_a_crash_after_short_memory_does_not_bring_the_larger_context_back() -> None:
+    ladder = Ladder(msgspec.structs.replace(CPU, ctx=4096))
+    step = ladder.next(LoadFailure.OUT_OF_MEMORY)
+    assert step is not None
+    assert step.options.kv_type is KvType.Q8_0
+    assert all(options.kv_type is KvType.Q8_0 for options, _ in way_down(ladder.after(step), LoadFailure.CRASH))
+
+
 def test_a_lost_device_leads_to_the_processor_at_once_and_no_further() -> None:
     steps = way_down(Ladder(GPU), LoadFailure.DEVICE_LOST)
     assert [(options.gpu_layers, options.devices) for options, _ in steps] == [(0, ())]
