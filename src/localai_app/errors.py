@@ -212,7 +212,7 @@ GRAMMAR_STUCK = ErrorSpec(
     "grammar_stuck", "The answer could not go on: {reason}.", "Simplify the grammar or the schema, and ask again.")
 MODEL_IN_THE_WAY = ErrorSpec(
     "model_in_the_way", "{name} needs {needed} and does not fit beside {others}, which would give back {held}.",
-    "Make room by unloading {others}, or go on with what is loaded.", Remedy.MAKE_ROOM)
+    "Make room by unloading {others}, or keep what is loaded.", Remedy.MAKE_ROOM)
 MODEL_ANSWERING = ErrorSpec(
     "model_answering", "To make room, {others} would be unloaded in the middle of an answer.",
     "Make room now, or wait for the end of the answer.", Remedy.MAKE_ROOM)

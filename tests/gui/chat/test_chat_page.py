@@ -28,7 +28,7 @@ from localai_app.gui.pages.chat_page import ChatPage
 from localai_app.gui.theme import ThemeState
 from localai_app.services.views import EngineState, EngineStatus
 from localai_app.store.records import MessageState, Role
-from tests.gui.chat.chat_fakes import KEY, FakeServices, fake_services, installed, kept, second_model, stats
+from tests.gui.chat.chat_fakes import KEY, FakeServices, fake_services, installed, kept, loaded, second_model, stats
 
 
 def new_page(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> ChatPage:
@@ -201,6 +201,61 @@ def test_a_model_that_was_held_back_is_loaded_anyway_only_after_yes(
     tried = AppError(errors.ENGINE_OUT_OF_MEMORY)
     services.engine.become(EngineState(EngineStatus.FAILED, KEY, "tiny", error=tried))
     assert not other.isVisible()
+
+
+def test_a_question_about_room_is_no_error_and_has_two_ways_out(
+        qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
+    page = new_page(qtbot, theme, services)
+    question = AppError(errors.MODEL_IN_THE_WAY, name="tiny", needed="4.0 GiB", others="big", held="3.0 GiB")
+    banner = page.view.strip.banner
+    for control, expected in ((banner.other_button, ("unload",)), (banner.remedy_button, ("load", KEY, "make_room"))):
+        services.engine.become(EngineState(EngineStatus.FAILED, KEY, "tiny", error=question))
+        assert (banner.other_button.text(), banner.remedy_button.text()) == ("Keep what is loaded", "Make room")
+        assert banner.accessibleName().startswith("Question: tiny needs 4.0 GiB and does not fit beside big")
+        assert banner.property("role") == "banner-info"
+        qtbot.mouseClick(control, Qt.MouseButton.LeftButton)
+        assert services.engine.calls[-1] == expected
+    services.engine.become(EngineState(EngineStatus.FAILED, KEY, "tiny", error=AppError(errors.ENGINE_OUT_OF_MEMORY)))
+    assert banner.property("role") == "banner-bad"
+
+
+def test_many_crashes_offer_safe_settings_though_the_answer_says_what_happened(
+        qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
+    chat_id = services.chat.add_chat("Chat")
+    services.chat.add(chat_id, Role.USER, "hi")
+    crash = AppError(errors.ENGINE_CRASHED_AGAIN, name="tiny", count=3, cause="it crashed")
+    services.chat.add(
+        chat_id, Role.ASSISTANT, "Once upon", MessageState.INTERRUPTED, error=f"{crash.message} {crash.action}", model_key=KEY)
+    page = new_page(qtbot, theme, services)
+    page.open_conversation(chat_id)
+    services.engine.become(EngineState(EngineStatus.FAILED, KEY, "tiny", error=crash))
+    assert page.view.strip.banner.error is crash
+    assert page.view.strip.banner.remedy_button.text() == "Load with safe settings"
+    qtbot.mouseClick(page.view.strip.banner.remedy_button, Qt.MouseButton.LeftButton)
+    assert services.engine.calls == [("load", KEY, "safe")]
+    assert services.chat.calls[-1] == ("retry", chat_id)
+
+
+def test_what_a_load_gives_up_is_told_while_it_happens_and_afterwards_until_it_is_dismissed(
+        qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:
+    page = new_page(qtbot, theme, services)
+    strip = page.view.strip
+    step = "The memory did not suffice. Trying a context of 4,096 tokens instead of 8,192."
+    reduced = "a context of 4,096 tokens instead of 8,192"
+    services.engine.become(EngineState(EngineStatus.LOADING, KEY, "tiny", steps=(step,), reduced=reduced))
+    assert (strip.step_words, strip.reduced.words) == (step, "")
+    ready = EngineState(EngineStatus.READY, KEY, "tiny", loaded=loaded(), steps=(step,), reduced=reduced)
+    services.engine.become(ready)
+    assert strip.step_words == ""
+    assert strip.reduced.words == f"The memory did not suffice. tiny runs with {reduced}."
+    qtbot.mouseClick(strip.reduced.close_button, Qt.MouseButton.LeftButton)
+    services.engine.become(ready)
+    assert strip.reduced.words == ""
+    services.engine.become(EngineState(EngineStatus.LOADING, KEY, "tiny"))
+    services.engine.become(EngineState(EngineStatus.READY, KEY, "tiny", loaded=loaded(), reduced=reduced))
+    assert strip.reduced.words == f"tiny runs with {reduced}."
+    qtbot.mouseClick(strip.reduced.full_button, Qt.MouseButton.LeftButton)
+    assert (services.set_ups.forgotten, services.engine.calls[-1]) == ([KEY], ("load", KEY))
 
 
 def test_a_question_that_nothing_answers_can_be_asked_again(qtbot: QtBot, theme: ThemeState, services: FakeServices) -> None:

@@ -16,13 +16,17 @@ from localai_app.engine.protocol import FinishReason, Sampling
 from localai_app.errors import MODEL_TOO_LARGE, AppError, Remedy
 from localai_app.fit.decide import unknown_result
 from localai_app.fit.result import FitResult, Request, Verdict
+from localai_app.services.app_services import AppServices
 from localai_app.services.engine_room import EngineRoom, MemoryShort, RoomRules
-from localai_app.services.events import ModelUnloaded, UnloadReason
+from localai_app.services.events import ModelLoaded, ModelUnloaded, UnloadReason
 from localai_app.services.hardware_service import FreeMemory
+from localai_app.services.idle_unload import IdleUnloader
+from localai_app.services.memory_credit import private_bytes
 from localai_app.services.views import EngineStatus, LoadedModel
 from localai_app.units import GIB
 from tests.helpers.engine_bench import QUESTION, Bench, Sink
-from tests.helpers.services_fixture import wait_until
+from tests.helpers.real_models import smollm2_path
+from tests.helpers.services_fixture import EventRecorder, open_services, wait_until
 
 
 class Memory:
@@ -180,3 +184,31 @@ def test_only_models_that_nobody_asked_for_so_long_are_unloaded_as_idle_and_thei
     assert [(event.model_key, event.reason) for event in unloaded(bench)] == [("idle", UnloadReason.IDLE)]
     assert not psutil.pid_exists(pids["idle"])
     assert unloaded(bench)[0].freed_main_bytes == GIB
+
+
+def test_the_idle_time_of_the_settings_unloads_and_real_memory_is_free_again(tmp_path: Path) -> None:
+    pytest.importorskip("llama_cpp")
+    with open_services(tmp_path / "data", echo=None) as services:
+        recorder = EventRecorder(services)
+        unloader = IdleUnloader(services.events, services.settings, services.engine, minute_s=1.5)
+        try:
+            services.settings.set("idle_unload_minutes", 1)
+            # Other programs move at the same time as well: it has to be seen once.
+            rounds = (idle_round(services, recorder, number) for number in range(1, 7))
+            assert any(freed_bytes > held_bytes / 2 > 90_000_000 for freed_bytes, held_bytes in rounds)
+        finally:
+            unloader.close()
+
+
+def idle_round(services: AppServices, recorder: EventRecorder, number: int) -> tuple[int, int]:
+    """Load SmolLM2 and let it be unloaded as idle: what was free more then, and what its worker had held of its own."""
+    services.engine.load(str(smollm2_path()))
+    recorder.wait_for(ModelLoaded, number)
+    pid = services.engine.pid
+    assert pid is not None
+    held_bytes = private_bytes(pid)
+    gone = recorder.wait_for(ModelUnloaded, number)
+    assert gone.reason is UnloadReason.IDLE
+    assert not psutil.pid_exists(pid)
+    assert services.engine.state.status is EngineStatus.NONE
+    return gone.freed_main_bytes, held_bytes

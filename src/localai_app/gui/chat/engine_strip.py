@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
-from localai_app.errors import AppError
+from localai_app.errors import AppError, Remedy
 from localai_app.gui import metrics
 from localai_app.gui.chat.reduced_note import ReducedNote
 from localai_app.gui.icons import icon_pixmap
@@ -16,6 +16,7 @@ from localai_app.services.chat_format_words import template_notice
 from localai_app.services.views import EngineState, EngineStatus
 
 LOAD_ANYWAY = "Load anyway…"
+KEEP_LOADED = "Keep what is loaded"
 
 
 class EngineStrip(QWidget):
@@ -24,6 +25,7 @@ class EngineStrip(QWidget):
     cancel_requested = Signal()
     remedy_requested = Signal(object)
     load_anyway_requested = Signal()
+    """Or the other way out that the error offers."""
     full_set_up_requested = Signal()
 
     def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
@@ -98,6 +100,8 @@ class EngineStrip(QWidget):
         self._template_words.setText(note)
         self._template.setVisible(bool(note))
         has_failed = state.status is EngineStatus.FAILED and state.error is not None
+        # The transcript offers to go on, and not to go on in another way.
+        is_error_told = is_error_told and (state.error is None or state.error.remedy is not Remedy.LOAD_SAFELY)
         if has_failed and not is_error_told and state.error is not None:
             self.show_error(state.error, may_be_tried=state.may_be_tried)
         elif is_error_told or state.status in (EngineStatus.LOADING, EngineStatus.READY, EngineStatus.ANSWERING):
@@ -105,8 +109,9 @@ class EngineStrip(QWidget):
 
     def show_error(self, error: AppError, *, may_be_tried: bool = False) -> None:
         """Show what went wrong; `may_be_tried`: the model was held back and can be loaded anyway."""
+        other = KEEP_LOADED if error.remedy is Remedy.MAKE_ROOM else LOAD_ANYWAY if may_be_tried else ""
         if self._banner.error is not error:
-            self._banner.show_error(error, other=LOAD_ANYWAY if may_be_tried else "")
+            self._banner.show_error(error, other=other)
 
     def _build_template_note(self) -> QWidget:
         note = set_role(QWidget(), "banner-info")

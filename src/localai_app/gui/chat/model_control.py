@@ -117,10 +117,12 @@ class ModelControl(QObject):
         self._engine.load(key)
 
     def _on_load_anyway_requested(self) -> None:
-        """Ask first: the model was held back for a reason."""
+        """Ask first: the model was held back for a reason. Where others would have had to leave, they stay."""
         state = self._engine.state
         error, key = state.error, state.model_key
-        if error is not None:
+        if error is not None and error.remedy is Remedy.MAKE_ROOM:
+            self._engine.unload()
+        elif error is not None:
             self.anyway.ask(
                 state.model_name or key, error.message, is_too_large=error.spec in TOO_LARGE,
                 on_yes=lambda: self._load_in_spite(key, anyway=True))

@@ -16,6 +16,8 @@ from localai_app.gui.widgets.icon_label import IconLabel
 
 WORDS_WIDTH = 240
 """What the words should have at the least, at the normal text size."""
+QUESTIONS = frozenset({Remedy.MAKE_ROOM})
+"""Remedies that wait for a decision where nothing went wrong."""
 
 
 class ErrorBanner(QFrame):
@@ -73,6 +75,9 @@ class ErrorBanner(QFrame):
     def show_error(self, error: AppError, *, offer_remedy: bool = True, other: str = "") -> None:
         """Show an error; `offer_remedy` false where the page cannot do what it advises. `other`: words of a second button."""
         self._error = error
+        is_question = error.remedy in QUESTIONS
+        set_role(self, "banner-info" if is_question else "banner-bad")
+        self._picture.show_icon("info" if is_question else "error", "accent" if is_question else "bad")
         self._message.setText(error.message)
         self._advice.setText(error.action)
         self._advice.setVisible(bool(error.action))
@@ -81,7 +86,7 @@ class ErrorBanner(QFrame):
         self.other_button.setText(other)
         self.other_button.setVisible(bool(other))
         self._actions.setVisible(bool(other) or not self.remedy_button.isHidden())
-        self.setAccessibleName(f"Error: {error.message} {error.action}")
+        self.setAccessibleName(f"{'Question' if is_question else 'Error'}: {error.message} {error.action}")
         self.show()
 
     def event(self, event: QEvent) -> bool:

@@ -8,6 +8,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QWidget
 
 from localai_app.engine.protocol import Loaded
+from localai_app.errors import Remedy
 from localai_app.gui.metrics import SPACE_5, SPACE_6, STATUS_HEIGHT
 from localai_app.gui.styling import label, set_role
 from localai_app.gui.theme import ThemeState
@@ -87,6 +88,8 @@ def model_words(state: EngineState, next_model: str = "") -> str:
             return f"{next_model} loads when you send" if next_model else "No model loaded"
         case EngineStatus.LOADING:
             return f"Loading {state.model_name} · {state.fraction:.0%}"
+        case EngineStatus.FAILED if state.error is not None and state.error.remedy is Remedy.MAKE_ROOM:
+            return f"{state.model_name} waits for room"
         case EngineStatus.FAILED:
             return f"{state.model_name} stopped" if state.model_name else "The engine stopped"
         case _:
