@@ -30,7 +30,7 @@ SetUpOption = Annotated[SetUp, typer.Option(
 
 
 def load_and_wait(
-    session: Session, services: AppServices, key: str, request: Request, *, anyway: bool, set_up: SetUp,
+    session: Session, services: AppServices, key: str, request: Request, *, anyway: bool, set_up: SetUp = SetUp.REMEMBERED,
 ) -> ChatFormat:
     """Load a model and wait; its chat template. Raises what the engine says if it fails."""
     outcome: list[ModelLoaded | EngineFailed] = []

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from localai_app.cli.chat_commands import load_and_wait
+from localai_app.cli.loading import load_and_wait
 from localai_app.cli.session import Session
 from localai_app.engine.protocol import FinishReason, GenerationStats, HistoryCut, Sampling, TextGenerated, ToolCall
 from localai_app.errors import AppError
