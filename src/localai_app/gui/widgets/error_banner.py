@@ -55,6 +55,7 @@ class ErrorBanner(QFrame):
         for control in (self.other_button, self.remedy_button):
             control.hide()
             actions.addWidget(control)
+            control.hide()
         layout = self._grid = QGridLayout(self)
         layout.setContentsMargins(SPACE_4, SPACE_2, SPACE_2, SPACE_2)
         layout.setSpacing(SPACE_2)
