@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from localai_app import errors
-from localai_app.cli.chat_commands import load_and_wait
+from localai_app.cli.loading import load_and_wait
 from localai_app.cli.session import Session
 from localai_app.engine.protocol import TuningKind
 from localai_app.errors import AppError
