@@ -24,6 +24,7 @@ class Remedy(StrEnum):
     OPEN_MODEL_PAGE = "open_model_page"
     SHOW_LOG = "show_log"
     CHANGE_LOAD_SETTINGS = "change_load_settings"
+    CHANGE_TEMPLATE = "change_template"
     MAKE_ROOM = "make_room"
     LOAD_SAFELY = "load_safely"
 
@@ -200,8 +201,8 @@ PROMPT_TOO_LONG = ErrorSpec(
     "prompt_too_long", "The conversation needs {needed} tokens, and the context holds {context}.",
     "Start a new chat, shorten the message, or set a larger context.", Remedy.OPEN_SETTINGS)
 TEMPLATE_FAILED = ErrorSpec(
-    "template_failed", "The chat template of this model cannot be used: {reason}.", "Choose another model.",
-    Remedy.CHOOSE_MODEL)
+    "template_failed", "The chat template of this model cannot be used: {reason}.",
+    "Choose another template for it in its load settings.", Remedy.CHANGE_TEMPLATE)
 SAMPLING_INVALID = ErrorSpec(
     "sampling_invalid", "The sampling cannot be used: {reason}", "Change it beside the chat, or on the command line.")
 GRAMMAR_INVALID = ErrorSpec(

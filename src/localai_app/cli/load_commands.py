@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
+from localai_app import errors
 from localai_app.cli.session import Session
 from localai_app.engine.protocol import KvType
+from localai_app.engine.template_families import FAMILIES
+from localai_app.errors import AppError
 from localai_app.fit.result import Request
 from localai_app.hardware.report import HardwareReport
 from localai_app.services.app_services import AppServices
+from localai_app.services.chat_format_words import OWN, template_kind, template_label
 from localai_app.services.load_settings import LoadSettings, parse_parts, split_words
+from localai_app.services.template_preview import preview_template
 from localai_app.services.what_if import for_other_computer
 from localai_app.units import format_count
 
@@ -113,6 +119,9 @@ def load_settings(
     without_device: WithoutOption = None,
     main_device: MainDeviceOption = None,
     tensor_split: SplitOption = None,
+    chat_template: Annotated[
+        str | None, typer.Option(
+            "--chat-template", help="own, a family (see docs), or a file with a Jinja text; it is tried out first.")] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Forget what is remembered first.")] = False,
 ) -> None:
     """Show or change how a model is loaded, here and in the window."""
@@ -122,12 +131,33 @@ def load_settings(
         key = services.library.get(model).key
         before = services.load_settings.get(key)
         after = choices.remembered_in(LoadSettings() if reset else before)
+        if chat_template is not None:
+            after = msgspec.structs.replace(after, chat_template=chosen_template(chat_template, services))
         services.load_settings.set(key, after)
         in_force = services.load_planner.request_for(key)
     session.output.document({"model": key, "load_settings": after, "in_force": request_document(in_force)})
     session.output.words(f"{key} is loaded with:")
     for name, words, is_set in settings_lines(in_force, after):
         session.output.words(f"  {name}: {words}" + ("" if is_set else " (as for all models)"))
+    session.output.words(f"  chat template: {template_label(template_kind(after.chat_template)).lower()}")
+
+
+def chosen_template(text: str, services: AppServices) -> str:
+    """What `LoadSettings.chat_template` is for an answer on the command line; AppError for a file that is no template."""
+    if text == OWN:
+        return ""
+    if text in FAMILIES:
+        return text
+    path = Path(text)
+    if not path.is_file():
+        names = ", ".join([OWN, *FAMILIES])
+        raise typer.BadParameter(f"no such file, and none of {names}", param_hint="--chat-template")
+    try:
+        source = path.read_text("utf-8")
+    except (OSError, UnicodeError) as error:
+        raise AppError(errors.FILE_UNREADABLE, name=text, reason=str(error)) from error
+    preview_template(source, services.paths.worker_dir)
+    return source
 
 
 def asked_for(services: AppServices, report: HardwareReport | None, key: str = "") -> Request:

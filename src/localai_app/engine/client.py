@@ -38,6 +38,7 @@ from localai_app.engine.protocol import (
     StateRestored,
     StateSaved,
     Stop,
+    TemplateRendered,
     TokensCounted,
     Tuned,
 )
@@ -52,7 +53,7 @@ _WATCH_INTERVAL_S = 0.5
 _EXIT_PATIENCE_S = 3.0
 _ENDS = (
     Loaded, Finished, RequestFailed, TokensCounted, DevicesListed, Planned, Benchmarked, SelfTested, StateSaved, StateRestored,
-    Tuned)
+    Tuned, TemplateRendered)
 """What a request is over with."""
 _READY_ID = -1
 """Stands for the Ready that a starting worker owes, among the ids of running requests."""

@@ -162,13 +162,23 @@ class Tune(msgspec.Struct, frozen=True, tag="tune", kw_only=True):
     budget_s: float = 8.0
 
 
+class RenderTemplate(msgspec.Struct, frozen=True, tag="render_template", kw_only=True):
+    """Try a chat template out, without any model: answered by TemplateRendered, or RequestFailed TEMPLATE_FAILED."""
+
+    id: int
+    source: str
+    messages: tuple[ChatMessage, ...]
+    bos: str = ""
+    eos: str = ""
+
+
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown", kw_only=True):
     """End the worker; closing its stdin does the same."""
 
 
 Command = (
     Load | Chat | CountTokens | Complete | Stop | ListDevices | Plan | Benchmark | SelfTest | SaveState | RestoreState
-    | Tune | Shutdown
+    | Tune | RenderTemplate | Shutdown
 )
 
 
@@ -386,7 +396,18 @@ class Tuned(msgspec.Struct, frozen=True, tag="tuned", kw_only=True):
     is_complete: bool
 
 
+class TemplateRendered(msgspec.Struct, frozen=True, tag="template_rendered", kw_only=True):
+    """Answer to RenderTemplate."""
+
+    id: int
+    prompt: str
+    thinking: tuple[str, ...]
+    """As in `ChatFormat`."""
+    tools: bool
+
+
 Event = (
     Ready | LoadProgressed | Loaded | PromptProgressed | TextGenerated | Finished | RequestFailed | DevicesListed | Planned
     | ContextCut | TokensCounted | BenchmarkProgressed | Benchmarked | SelfTested | StateSaved | StateRestored | Tuned
+    | TemplateRendered
 )

@@ -15,6 +15,7 @@ _LABELS: dict[Remedy, str] = {
     Remedy.OPEN_MODEL_PAGE: "Open its page",
     Remedy.SHOW_LOG: "Show log",
     Remedy.CHANGE_LOAD_SETTINGS: "Load settings…",
+    Remedy.CHANGE_TEMPLATE: "Choose a template…",
     Remedy.MAKE_ROOM: "Make room",
     Remedy.LOAD_SAFELY: "Load with safe settings",
 }

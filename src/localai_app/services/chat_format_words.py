@@ -17,6 +17,13 @@ def template_label(name: str) -> str:
     return {CUSTOM: "Your own text", NONE: "None: continue the text"}.get(name, "The model's own")
 
 
+def template_kind(wanted: str) -> str:
+    """What kind of choice a `LoadOptions.chat_template` is: own, custom, or the name of a family."""
+    if not wanted.strip():
+        return OWN
+    return wanted if wanted in FAMILIES else CUSTOM
+
+
 def template_notice(chosen: ChatFormat) -> str:
     """One or two sentences where the template in use is not the model's own or not the wanted one; else empty."""
     if chosen.template == NONE:

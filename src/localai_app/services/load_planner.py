@@ -107,7 +107,7 @@ class LoadPlanner:
         measured = known.tuning if known is not None and not threads else Tuning()
         return msgspec.structs.replace(
             options, model_path=str(model.paths[0]), threads=threads or measured.threads,
-            prompt_threads=measured.prompt_threads)
+            prompt_threads=measured.prompt_threads, chat_template=self._load_settings.get(model.key).chat_template)
 
 
 def refusal(model: InstalledModel, request: Request, result: FitResult) -> AppError:

@@ -40,6 +40,8 @@ class LoadFacts:
     layers: int = 0
     """Blocks plus one for the output head."""
     blocks_with_experts: int = 0
+    chat_template: str = ""
+    """The one in the file; empty where it has none."""
     problem: AppError | None = None
     """Why its header tells nothing."""
 
@@ -75,7 +77,7 @@ class LoadPreviews:
             if error.spec not in MAY_BE_TRIED:
                 raise
             return LoadPreview(self, LoadFacts(model, problem=error), ())
-        return LoadPreview(self, _facts(model, geometry), headers)
+        return LoadPreview(self, _facts(model, geometry, headers[0].chat_template), headers)
 
     def remembered(self, model_key: str) -> LoadSettings:
         """What is remembered for a model."""
@@ -130,7 +132,7 @@ def credited_now(request: Request, engine: EngineService) -> Request | None:
     return None if engine.state.status is EngineStatus.LOADING else credited(request, engine.loaded())
 
 
-def _facts(model: InstalledModel, geometry: Geometry) -> LoadFacts:
+def _facts(model: InstalledModel, geometry: Geometry, chat_template: str) -> LoadFacts:
     return LoadFacts(
         model, ctx_train=geometry.ctx_train, layers=geometry.n_layer + 1,
-        blocks_with_experts=geometry.n_layer if geometry.n_expert > 0 else 0)
+        blocks_with_experts=geometry.n_layer if geometry.n_expert > 0 else 0, chat_template=chat_template)

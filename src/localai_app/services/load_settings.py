@@ -43,6 +43,8 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """Blocks whose experts stay in main memory."""
     without_devices: tuple[str, ...] = ()
     """GPUs that are left alone, by llama.cpp's name or, where that is not known, by their own."""
+    chat_template: str = ""
+    """As in `LoadOptions`: empty for the model's own, the name of a family, or a text."""
 
     main_device: str = ""
     """The GPU that is used alone where the model fits on it, named as in `without_devices`."""

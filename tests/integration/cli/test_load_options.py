@@ -148,3 +148,26 @@ def test_a_load_that_does_not_fit_says_what_gives_way_and_begins_there_the_next_
     assert stepped not in second.stderr
     assert stepped in full.stderr
     assert first.stdout.strip()
+
+
+def test_chat_template_is_tried_out_remembered_and_used(data_dir: Path, tmp_path: Path) -> None:
+    own, broken = tmp_path / "own.jinja", tmp_path / "broken.jinja"
+    own.write_text("{% for m in messages %}{{ m.content }}|{% endfor %}{{ 'think' if enable_thinking }}")
+    broken.write_text("{% for m in messages %}")
+
+    def run(*arguments: str) -> object:
+        return run_program("load-settings", TINY_KEY, *arguments, "--json", "--data-dir", data_dir)
+
+    assert run("--chat-template", "chatml").document["load_settings"] == {"chat_template": "chatml"}
+    refused = run("--chat-template", broken)
+    assert refused.code == 1
+    assert refused.document["error"]["code"] == "template_failed"
+    assert run("--chat-template", "nonsense").code == 2
+    assert run("--chat-template", own).document["load_settings"] == {"chat_template": own.read_text()}
+    options = ("-p", "Hi", "--max-tokens", "2", "--json", "--data-dir", data_dir)
+    told = run_program("chat", TINY_KEY, "--thinking", "high", *options)
+    assert told.code == 0, told.stderr
+    assert "This model offers thinking off, on; the nearest is used." in told.stderr
+    assert {"thinking", "thinking_s", "tool_calls"} <= set(told.document)
+    assert run_program("chat", TINY_KEY, "--thinking", "much", *options).code == 2
+    assert run("--chat-template", "own").document["load_settings"] == {}

@@ -27,6 +27,7 @@ from localai_app.engine.protocol import (
     LoadProgressed,
     Plan,
     PromptProgressed,
+    RenderTemplate,
     RestoreState,
     SaveState,
     SelfTest,
@@ -37,7 +38,10 @@ from localai_app.engine.protocol import (
 )
 from localai_app.engine.worker.stop_flag import StopFlags
 
-Request = Load | Chat | CountTokens | Complete | ListDevices | Plan | Benchmark | SelfTest | SaveState | RestoreState | Tune
+Request = (
+    Load | Chat | CountTokens | Complete | ListDevices | Plan | Benchmark | SelfTest | SaveState | RestoreState | Tune
+    | RenderTemplate
+)
 """Commands that are worked on one after the other; the others take effect while one of these runs."""
 
 _READ_BYTES = 64 * 1024

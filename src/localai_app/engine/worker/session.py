@@ -19,6 +19,7 @@ from localai_app.engine.protocol import (
     ContextCut,
     CountTokens,
     DevicesListed,
+    Event,
     Finished,
     FinishReason,
     GenerationStats,
@@ -27,6 +28,7 @@ from localai_app.engine.protocol import (
     LoadProgressed,
     Overflow,
     Plan,
+    RenderTemplate,
     RestoreState,
     SaveState,
     SelfTest,
@@ -42,11 +44,13 @@ from localai_app.engine.worker.benchmark import BenchmarkLoop
 from localai_app.engine.worker.channel import EventSender, Request
 from localai_app.engine.worker.overflow import ContextRoom, Fitted, fit_conversation
 from localai_app.engine.worker.stop_flag import StopFlags
+from localai_app.engine.worker.template_choice import tried_template
 from localai_app.engine.worker.tuning import TuningLoop
 from localai_app.errors import ENGINE_CRASHED, ENGINE_OUT_OF_MEMORY, PROMPT_TOO_LONG
 from localai_app.units import format_count
 
 _LOAD_PROGRESS_INTERVAL_S = 0.1
+SingleAnswer = ListDevices | SelfTest | Plan | SaveState | RestoreState | CountTokens
 
 
 class Session:
@@ -88,30 +92,37 @@ class Session:
                 on_progress = self._progress_reporter(command.id)
                 on_progress(0.0)
                 self._sender.send(self._backend.load(command.id, command.options, on_progress))
-            case ListDevices():
-                self._sender.send(DevicesListed(id=command.id, devices=self._backend.devices()))
-            case SelfTest():
-                self._sender.send(self._backend.self_test(command.id, command.model_path, on_gpu=command.on_gpu))
-            case Plan():
-                self._sender.send(self._backend.plan(command.id, command.header_path, command.options))
+            case RenderTemplate():
+                self._sender.send(tried_template(command))
             case Benchmark() | Tune():
                 self._sender.send(self._measured(command))
             case Chat() | Complete() if self._stop_flags.is_set:
                 self._sender.send(Finished(id=command.id, reason=FinishReason.CANCELLED, stats=GenerationStats()))
-            case SaveState():
-                n_tokens, n_bytes = self._backend.save_state(command.conversation, command.path)
-                self._sender.send(StateSaved(id=command.id, n_tokens=n_tokens, n_bytes=n_bytes))
-            case RestoreState():
-                n_tokens = self._backend.restore_state(command.conversation, command.path)
-                self._sender.send(StateRestored(id=command.id, n_tokens=n_tokens))
-            case CountTokens():
-                self._sender.send(self._counted(command))
             case Chat():
                 source = self._backend.prepare_chat(self._cut_to_context(command))
                 AnswerLoop(command.id, source, command.sampling, self._sender, self._stop_flags).run(arrived_s)
             case Complete():
                 source = self._backend.prepare_completion(command.prompt, command.sampling)
                 AnswerLoop(command.id, source, command.sampling, self._sender, self._stop_flags).run(arrived_s)
+            case _:
+                self._sender.send(self._answered(command))
+
+    def _answered(self, command: SingleAnswer) -> Event:
+        """The one event that answers a question."""
+        match command:
+            case ListDevices():
+                return DevicesListed(id=command.id, devices=self._backend.devices())
+            case SelfTest():
+                return self._backend.self_test(command.id, command.model_path, on_gpu=command.on_gpu)
+            case Plan():
+                return self._backend.plan(command.id, command.header_path, command.options)
+            case SaveState():
+                n_tokens, n_bytes = self._backend.save_state(command.conversation, command.path)
+                return StateSaved(id=command.id, n_tokens=n_tokens, n_bytes=n_bytes)
+            case RestoreState():
+                return StateRestored(id=command.id, n_tokens=self._backend.restore_state(command.conversation, command.path))
+            case CountTokens():
+                return self._counted(command)
 
     def _measured(self, command: Benchmark | Tune) -> Benchmarked | Tuned:
         if isinstance(command, Tune):

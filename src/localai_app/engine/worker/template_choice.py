@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from localai_app.engine.failure import RequestRefusedError
-from localai_app.engine.protocol import ChatFormat
+from localai_app.engine.protocol import ChatFormat, RenderTemplate, TemplateRendered
 from localai_app.engine.reading.answer_shape import AnswerShape, shape_of
 from localai_app.engine.template_families import FAMILIES, TemplateFamily, family_for, is_chat_name
 from localai_app.engine.worker.template import ChatTemplate
@@ -59,6 +59,14 @@ def choose_template(wanted: str, facts: TemplateFacts) -> ChosenTemplate:
     if is_chat_name(facts.names):
         return _of_family(_family(facts), facts, problem or MISSING)
     return ChosenTemplate(ChatFormat(template="none", problem=problem))
+
+
+def tried_template(command: RenderTemplate) -> TemplateRendered:
+    """What a template makes of a conversation; RequestRefusedError TEMPLATE_FAILED where it makes nothing."""
+    template = ChatTemplate(command.source, bos=command.bos, eos=command.eos)
+    prompt = template.render(command.messages)
+    return TemplateRendered(
+        id=command.id, prompt=prompt, thinking=find_switch(template, command.source).choices, tools=template.knows_tools())
 
 
 def _family(facts: TemplateFacts) -> TemplateFamily:

@@ -26,6 +26,8 @@ class EngineStrip(QWidget):
     remedy_requested = Signal(object)
     load_anyway_requested = Signal()
     """Or the other way out that the error offers."""
+    template_requested = Signal()
+    """To choose another chat template."""
     full_set_up_requested = Signal()
 
     def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
@@ -121,6 +123,10 @@ class EngineStrip(QWidget):
         row.addWidget(self._sign)
         self._template_words = label("", wrap=True)
         row.addWidget(self._template_words, 1)
+        self.template_button = button("Change…", "ghost", compact=True)
+        self.template_button.setAccessibleName("Change the chat template")
+        self.template_button.clicked.connect(self.template_requested)
+        row.addWidget(self.template_button)
         self._draw_sign()
         return note
 

@@ -45,6 +45,7 @@ class ModelControl(QObject):
         view.strip.cancel_requested.connect(engine.unload)
         view.chooser.load_settings_requested.connect(lambda: self.load_panel_requested.emit(self.answering_key))
         view.strip.remedy_requested.connect(self._on_remedy_requested)
+        view.strip.template_requested.connect(lambda: self.load_panel_requested.emit(self._engine.state.model_key))
         view.strip.load_anyway_requested.connect(self._on_load_anyway_requested)
         view.strip.full_set_up_requested.connect(self._on_full_set_up_requested)
         self.anyway = LoadAnyway(view)
@@ -101,7 +102,7 @@ class ModelControl(QObject):
                 self._load_in_spite(safe=True)
             case Remedy.CHOOSE_MODEL:
                 self._view.chooser.open_menu()
-            case Remedy.CHANGE_LOAD_SETTINGS:
+            case Remedy.CHANGE_LOAD_SETTINGS | Remedy.CHANGE_TEMPLATE:
                 self.load_panel_requested.emit(self._engine.state.model_key)
             case Remedy.OPEN_SETTINGS | Remedy.CHOOSE_FOLDER | Remedy.SHOW_LOG:
                 self.page_requested.emit("settings")

@@ -11,6 +11,7 @@ from localai_app.engine.protocol import KvType, LoadOptions
 from localai_app.fit.result import FitResult, Request, Verdict
 from localai_app.gui.load.context_field import ContextField
 from localai_app.gui.load.count_field import CountField
+from localai_app.gui.load.template_field import TemplateField
 from localai_app.gui.metrics import SPACE_2, SPACE_4, SPACE_5
 from localai_app.gui.models.context_card import KV_WORDS
 from localai_app.gui.styling import combo_box, label, set_role, set_spacing
@@ -49,6 +50,8 @@ class LoadForm(QFrame):
         self.layers.value_changed.connect(self.changed)
         self.experts = CountField("Experts in main memory", EXPERTS_HELP)
         self.experts.value_changed.connect(self.changed)
+        self.template = TemplateField()
+        self.template.value_changed.connect(self.changed)
         self.gpu_boxes: dict[str, QCheckBox] = {}
         self._gpus = QWidget()
         self._gpu_column = QVBoxLayout(self._gpus)
@@ -65,12 +68,12 @@ class LoadForm(QFrame):
         row.addWidget(self.kv_box)
         layout = QVBoxLayout(self)
         set_spacing(layout, SPACE_5, (SPACE_5, SPACE_4, SPACE_5, SPACE_5))
-        for part in (self.context, memory, self.layers, self.experts, self._gpus):
+        for part in (self.context, memory, self.layers, self.experts, self._gpus, self.template):
             layout.addWidget(part)
         layout.addStretch(1)
         for part in (self.layers, self.experts, self._gpus):
             part.hide()
-        for control in (self.context.spin, self.kv_box, self.layers.spin, self.experts.spin):
+        for control in (self.context.spin, self.kv_box, self.layers.spin, self.experts.spin, self.template.box):
             control.setMinimumWidth(CONTROL_WIDTH)
 
     @property
@@ -80,7 +83,8 @@ class LoadForm(QFrame):
         return LoadSettings(
             ctx=self.context.value, kv_type=self._kv_type, gpu_layers=self.layers.value if has_gpus else None,
             experts_on_cpu=self.experts.value if has_gpus else None,
-            without_devices=tuple(name for name, box in self.gpu_boxes.items() if not box.isChecked()))
+            without_devices=tuple(name for name, box in self.gpu_boxes.items() if not box.isChecked()),
+            chat_template=self.template.value)
 
     def show_model(self, facts: LoadFacts, gpus: Sequence[LoadGpu], default: Request) -> None:
         """Offer what this model and this computer have. What only a GPU needs is left out where there is none."""
@@ -88,6 +92,7 @@ class LoadForm(QFrame):
         self.context.show_limits(facts.ctx_train)
         self.layers.show_limit(facts.layers)
         self.experts.show_limit(facts.blocks_with_experts)
+        self.template.show_own(facts.chat_template, is_known=facts.problem is None)
         self._show_gpus(gpus)
         self.layers.setVisible(bool(gpus))
         self.experts.setVisible(bool(gpus) and facts.blocks_with_experts > 0)
@@ -102,6 +107,7 @@ class LoadForm(QFrame):
         self._kv_type = settings.kv_type
         self.context.show_value(settings.ctx, self._default.default_ctx)
         self.kv_box.setCurrentIndex(self.kv_box.findData((settings.kv_type or self._default.kv_type).value))
+        self.template.show_value(settings.chat_template)
         self.layers.show_value(settings.gpu_layers)
         self.experts.show_value(settings.experts_on_cpu)
         for name, box in self.gpu_boxes.items():

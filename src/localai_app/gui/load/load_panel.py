@@ -13,6 +13,7 @@ from localai_app.gui.load.fit_question import FitQuestion
 from localai_app.gui.load.fit_view import FitView
 from localai_app.gui.load.load_anyway import LoadAnyway
 from localai_app.gui.load.load_form import LoadForm
+from localai_app.gui.load.template_dialog import edit_template
 from localai_app.gui.load.wording import in_force_words
 from localai_app.gui.metrics import SPACE_1, SPACE_2, SPACE_4, SPACE_6
 from localai_app.gui.models.text_scale import scaled
@@ -55,6 +56,8 @@ class LoadPanel(QWidget):
         self.error = ErrorBanner(theme)
         self.form = LoadForm()
         self.form.changed.connect(self._on_changed)
+        self.form.template.edit_requested.connect(
+            lambda: edit_template(self.form.template, services.paths.worker_dir, theme))
         self.view = FitView(theme)
         self.anyway = LoadAnyway(self)
         self._question = FitQuestion(self)

@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
+from localai_app.errors import Remedy
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.chat.chat_session import ChatSession
 from localai_app.gui.chat.chat_view import ChatView
@@ -206,6 +207,8 @@ class ChatPage(QWidget):
         self.session.on_answer_ended(event)
         self._on_engine_changed()
         self.context.check_soon()
+        if event.error is not None and event.error.remedy is Remedy.CHANGE_TEMPLATE:
+            self.view.strip.show_error(event.error)
 
     def _on_model_loaded(self, _event: ModelLoaded) -> None:
         self.model.refresh()
