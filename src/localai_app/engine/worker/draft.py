@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from localai_app.engine.sampling import Sampling
 from localai_app.engine.speculation_rule import FIRST_REST_TOKENS, REMEMBERED_REST_TOKENS, SpeculationRule
 from localai_app.engine.worker.answer import AnswerAbortedError
+from localai_app.engine.worker.exactness import Exactness
 from localai_app.engine.worker.llama_model import LlamaModel
 from localai_app.engine.worker.lookup import PromptLookup
 from localai_app.engine.worker.sampler import TokenSampler
@@ -34,6 +35,15 @@ class Drafting:
         self.longest = longest
         self.gain = gain
         self._draft = draft
+        self._exactness: dict[int, Exactness] = {}
+
+    def exactness_at(self, step: int) -> Exactness:
+        """What is known of the calculation in a step of cells, from this answer or an earlier one."""
+        return self._exactness.setdefault(step, Exactness(self.longest))
+
+    def forget_exactness(self) -> None:
+        """The number of threads may be another one now, on which the calculation depends."""
+        self._exactness.clear()
 
     def drafter(self) -> Drafter:
         """For one answer."""

@@ -140,6 +140,8 @@ class LlamaBackend:
     def prepare_tuning(self) -> LlamaTuning:
         """The loaded model to be timed in other ways than it was loaded."""
         model = self._loaded_model()
+        if self._drafting is not None:
+            self._drafting.forget_exactness()
 
         def make_context(cells: int, ubatch: int) -> Any:
             options = msgspec.structs.replace(self._options, ctx=cells, batch=ubatch, ubatch=ubatch, draft_tokens=0)

@@ -16,14 +16,13 @@ from typing import Any
 
 from localai_app.engine.protocol import Sampling
 from localai_app.engine.worker.draft import DraftFailedError, Drafting
+from localai_app.engine.worker.exactness import Exactness
 from localai_app.engine.worker.llama_answer import LlamaAnswer
 from localai_app.engine.worker.llama_model import LlamaModel
 from localai_app.engine.worker.transcript import Transcript
 
 CELLS_STEP = 256
 """llama.cpp looks at the cache in steps of so many cells (`get_n_kv`); in between, a token's calculation has one shape."""
-NARROW_DRAFT = 2
-"""Where drafts as long as wished for change the logits, this length is tried: three rows are calculated one by one."""
 _END = -1
 
 
@@ -45,12 +44,6 @@ class SpeculativeAnswer(LlamaAnswer):
         """Tokens that were chosen and not asked for yet."""
         self._rows = _Rows(model.library, drafting.longest + 1)
         self._must_repeat = sampling.temperature <= 0 or sampling.seed is not None
-        self._step = -1
-        """The step of cells that the next two are about."""
-        self._exact_length = 0
-        """Drafts up to this length were seen to change no logits."""
-        self._length_to_compare = 0
-        """A draft of this length is to be compared; 0: that is over."""
 
     def next_piece(self) -> bytes | None:
         """The next token; several are made at once where they were drafted."""
@@ -78,7 +71,7 @@ class SpeculativeAnswer(LlamaAnswer):
         if not drafted:
             self._make_one()
             self._rule.note_plain(time.perf_counter() - started_s)
-        elif self._must_repeat and self._length_to_compare:
+        elif self._must_repeat and self._exactness.length_to_compare:
             self._compare(drafted)
         else:
             accepted = self._verify(drafted)
@@ -107,12 +100,15 @@ class SpeculativeAnswer(LlamaAnswer):
         length = min(self._rule.draft_length, self.context_total - used)
         if not self._must_repeat:
             return length
-        step = (used - 1) // CELLS_STEP
-        if step != self._step:
-            self._step, self._exact_length, self._length_to_compare = step, 0, self._drafting.longest
         # All rows have to lie in one step: those of single tokens behind it would have another shape.
-        room = min((step + 1) * CELLS_STEP, self.context_total) - used
-        return min(room, self._length_to_compare or min(length, self._exact_length))
+        room = min(((used - 1) // CELLS_STEP + 1) * CELLS_STEP, self.context_total) - used
+        exactness = self._exactness
+        return min(room, exactness.length_to_compare or min(length, exactness.length))
+
+    @property
+    def _exactness(self) -> Exactness:
+        """Of the step of cells in which the pending token lies."""
+        return self._drafting.exactness_at(len(self._model.cached) // CELLS_STEP)
 
     def _make_one(self) -> None:
         self._evaluate(self._one_token_batch)
@@ -152,19 +148,19 @@ class SpeculativeAnswer(LlamaAnswer):
         return accepted
 
     def _compare(self, drafted: list[int]) -> None:
-        """Evaluate the pending token with a draft and alone, see whether its logits agree, and go on with those alone."""
-        model = self._model
+        """Evaluate a draft together and then its tokens alone, as far as it is right, and see whether their logits agree."""
+        model, exactness = self._model, self._exactness
         base, batch = len(model.cached), [self._one_token[0], *drafted]
         self._evaluate(self._rows.batch(batch, base))
         model.cached.extend(batch)
-        together = self._logits(0)
+        together = [self._logits(row) for row in range(len(batch))]
         if not model.truncate_cache(base):
             self._read_again(base)
-        self._make_one()
-        if self._logits(-1) == together:
-            self._exact_length, self._length_to_compare = len(drafted), 0
-        else:
-            self._length_to_compare = NARROW_DRAFT if len(drafted) > NARROW_DRAFT else 0
+        for row, logits in enumerate(together):
+            self._make_one()
+            exactness.note(len(drafted), batch[row], is_equal=self._logits(-1) == logits)
+            if not self._is_pending or row == len(drafted) or self._one_token[0] != drafted[row]:
+                return
 
     def _logits(self, row: int) -> bytes:
         model = self._model
