@@ -9,12 +9,12 @@ from importlib.util import find_spec
 
 from localai_app import errors
 from localai_app.engine.client import EngineClient
-from localai_app.engine.launch import worker_command
 from localai_app.engine.outcome import WorkerOutcome
 from localai_app.engine.protocol import Event, Ready
 from localai_app.errors import AppError
 from localai_app.services.app_services import AppServices
 from localai_app.services.measurement_words import summary_words
+from localai_app.services.runtime_words import result_words
 from localai_app.units import GIB, format_file_size
 
 ENGINE_TIMEOUT_S = 60.0
@@ -33,7 +33,8 @@ class Check:
 
 def run_checks(services: AppServices) -> list[Check]:
     """Check everything that the main job needs; takes a few seconds."""
-    checks = [_check_engine(services), _check_window(), _check_models_folder(services), _check_hub(services)]
+    checks = [_check_engine(services), _check_build(services), _check_window()]
+    checks += [_check_models_folder(services), _check_hub(services)]
     report = services.hardware.detect_now()
     checks += [Check(f"hardware: {note.probe}", False, note.message, note.remedy) for note in report.notes]
     for name, notice in (("settings", services.settings.notice), ("chats", services.store.notice)):
@@ -61,7 +62,8 @@ def _check_engine(services: AppServices) -> Check:
 
     try:
         services.paths.worker_dir.mkdir(parents=True, exist_ok=True)
-        client = EngineClient(worker_command(), cwd=services.paths.worker_dir, on_event=on_event, on_exit=on_exit)
+        client = EngineClient(
+            services.runtimes.worker_command, cwd=services.paths.worker_dir, on_event=on_event, on_exit=on_exit)
         client.start()
     except (AppError, OSError) as error:
         return Check("engine", False, f"{errors.ENGINE_UNUSABLE.message} ({error})", errors.ENGINE_UNUSABLE.action)
@@ -71,6 +73,16 @@ def _check_engine(services: AppServices) -> Check:
         return Check("engine", True, f"llama.cpp starts: {ready[0].engine_build}")
     reason = failed[0] if failed else AppError(errors.ENGINE_NOT_RESPONDING, seconds=int(ENGINE_TIMEOUT_S))
     return Check("engine", False, reason.message, reason.action)
+
+
+def _check_build(services: AppServices) -> Check:
+    """Every build of llama.cpp tested anew, and which one is used."""
+    rows = services.runtimes.test_all()
+    used = next((row for row in rows if row.is_chosen), None)
+    if used is None or used.result is None:
+        return Check("engine build", False, "No build of the engine (llama.cpp) was found.", errors.ENGINE_MISSING.action)
+    message = f"{used.name}: {result_words(used.result)}."
+    return Check("engine build", used.result.passed, message, errors.ENGINE_TEST_FAILED.action)
 
 
 def _check_window() -> Check:

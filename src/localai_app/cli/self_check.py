@@ -16,6 +16,7 @@ from localai_app.engine.outcome import WorkerOutcome
 from localai_app.engine.protocol import Chat, ChatMessage, Event, Finished, Ready, RequestFailed, Sampling
 from localai_app.errors import AppError
 from localai_app.services.app_services import AppServices
+from localai_app.services.runtime_words import result_words
 
 TIMEOUT_S = 60.0
 
@@ -35,6 +36,8 @@ def run_self_check(launch: LaunchOptions, output: Output) -> int:
                 services.paths.worker_dir.mkdir(parents=True, exist_ok=True)
                 report["protocol"] = _ask_worker("echo", services.paths.worker_dir)
                 report["engine"] = _ask_worker("llama", services.paths.worker_dir)
+                report["engine_builds"] = {
+                    row.runtime.key: result_words(row.result) for row in services.runtimes.test_all()}
                 report["frame"] = _render_frame(services)
             finally:
                 services.close()

@@ -141,7 +141,9 @@ class RuntimeService:
         return self._build
 
     def rows(self) -> list[RuntimeRow]:
-        """Everything that could run here, with what is known of it; tests nothing."""
+        """Everything that could run here, with what is known of it; tests nothing, but waits for a test under way."""
+        if not self._is_used:
+            return []
         with self._turn:
             remembered = self._known()
             choices = self._choices(remembered)

@@ -217,6 +217,7 @@ def test_doctor_names_what_works_and_what_does_not(data_dir: Path, monkeypatch: 
     assert outcome.code == 0
     checks = {check["name"]: check for check in outcome.document["checks"]}
     assert checks["engine"]["ok"]
+    assert checks["engine build"]["ok"]
     assert not checks["Hub"]["ok"]
     assert checks["Hub"]["remedy"]
     assert outcome.document["ok"] is False

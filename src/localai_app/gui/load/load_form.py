@@ -11,6 +11,7 @@ from localai_app.engine.protocol import KvType, LoadOptions
 from localai_app.fit.result import FitResult, Request, Verdict
 from localai_app.gui.load.context_field import ContextField
 from localai_app.gui.load.count_field import CountField
+from localai_app.gui.load.shared_layers import SharedLayers
 from localai_app.gui.load.template_field import TemplateField
 from localai_app.gui.metrics import SPACE_2, SPACE_4, SPACE_5
 from localai_app.gui.models.context_card import KV_WORDS
@@ -52,6 +53,8 @@ class LoadForm(QFrame):
         self.experts.value_changed.connect(self.changed)
         self.template = TemplateField()
         self.template.value_changed.connect(self.changed)
+        self.shared = SharedLayers()
+        self.shared.changed.connect(self.changed)
         self.gpu_boxes: dict[str, QCheckBox] = {}
         self._gpus = QWidget()
         self._gpu_column = QVBoxLayout(self._gpus)
@@ -68,22 +71,24 @@ class LoadForm(QFrame):
         row.addWidget(self.kv_box)
         layout = QVBoxLayout(self)
         set_spacing(layout, SPACE_5, (SPACE_5, SPACE_4, SPACE_5, SPACE_5))
-        for part in (self.context, memory, self.layers, self.experts, self._gpus, self.template):
+        for part in (self.context, memory, self.layers, self.experts, self._gpus, self.shared, self.template):
             layout.addWidget(part)
         layout.addStretch(1)
-        for part in (self.layers, self.experts, self._gpus):
+        for part in (self.layers, self.experts, self._gpus, self.shared):
             part.hide()
-        for control in (self.context.spin, self.kv_box, self.layers.spin, self.experts.spin, self.template.box):
+        spins = (self.context.spin, self.layers.spin, self.experts.spin)
+        for control in (*spins, self.kv_box, self.shared.main_box, self.shared.parts, self.template.box):
             control.setMinimumWidth(CONTROL_WIDTH)
 
     @property
     def settings(self) -> LoadSettings:
         """What was changed."""
-        has_gpus = bool(self.gpu_boxes)
+        has_gpus, has_more = bool(self.gpu_boxes), len(self.gpu_boxes) > 1
         return LoadSettings(
             ctx=self.context.value, kv_type=self._kv_type, gpu_layers=self.layers.value if has_gpus else None,
             experts_on_cpu=self.experts.value if has_gpus else None,
             without_devices=tuple(name for name, box in self.gpu_boxes.items() if not box.isChecked()),
+            main_device=self.shared.main_device if has_more else "", tensor_split=self.shared.tensor_split if has_more else (),
             chat_template=self.template.value)
 
     def show_model(self, facts: LoadFacts, gpus: Sequence[LoadGpu], default: Request) -> None:
@@ -110,6 +115,7 @@ class LoadForm(QFrame):
         self.template.show_value(settings.chat_template)
         self.layers.show_value(settings.gpu_layers)
         self.experts.show_value(settings.experts_on_cpu)
+        self.shared.show_values(settings.main_device, settings.tensor_split)
         for name, box in self.gpu_boxes.items():
             box.blockSignals(True)
             box.setChecked(name not in settings.without_devices)
@@ -151,6 +157,7 @@ class LoadForm(QFrame):
             self.gpu_boxes[gpu.id].setText(f"{short_gpu_name(gpu.name)}{twin}, {format_gib(gpu.free_bytes)} free")
             self.gpu_boxes[gpu.id].setToolTip(gpu.name)
         self._gpus.setVisible(bool(gpus))
+        self.shared.show_gpus(gpus)
 
     def _make_box(self) -> QCheckBox:
         box = QCheckBox()

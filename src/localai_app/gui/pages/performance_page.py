@@ -21,6 +21,7 @@ from localai_app.gui.performance.cards import (
 from localai_app.gui.performance.live_card import LiveCard
 from localai_app.gui.performance.measured_card import MeasuredCard
 from localai_app.gui.performance.report_text import report_text
+from localai_app.gui.performance.runtime_card import RuntimeCard
 from localai_app.gui.performance.slow_card import SlowCard
 from localai_app.gui.performance.what_if_section import WhatIfSection
 from localai_app.gui.styling import button, set_icon, set_role, set_spacing
@@ -64,7 +65,8 @@ class PerformancePage(QWidget):
         self.slow.model_requested.connect(self.model_requested)
         self.measured = MeasuredCard(services, theme, bridge)
         self.what_if = WhatIfSection(services, theme, bridge)
-        for card in (self.live, self.slow, self.benchmark, self.measured):
+        self.runtime = RuntimeCard(services, theme, bridge)
+        for card in (self.runtime, self.live, self.slow, self.benchmark, self.measured):
             self._column.addWidget(card)
         self._column.addWidget(self.what_if)
         self._column.addStretch(1)
