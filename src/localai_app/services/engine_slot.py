@@ -31,6 +31,7 @@ from localai_app.units import format_count
 
 log = logging.getLogger(__name__)
 
+ENDED = "the engine ended: %s (%s)"
 MAY_BE_TRIED = frozenset({
     errors.MODEL_TOO_LARGE, errors.LOAD_SETTINGS_DO_NOT_FIT, errors.MODEL_LOAD_FAILED, errors.GGUF_TRUNCATED,
     errors.GGUF_REFUSED, errors.ARCHITECTURE_UNKNOWN})
@@ -206,12 +207,15 @@ class EngineSlot:
 
     def _step_down(self, generation: int, failure: LoadFailure, error: AppError) -> None:
         """Try the next smaller set-up in a fresh worker; the failure counts where there is none."""
+        has_ended = self.pid is None
         self.stop_worker()
         way = self._way
         if way is None or not self._tracker.is_current(generation):
             return
         step = way.step_down(failure)
         if step is None:
+            if has_ended:
+                log.warning(ENDED, error.message, error.detail)
             self._tracker.fail(generation, way.told(error))
             return
         log.info("loading %s: %s (%s)", self.model_key, step.sentence, error.detail or error.message)
@@ -274,12 +278,14 @@ class EngineSlot:
         if self.state.status is EngineStatus.FAILED:
             return
         error = outcome.error()
-        log.warning("the engine ended: %s (%s)", error.message, error.detail)
         self._events.publish(WorkerDied(self.model_key, outcome))
         if self.state.status is EngineStatus.LOADING:
             failure = failure_of_outcome(outcome) if self._is_worker_ready else None
+            if failure is None:
+                log.warning(ENDED, error.message, error.detail)
             self._on_load_failed(generation, failure, error)
         else:
+            log.warning(ENDED, error.message, error.detail)
             self._tracker.fail(generation, self._way.told(error) if self._way is not None else error)
 
     def _on_load_failed(self, generation: int, failure: LoadFailure | None, error: AppError) -> None:

@@ -119,9 +119,12 @@ def _shorter_context(least: int) -> Callable[[LoadOptions, LadderFacts], LoadOpt
     return lower
 
 
-def _without_extras(options: LoadOptions, _facts: LadderFacts) -> LoadOptions | None:
-    plain = without_extras(options)
-    return plain if plain != options else None
+def _no_drafts(options: LoadOptions, _facts: LadderFacts) -> LoadOptions | None:
+    return without_drafts(options) if without_drafts(options) != options else None
+
+
+def _no_draft_model(options: LoadOptions, _facts: LadderFacts) -> LoadOptions | None:
+    return without_drafts(options) if options.draft_path else None
 
 
 def _smaller_kv(options: LoadOptions, _facts: LadderFacts) -> LoadOptions | None:
@@ -167,7 +170,8 @@ def _layer_words(before: LoadOptions, after: LoadOptions) -> str:
     return f"{after.gpu_layers} layers on the GPU instead of {before.gpu_layers}"
 
 
-_EXTRAS = _Rung("", _without_extras, lambda _before, _after: "plain generation for one conversation")
+_DRAFT_MODEL = _Rung("draft_path", _no_draft_model, lambda _before, _after: "no second model that drafts")
+_DRAFTS = _Rung("draft_path", _no_drafts, lambda _before, _after: "one token after the other, without drafts")
 _CONTEXT = _Rung("ctx", _shorter_context(COMFORTABLE_CTX), _ctx_words)
 _LEAST_CONTEXT = _Rung("ctx", _shorter_context(SHORTEST_CTX), _ctx_words)
 _SMALLER_KV = _Rung("kv_type", _smaller_kv, lambda _before, _after: "a context stored with 8 bit")
@@ -186,10 +190,11 @@ def _rungs(failure: LoadFailure, planned: LoadOptions) -> tuple[_Rung, ...]:
     """What gives way after a failure, first to last."""
     match failure:
         case LoadFailure.OUT_OF_MEMORY:
-            return (_EXTRAS, _CONTEXT, _SMALLER_KV, _UBATCH, _EXPERTS, _layers(planned), _PROCESSOR, _REPACK, _LEAST_CONTEXT)
+            return (
+                _DRAFT_MODEL, _CONTEXT, _SMALLER_KV, _UBATCH, _EXPERTS, _layers(planned), _PROCESSOR, _REPACK, _LEAST_CONTEXT)
         case LoadFailure.CRASH:
             # Rearranged weights first: they are multiplied by code for instructions that a virtual machine may not have.
-            return (_EXTRAS, _EXACT_KV, _REPACK, _UBATCH, _PROCESSOR, _CONTEXT)
+            return (_DRAFTS, _EXACT_KV, _REPACK, _UBATCH, _PROCESSOR, _CONTEXT)
         case LoadFailure.DEVICE_LOST:
             return (_PROCESSOR,)
         case LoadFailure.REFUSED:
@@ -250,20 +255,18 @@ class Ladder:
 def safe_options(options: LoadOptions) -> LoadOptions:
     """The set-up with the least that can go wrong: on the processor, with everything plain and small."""
     return msgspec.structs.replace(
-        without_extras(on_processor(options)), ctx=min(options.ctx, COMFORTABLE_CTX), kv_type=KvType.F16, ubatch=SAFE_UBATCH,
-        use_repack=False)
+        without_drafts(on_processor(options)), kept_bytes=0, ctx=min(options.ctx, COMFORTABLE_CTX), kv_type=KvType.F16,
+        ubatch=SAFE_UBATCH, use_repack=False)
 
 
 def on_processor(options: LoadOptions) -> LoadOptions:
     """The same without any GPU."""
-    return msgspec.structs.replace(options, gpu_layers=0, cpu_expert_blocks=0, tensor_split=(), devices=())
+    return msgspec.structs.replace(options, gpu_layers=0, cpu_expert_blocks=0, tensor_split=(), devices=(), main_device=None)
 
 
-def without_extras(options: LoadOptions) -> LoadOptions:
-    """The same without what makes generation faster at a price in memory: drafts, and several conversations in the cache."""
-    plain: dict[str, object] = {"draft_path": "", "draft_tokens": 0, "lookup": False, "sequences": 1}
-    return msgspec.structs.replace(
-        options, **{name: value for name, value in plain.items() if name in options.__struct_fields__})
+def without_drafts(options: LoadOptions) -> LoadOptions:
+    """The same without a second model, and without tokens that are guessed and verified."""
+    return msgspec.structs.replace(options, draft_path="", draft_tokens=0, lookup=False, draft_gain=0.0)
 
 
 def difference_words(planned: LoadOptions, used: LoadOptions) -> str:
@@ -283,6 +286,6 @@ def difference_words(planned: LoadOptions, used: LoadOptions) -> str:
         parts.append(f"steps of {used.ubatch} tokens")
     if used.use_repack != planned.use_repack:
         parts.append("the weights as they lie in the file")
-    if without_extras(planned) != planned and without_extras(used) == used:
-        parts.append("plain generation for one conversation")
+    if without_drafts(planned) != planned and without_drafts(used) == used:
+        parts.append("no drafts")
     return ", ".join(parts)

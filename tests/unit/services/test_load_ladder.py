@@ -80,6 +80,21 @@ def test_a_crash_tries_the_known_causes_and_then_the_processor() -> None:
     assert "gpu_layers" in order[3]
 
 
+def test_a_model_that_drafts_leaves_first_and_lookup_only_after_a_crash() -> None:
+    drafting = msgspec.structs.replace(CPU, draft_path="d.gguf", draft_tokens=8, draft_gain=1.4)
+    looking = msgspec.structs.replace(CPU, lookup=True, draft_tokens=8, kept_bytes=99)
+    for options, failure, is_first in (
+        (drafting, LoadFailure.OUT_OF_MEMORY, True), (looking, LoadFailure.OUT_OF_MEMORY, False),
+        (looking, LoadFailure.CRASH, True),
+    ):
+        step = Ladder(options).next(failure)
+        assert step is not None
+        assert (step.options.draft_tokens == 0) is is_first
+        assert not step.options.draft_path
+    safe = safe_options(looking)
+    assert (safe.lookup, safe.draft_tokens, safe.kept_bytes) == (False, 0, 0)
+
+
 def test_a_crash_after_short_memory_does_not_bring_the_larger_context_back() -> None:
     ladder = Ladder(msgspec.structs.replace(CPU, ctx=4096))
     step = ladder.next(LoadFailure.OUT_OF_MEMORY)
