@@ -121,7 +121,7 @@ def load_settings(
     tensor_split: SplitOption = None,
     chat_template: Annotated[
         str | None, typer.Option(
-            "--chat-template", help="own, a family (see docs), or a file with a Jinja text; it is tried out first.")] = None,
+            "--chat-template", help="own, a family such as chatml, or a file with a Jinja text, which is tried.")] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Forget what is remembered first.")] = False,
 ) -> None:
     """Show or change how a model is loaded, here and in the window."""

@@ -36,13 +36,6 @@ def template_notice(chosen: ChatFormat) -> str:
     return f"{words} Answers may be worse." if chosen.template == PLAIN else words
 
 
-def thinking_choices(chosen: ChatFormat, catalog_mode: str = "") -> tuple[str, ...]:
-    """What can be chosen about thinking: the template's choices, else what the catalog knows of the model (always)."""
-    if chosen.thinking:
-        return chosen.thinking
-    return ("on",) if catalog_mode == "always" else ()
-
-
 def thinking_notice(chosen: ChatFormat, wanted: str | None) -> str:
     """Why a choice cannot be followed as it is; empty where it can."""
     if wanted is None or wanted in chosen.thinking:

@@ -160,3 +160,52 @@ def test_unloading_ends_the_process(data_dir: Path) -> None:
         services.engine.unload()
         wait_until(lambda: not Path(f"/proc/{pid}").exists())
         assert services.engine.state.status is EngineStatus.NONE
+
+
+THOUGHT = "<think>\n" + "one two three four five six seven eight nine ten " * 12 + "\n</think>\n\nThe answer"
+
+
+def test_thinking_is_kept_apart_with_its_duration(data_dir: Path) -> None:
+    echo = ("--text", "prompt", "--tokens-per-s", "400")
+    with open_services(data_dir, echo=echo) as services:
+        recorder = EventRecorder(services)
+        conversation = services.chat.create()
+        services.chat.send(conversation.id, THOUGHT)
+        ended = recorder.wait_for(AnswerEnded).message
+        assert ended.text == "The answer"
+        assert ended.thinking == ("one two three four five six seven eight nine ten " * 12).strip()
+    with open_services(data_dir, echo=echo) as services:
+        kept = services.chat.messages(conversation.id)[1]
+        assert kept == ended, "after a restart"
+        assert kept.stats is not None
+        assert kept.stats.thinking_s > 0.1
+
+
+def test_an_answer_killed_while_it_thought_goes_on_thinking(data_dir: Path, expect_log) -> None:
+    expect_log("the engine ended")
+    with open_services(data_dir, echo=("--text", "prompt", "--tokens-per-s", "100")) as services:
+        recorder = EventRecorder(services)
+        conversation = services.chat.create()
+        services.chat.send(conversation.id, THOUGHT)
+        wait_until(lambda: len(recorder.of(AnswerProgressed)) > 20)
+        assert services.engine.pid is not None
+        os.kill(services.engine.pid, signal.SIGKILL)
+        cut_off = recorder.wait_for(AnswerEnded).message
+        assert (cut_off.text, cut_off.state) == ("", MessageState.INTERRUPTED)
+        assert cut_off.thinking is not None
+        assert cut_off.thinking.startswith("one two three")
+        services.chat.retry(conversation.id)
+        whole = recorder.wait_for(AnswerEnded, count=2).message
+        assert whole.text == "The answer"
+        assert whole.thinking == ("one two three four five six seven eight nine ten " * 12).strip()
+
+
+def test_calls_of_tools_are_kept_typed(data_dir: Path) -> None:
+    with open_services(data_dir, echo=("--text", "prompt")) as services:
+        recorder = EventRecorder(services)
+        conversation = services.chat.create()
+        services.chat.send(conversation.id, 'Look.\n<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>')
+        recorder.wait_for(AnswerEnded)
+        kept = services.chat.messages(conversation.id)[1]
+        assert kept.text.strip() == "Look."
+        assert [(call.name, call.arguments_json) for call in kept.tool_calls] == [("f", '{"a":1}')]

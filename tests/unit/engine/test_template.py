@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("jinja2")
 
 from localai_app.engine.failure import RequestRefusedError, error_of
-from localai_app.engine.protocol import ChatMessage
+from localai_app.engine.protocol import ChatMessage, ToolCall
 from localai_app.engine.worker.guarded import LimitExceededError, run_guarded
 from localai_app.engine.worker.template import ChatTemplate, fold_system_into_user, join_neighbours
 
@@ -161,3 +161,49 @@ def test_guard_passes_results_and_errors_on() -> None:
 def spin() -> None:
     while True:
         pass
+
+
+TOOL = {"type": "function", "function": {"name": "weather", "description": "tells it", "parameters": {"type": "object"}}}
+KNOWS_TOOLS = (
+    "{% if tools %}Tools: {{ tools | tojson }}{% endif %}{% for m in messages %}[{{ m.role }}]{{ m.content }}"
+    "{% for call in m.tool_calls or [] %}<{{ call.function.name }} {{ call.function.arguments | tojson }}>{% endfor %}"
+    "{% endfor %}"
+)
+WANTS_TEXT = KNOWS_TOOLS.replace("call.function.arguments | tojson", "call.function.arguments + ''")
+WITHOUT_CHECK = "{% for tool in tools %}{{ tool.function.name }}{% endfor %}{% for m in messages %}{{ m.content }}{% endfor %}"
+ASKED = (
+    message("user", "How is it?"),
+    ChatMessage(role="assistant", content="", tool_calls=(ToolCall(name="weather", arguments_json='{"town": "Oslo"}'),)),
+    ChatMessage(role="tool", content="Rain", name="weather"))
+
+
+def test_tools_and_calls_reach_a_template_that_knows_them() -> None:
+    for source in (KNOWS_TOOLS, WANTS_TEXT):
+        template = ChatTemplate(source, bos="", eos="")
+        assert template.knows_tools()
+        prompt = template.render(ASKED, tools=[TOOL])
+        assert "tells it" in prompt
+        assert '<weather {"town": "Oslo"}>' in prompt
+        assert prompt.endswith("[tool]Rain")
+
+
+def test_tools_are_told_in_words_where_the_template_knows_none() -> None:
+    template = ChatTemplate(CHATML, bos="", eos="")
+    assert not template.knows_tools()
+    prompt = template.render(ASKED, tools=[TOOL])
+    assert '"description": "tells it"' in prompt.split("<|im_end|>")[0]
+    assert '<tool_call>{"name": "weather", "arguments": {"town": "Oslo"}}</tool_call>' in prompt
+    assert "Result of the tool weather:\nRain" in prompt
+    assert "tool\n" not in prompt.replace("the tool", "")
+
+
+def test_call_that_could_not_be_read_goes_back_as_text() -> None:
+    bad = ChatMessage(role="assistant", content="Hm", tool_calls=(
+        ToolCall(name="", arguments_json="{}", problem="its JSON is not valid", raw="<tool_call>{"),))
+    assert render(KNOWS_TOOLS, message("user", "a"), bad).endswith("[assistant]Hm\n<tool_call>{")
+
+
+def test_template_made_only_for_tools_gets_an_empty_list() -> None:
+    template = ChatTemplate(WITHOUT_CHECK, bos="", eos="")
+    assert template.render((message("user", "Hi"),)) == "Hi"
+    assert template.render((message("user", "Hi"),), tools=[TOOL]) == "weatherHi"

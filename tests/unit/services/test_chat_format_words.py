@@ -8,13 +8,7 @@ import pytest
 
 from localai_app.engine.protocol import ChatFormat, ToolCall
 from localai_app.errors import AppError
-from localai_app.services.chat_format_words import (
-    template_kind,
-    template_label,
-    template_notice,
-    thinking_choices,
-    thinking_notice,
-)
+from localai_app.services.chat_format_words import template_kind, template_label, template_notice, thinking_notice
 from localai_app.services.tools import call_words, read_tools
 
 
@@ -46,12 +40,6 @@ def test_kinds_and_labels() -> None:
 def test_thinking_that_is_not_offered(offered: tuple[str, ...], wanted: str | None, words: str) -> None:
     notice = thinking_notice(ChatFormat(thinking=offered), wanted)
     assert (words in notice) if words else notice == ""
-
-
-def test_catalog_knows_what_a_template_does_not_tell() -> None:
-    assert thinking_choices(ChatFormat(), "always") == ("on",)
-    assert thinking_choices(ChatFormat(), "never") == ()
-    assert thinking_choices(ChatFormat(thinking=("off", "on")), "always") == ("off", "on")
 
 
 def test_tools_of_a_file(tmp_path: Path) -> None:

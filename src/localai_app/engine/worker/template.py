@@ -40,6 +40,8 @@ class ChatTemplate:
         self._bos = bos
         self._eos = eos
         self._compiled: Any = None
+        self._needs_tool_list: bool | None = None
+        """Whether it goes through the tools without asking whether there are any; None: not known yet."""
 
     def render(
         self, messages: Sequence[ChatMessage], *, variables: Mapping[str, object] | None = None,
@@ -84,8 +86,6 @@ class ChatTemplate:
     def _render_somehow(
         self, messages: Sequence[ChatMessage], variables: dict[str, object], tools: list[Mapping[str, Any]],
     ) -> str:
-        if self._compiled is None:
-            self._compiled = _environment().from_string(self._source)
         if not tools and not any(message.tool_calls or message.role == "tool" for message in messages):
             return self._render_turns(messages, variables, [])
         for is_text in (False, True):
@@ -113,6 +113,8 @@ class ChatTemplate:
         self, messages: Sequence[ChatMessage], variables: dict[str, object], tools: list[Mapping[str, Any]], *,
         is_text: bool = False,
     ) -> str:
+        if not tools and self._needs_tool_list is None:
+            self._needs_tool_list = self._find_need_of_tool_list(variables)
         folded = fold_system_into_user(messages)
         refusal: TemplateRefusalError | None = None
         for conversation in (messages, folded, join_neighbours(folded)):
@@ -125,15 +127,31 @@ class ChatTemplate:
                 return prompt
         raise refusal or TemplateRefusalError("it leaves the system message out")
 
+    def _find_need_of_tool_list(self, variables: dict[str, object]) -> bool:
+        """Templates made only for tools fail without a list of them; an empty one is the truth as well."""
+        if "tools" not in self._source:
+            return False
+        probe = (ChatMessage(role="user", content="Hi"),)
+        self._needs_tool_list = False
+        try:
+            self._render_once(probe, variables, [], is_text=False)
+        except (TypeError, AttributeError):
+            return True
+        except Exception:  # noqa: BLE001 - whatever else fails, fails again with the conversation
+            return False
+        return False
+
     def _render_once(
         self, messages: Sequence[ChatMessage], variables: dict[str, object], tools: list[Mapping[str, Any]], *, is_text: bool,
     ) -> str:
+        if self._compiled is None:
+            self._compiled = _environment().from_string(self._source)
         rendered = self._compiled.render(
             messages=[message_document(message, is_text=is_text) for message in messages],
             bos_token=self._bos,
             eos_token=self._eos,
             add_generation_prompt=True,
-            tools=tools or None,
+            tools=tools or ([] if self._needs_tool_list else None),
             functions=None,
             function_call=None,
             tool_choice=None,

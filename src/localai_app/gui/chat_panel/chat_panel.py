@@ -192,7 +192,8 @@ class ChatPanel(QFrame):
         self._change(system_prompt=typed if typed.strip() else None, sampling=values)
 
     def _show_thinking(self, facts: PanelFacts) -> None:
-        own = f"As the model does ({THINKING_LABELS.get(facts.default_thinking, facts.default_thinking).lower()})"
+        usual = THINKING_LABELS.get(facts.default_thinking, facts.default_thinking).lower()
+        own = f"As the model does ({usual})" if usual else "As the model does"
         choices = [(None, own), *((name, THINKING_LABELS.get(name, name)) for name in facts.thinking)]
         _fill(self.thinking_box, choices, self._settings.thinking)
         self._thinking_part.setVisible(len(facts.thinking) > 1)
