@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,3 +92,36 @@ def test_a_checkpoint_comes_back_as_well(start_worker, tmp_path: Path) -> None:
     assert worker.wait_for(StateRestored, request_id).n_tokens == saved.n_tokens
     again = worker.complete(STORY * 6 + "A new day begins. " * 25, long_answer)[1].stats
     assert again.prompt_tokens - again.reused_tokens == 1
+
+
+@pytest.mark.timeout(600)
+def test_a_chat_of_3000_tokens_is_read_once(start_worker, tmp_path: Path) -> None:
+    """In the same run: its second turn, and its third one after a restart, beside the cold read of the first."""
+    path, options = tmp_path / "7.state", {"model_path": str(smollm2_path()), "ctx": 4096, "threads": 0}
+    worker = start_worker("llama")
+    worker.load(**options)
+    turns = ["".join(f"Boat {number} has a small light and a name. " for number in range(250)) + "How many are there?"]
+    stats = []
+    for question in ("And where?", "And why?", ""):
+        request_id = worker.send_chat(*turns, sampling=GREEDY, conversation="7")
+        worker.wait_until(lambda: worker.ends_of(request_id), "answer", 300)  # noqa: B023 - called at once
+        answer, finished = worker.finish(request_id)
+        stats.append(finished.stats)
+        turns += [answer, question]
+        if len(stats) == 2:
+            assert save(worker, path).n_tokens > 3000
+            worker.client.stop()
+            worker = start_worker("llama")
+            worker.load(**options)
+            loaded_s = time.perf_counter()
+            assert restore(worker, path) > 3000
+            restored_s = time.perf_counter() - loaded_s
+    cold, second, third = stats
+    assert cold.prompt_tokens - cold.reused_tokens == cold.prompt_tokens > 3000
+    assert second.prompt_tokens - second.reused_tokens < 20
+    assert third.prompt_tokens - third.reused_tokens < 20
+    from_disk_s = restored_s + third.ttft_s
+    print(f"{cold.prompt_tokens} tokens: {cold.ttft_s:.2f} s read cold, {second.ttft_s:.3f} s as second turn, "
+          f"{from_disk_s:.3f} s from disk ({path.stat().st_size / 1e6:.0f} MB)")
+    assert second.ttft_s < cold.ttft_s / 10
+    assert from_disk_s < cold.ttft_s / 10
