@@ -85,7 +85,7 @@ class AppServices:
 
     def start(self) -> None:
         """Begin what runs by itself: probes, gauges and the downloads that were under way."""
-        self.runtimes.start()
+        self.runtimes.start(self.hardware.look_again)
         self.lent.watch(self.hardware.look_again, self.engine.load, self.engine_uses_lent_devices)
         self.lending.start()
         self.hardware.start()

@@ -88,13 +88,16 @@ class RuntimeService:
         self._is_suspect = False
         self._given_up = threading.Event()
         self._thread: threading.Thread | None = None
-        self._tests_in_background = False
+        self._look_again: Callable[[], None] | None = None
         if is_used:
             events.subscribe(self._on_event)
 
-    def start(self) -> None:
-        """Test in the background what was not tested yet on this computer, once it is known; returns at once."""
-        self._tests_in_background = self._is_used
+    def start(self, look_again: Callable[[], None]) -> None:
+        """From now on test in the background what is to be tested: builds that are new here, and all after a crash.
+
+        `look_again` lists the engine's devices, which may be others with another build.
+        """
+        self._look_again = look_again if self._is_used else None
 
     def close(self) -> None:
         """End the test that is under way; no other one begins."""
@@ -166,8 +169,10 @@ class RuntimeService:
         if isinstance(event, WorkerDied) and event.outcome.signal in _CRASHES:
             # The build is tested again before it is used again.
             self._is_suspect = True
-        is_known = isinstance(event, HardwareReported) and event.report.engine_devices is not None
-        if is_known and self._tests_in_background and self._thread is None and not self._given_up.is_set():
+        elif not isinstance(event, HardwareReported) or event.report.engine_devices is None or self._thread is not None:
+            return
+        is_busy = self._thread is not None and self._thread.is_alive()
+        if self._look_again is not None and not is_busy and not self._given_up.is_set():
             self._thread = threading.Thread(target=self._test_in_background, name="runtimes", daemon=True)
             self._thread.start()
 
@@ -176,8 +181,12 @@ class RuntimeService:
             with self._turn:
                 remembered = self._known()
                 choices = self._choices(remembered)
-                if any(result_key(each) not in remembered.results for each in choices):
-                    self._test(choices, again=False)
+                before = _pick(choices, remembered) or (choices[0] if choices else None)
+                if self._is_suspect or any(result_key(each) not in remembered.results for each in choices):
+                    self._test(choices, again=self._is_suspect)
+                after = _pick(self._choices(self._known()), self._known())
+            if after is not None and after != before and self._look_again is not None and not self._given_up.is_set():
+                self._look_again()
         except Exception:
             log.exception("the builds of the engine could not be tested")
 

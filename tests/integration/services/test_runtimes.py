@@ -48,6 +48,7 @@ class Bench:
         self.report = COMPUTER
         self.events: list[object] = []
         self.tested: list[str] = []
+        self.looks: list[int] = []
         self.speeds: dict[str, float] = {}
         self.deadlines: dict[str, float] = {}
         self.bus = EventBus()
@@ -74,7 +75,7 @@ class Bench:
     def started_service(self) -> RuntimeService:
         """A service that has heard what this computer is."""
         service = self.service()
-        service.start()
+        service.start(lambda: self.looks.append(1))
         self.bus.publish(HardwareReported(msgspec.structs.replace(self.report, engine_devices=())))
         return service
 
@@ -183,6 +184,25 @@ def test_after_a_crash_the_build_is_tested_again_and_replaced(bench: Bench, only
     assert "failed its self-test: it crashed by reading memory that is not its own (SIGSEGV)" in sentence
     assert service.chosen() == other
     assert any(row.runtime == first and not row.is_chosen for row in service.rows())
+
+
+def test_a_crash_is_looked_into_at_once_and_the_devices_listed_anew(bench: Bench, only_folders: None) -> None:
+    folder = make_engine(bench, haswell=PASSES, x64=PASSES)
+    bench.speeds = {"lcpp-1/haswell": 100, "lcpp-1/x64": 10}
+    service = bench.tested_service()
+    assert service.chosen().key == "lcpp-1/haswell"
+    running = bench.started_service()
+    wait_until(lambda: not _is_alive("runtimes"))
+    assert (bench.looks, len(bench.tested)) == ([], 2), "all is known"
+    compile_backend(folder, "haswell", CRASHES)
+    bench.bus.publish(WorkerDied("model", SEGFAULT))
+    wait_until(lambda: bench.looks == [1])
+    assert running.chosen().key == "lcpp-1/x64"
+    running.close()
+
+
+def _is_alive(name: str) -> bool:
+    return any(thread.name == name for thread in threading.enumerate())
 
 
 def test_a_newer_build_that_fails_leaves_the_older_one_in_use(bench: Bench) -> None:
