@@ -25,7 +25,11 @@ class EventRecorder:
 
     def __init__(self, services: AppServices) -> None:
         self.events: list[Event] = []
-        services.events.subscribe(self.events.append)
+        self._unsubscribe = services.events.subscribe(self.events.append)
+
+    def close(self) -> None:
+        """Hear nothing more."""
+        self._unsubscribe()
 
     def of(self, kind: type[E]) -> list[E]:
         """All events of one kind so far."""
