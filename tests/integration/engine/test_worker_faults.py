@@ -143,6 +143,16 @@ def test_program_that_is_no_worker(start_worker, expect_log, python_worker: Call
     assert worker.events == []
 
 
+@pytest.mark.parametrize("then", ["hangs", "ends"])
+def test_half_a_message(start_worker, python_worker: Callable[[str], list[str]], then: str) -> None:
+    code = "import sys, time; sys.stdout.write('{\"type\":\"ready\",\"protocol\":1,'); sys.stdout.flush()"
+    worker = start_worker(
+        command=python_worker(code + ("; time.sleep(60)" if then == "hangs" else "")), hang_timeout_s=1.0, ready=False)
+    outcome = worker.wait_for_outcome(10.0)
+    assert outcome.kind is (OutcomeKind.HANG if then == "hangs" else OutcomeKind.EXITED)
+    assert worker.events == []
+
+
 def test_worker_that_closes_its_output_but_stays(start_worker, python_worker: Callable[[str], list[str]]) -> None:
     worker = start_worker(command=python_worker("import os, time; os.close(1); time.sleep(60)"), ready=False)
     assert worker.wait_for_outcome(10.0).kind is OutcomeKind.PROTOCOL
