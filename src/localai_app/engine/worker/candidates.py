@@ -48,6 +48,10 @@ class CandidateArray:
         """Let a sampler or a chain change the candidates."""
         self._library.llama_sampler_apply(sampler, self._reference)
 
+    def forget_order(self) -> None:
+        """Say that the candidates are in no order any more: a grammar forbids tokens where they stand."""
+        self._array.sorted = False
+
     @property
     def size(self) -> int:
         """How many candidates are left."""

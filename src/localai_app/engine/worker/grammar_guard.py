@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import time
 from typing import Any
 
@@ -18,6 +19,8 @@ _MEMORY_BYTES = 256 * 1024**2
 _MAX_MASK_S = 5.0
 _NEARLY_NOTHING = 1e-30
 """Share of the likeliest token below which candidates are dropped: those that the grammar forbids."""
+_LIKELIEST = 1024
+_NEGLIGIBLE = 1e-4
 _NOTHING = float("-inf")
 
 
@@ -39,6 +42,7 @@ class GrammarGuard:
             raise RequestRefusedError(GRAMMAR_INVALID, reason="llama.cpp does not accept it")
         self._greedy: Any = library.llama_sampler_init_greedy()
         self._drop_forbidden: Any = library.llama_sampler_init_min_p(_NEARLY_NOTHING, 1)
+        self._likeliest: Any = library.llama_sampler_init_top_k(_LIKELIEST)
         self._single = (library.llama_token_data * 1)()
         pointer = ctypes.cast(self._single, ctypes.POINTER(library.llama_token_data))
         self._single_array = library.llama_token_data_array(data=pointer, size=1, selected=-1, sorted=False)
@@ -58,6 +62,26 @@ class GrammarGuard:
         self._single_array.size = 1
         self._library.llama_sampler_apply(self._sampler, ctypes.byref(self._single_array))
         return bool(item.logit != _NOTHING)
+
+    def mask_likeliest(self, candidates: CandidateArray, temperature: float, n_others: int) -> bool:
+        """Leave of the likeliest tokens those that may come next; false if others could matter, and all have to be checked.
+
+        `n_others` is how many tokens beyond them the chain would look at. They matter if together they could have more than
+        a ten-thousandth of the weight of the best one that is left, at this temperature.
+        """
+        candidates.forbid(self._invisible)
+        candidates.apply(self._likeliest)
+        beyond = candidates.logit(candidates.size - 1)
+        candidates.apply(self._sampler)
+        candidates.forget_order()
+        candidates.apply(self._greedy)
+        best = candidates.logit(candidates.selected)
+        if best == _NOTHING:
+            return False
+        if temperature > 0 and n_others * math.exp((beyond - best) / temperature) > _NEGLIGIBLE:
+            return False
+        candidates.apply(self._drop_forbidden)
+        return True
 
     def mask(self, candidates: CandidateArray) -> None:
         """Leave only tokens that may come next. RequestRefusedError GRAMMAR_STUCK if there are none."""
@@ -102,7 +126,7 @@ class GrammarGuard:
 
     def close(self) -> None:
         """Free what is held in C."""
-        for sampler in (self._sampler, self._greedy, self._drop_forbidden):
+        for sampler in (self._sampler, self._greedy, self._drop_forbidden, self._likeliest):
             self._library.llama_sampler_free(sampler)
 
     def _is_end(self, token: int) -> bool:

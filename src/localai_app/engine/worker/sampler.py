@@ -21,6 +21,8 @@ _DRY_BREAKERS = ("\n", ":", '"', "*")
 """Where DRY begins anew; `dry_sequence_breakers` of llama.cpp's programs."""
 _MIROSTAT_CANDIDATES = 100
 """Tokens that mirostat 1 estimates from, as in its paper and in llama.cpp's programs."""
+_MAX_TRIES = 200
+"""More than any vocabulary has tokens that are never shown and are likely in one place."""
 _FORBIDDEN = float("-inf")
 _FORBIDDING_BIAS = -100.0
 
@@ -125,6 +127,11 @@ class TokenSampler:
         if grammar.strip():
             self._guard = GrammarGuard(library, model, grammar)
             self._candidates = CandidateArray(library, model.n_vocab)
+            self._temperature = sampling.temperature
+            # What lifts a token that is unlikely by itself makes all of them matter.
+            lifts = bool(sampling.logit_bias) or sampling.repeat_penalty < 1 or min(
+                sampling.frequency_penalty, sampling.presence_penalty) < 0
+            self._n_others = 0 if lifts else sampling.top_k or model.n_vocab
         self._reader = LogprobReader(library, model, sampling.logprobs) if sampling.logprobs is not None else None
         self._logprobs: list[TokenLogprob] = []
         self._is_plain = self._guard is None and self._reader is None
@@ -184,13 +191,25 @@ class TokenSampler:
         candidates.fill(context, row)
         candidates.apply(self._chain)
         token = candidates.token(candidates.selected)
-        while not self._guard.allows(token):
-            candidates.fill(context, row)
-            self._guard.mask(candidates)
+        for _ in range(_MAX_TRIES):
+            if self._guard.allows(token):
+                break
+            # The second choice fits, unless it is a token that is never shown: that one is left out from then on.
+            self._fill_allowed(context, row)
             candidates.apply(self._chain)
             token = candidates.token(candidates.selected)
         self.accept(token)
         return token
+
+    def _fill_allowed(self, context: Any, row: int) -> None:
+        """The candidates that the grammar allows; only the likeliest are checked where that makes no difference."""
+        assert self._guard is not None
+        if self._n_others:
+            self._candidates.fill(context, row)
+            if self._guard.mask_likeliest(self._candidates, self._temperature, self._n_others):
+                return
+        self._candidates.fill(context, row)
+        self._guard.mask(self._candidates)
 
 
 def _build_chain(library: Any, model: SampledModel, sampling: Sampling) -> Any:
