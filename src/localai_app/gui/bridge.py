@@ -132,5 +132,6 @@ def _burst_key(event: Event) -> object:
 
 def _merged(older: Event, newer: Event) -> Event:
     if isinstance(older, AnswerProgressed) and isinstance(newer, AnswerProgressed):
-        return dataclasses.replace(newer, text=older.text + newer.text, takes_back=older.takes_back)
+        return dataclasses.replace(
+            newer, text=older.text + newer.text, takes_back=older.takes_back, logprobs=older.logprobs + newer.logprobs)
     return newer

@@ -79,7 +79,8 @@ class StreamingAnswer:
             failure = self._write() if time.monotonic() >= self._next_write_s else None
         self._tell(failure)
         self._events.publish(AnswerProgressed(
-            self.conversation_id, self.message.id, event.text, event.stats, event.channel, event.takes_back))
+            self.conversation_id, self.message.id, event.text, event.stats, event.channel, event.takes_back,
+            event.logprobs))
 
     def on_finished(
         self, reason: FinishReason, stats: GenerationStats, tool_calls: Sequence[ToolCall] = (),

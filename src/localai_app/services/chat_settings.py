@@ -24,6 +24,8 @@ class ChatSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """How much the model thinks before it answers; the choices are the model's."""
     overflow: str | None = None
     """What is done where the context is full."""
+    logprobs: int | None = None
+    """How many alternatives are listed beside each token; None: no log-probabilities."""
     seed: int | None = None
     """None: another one for each answer."""
 

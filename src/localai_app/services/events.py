@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from localai_app.engine.outcome import WorkerOutcome
-from localai_app.engine.protocol import Channel, GenerationStats, Loaded, TokensCounted
+from localai_app.engine.protocol import Channel, GenerationStats, Loaded, TokenLogprob, TokensCounted
 from localai_app.errors import AppError
 from localai_app.hardware.report import Gpu, HardwareReport, Memory
 from localai_app.store.records import Message
@@ -187,6 +187,8 @@ class AnswerProgressed:
     channel: Channel = Channel.ANSWER
     takes_back: bool = False
     """All of the answer so far was thinking."""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """Of the tokens of `text`, where the chat asks for them."""
 
 
 @dataclass(frozen=True, slots=True)

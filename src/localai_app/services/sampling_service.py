@@ -98,7 +98,7 @@ class SamplingService:
         for origin, values in layers:
             base = values.applied_to(base)
             origins |= dict.fromkeys(values.numbers, origin)
-        sampling = msgspec.structs.replace(chat.sampling.applied_to(base), seed=chat.seed)
+        sampling = msgspec.structs.replace(chat.sampling.applied_to(base), seed=chat.seed, logprobs=chat.logprobs)
         origins |= dict.fromkeys(chat.sampling.numbers, Origin.CHAT)
         return EffectiveSampling(sampling, origins, recommendation, base)
 

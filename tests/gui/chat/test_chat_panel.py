@@ -8,12 +8,14 @@ import pytest
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from localai_app.engine.protocol import TokenLogprob
 from localai_app.gui.chat_panel.shape_field import HINT, ShapeField, shape_problem
 from localai_app.gui.pages.chat_page import ChatPage
 from localai_app.gui.theme import ThemeState
 from localai_app.services.chat_settings import ChatSettings
+from localai_app.services.events import AnswerProgressed
 from localai_app.services.sampling_values import SamplingValues
-from tests.gui.chat.chat_fakes import KEY, FakeServices
+from tests.gui.chat.chat_fakes import KEY, FakeServices, stats
 
 
 @pytest.fixture
@@ -138,6 +140,26 @@ def test_a_shape_with_a_mistake_is_told_and_not_used(qtbot: QtBot) -> None:
     assert shape_problem("schema", "[]")
     assert shape_problem("schema", "{") == "line 1: it is not valid JSON (Expecting property name enclosed in double quotes)"
     assert shape_problem("schema", "{}") == ""
+
+
+def test_tokens_of_the_answer_are_listed_where_they_are_asked_for(
+    qtbot: QtBot, page: ChatPage, services: FakeServices,
+) -> None:
+    tokens = page.side.tokens
+    page.side.token_fold.open()
+    chat = send(page, "Hello")
+    tokens.switch.click()
+    assert services.chat_settings.kept[chat].logprobs == 5
+    assert tokens.note.isVisible()
+    answer = services.chat.begin_answer(chat)
+    found = (TokenLogprob(text=" Hi\n", logprob=-0.5, alternatives=((" Hi\n", -0.5), ("Oh", -9.0))),)
+    services.bridge.event_published.emit(AnswerProgressed(chat, answer.id, " Hi\n", stats(1), logprobs=found))
+    assert [tokens.table.item(0, column).text() for column in range(3)] == ["␣Hi↵", "60.7 %", "Oh <0.1 %"]
+    assert not tokens.note.isVisible()
+    services.bridge.event_published.emit(AnswerProgressed(chat, answer.id + 1, "x", stats(1), logprobs=found * 2))
+    assert tokens.table.rowCount() == 2
+    page.new_chat()
+    assert tokens.table.rowCount() == 0
 
 
 def test_numbers_out_of_range_are_explained(qtbot: QtBot, page: ChatPage) -> None:

@@ -25,6 +25,7 @@ from localai_app.gui.chat_panel.fold import Fold
 from localai_app.gui.chat_panel.preset_row import PresetRow
 from localai_app.gui.chat_panel.sampling_form import SamplingForm
 from localai_app.gui.chat_panel.shape_field import ShapeField
+from localai_app.gui.chat_panel.token_list import TokenList
 from localai_app.gui.metrics import SPACE_2, SPACE_3, SPACE_4, SPACE_5
 from localai_app.gui.styling import (
     add_clear_button,
@@ -106,6 +107,8 @@ class ChatPanel(QFrame):
         self.shape.changed.connect(self._on_shape_changed)
         self.stop = _text_field("Texts that end an answer", STOP_HEIGHT)
         self.stop.setPlaceholderText("One text a line")
+        self.tokens = TokenList()
+        self.tokens.wanted_changed.connect(lambda wanted: self._change(logprobs=wanted))
         self._thinking_part = QWidget()
         self._timer = QTimer(self, singleShot=True, interval=WRITE_DELAY_MS)
         self._timer.timeout.connect(self.write_texts)
@@ -119,6 +122,22 @@ class ChatPanel(QFrame):
         set_spacing(row, SPACE_2, (SPACE_4, 0, SPACE_3, 0))
         row.addWidget(label("This chat", "lead"), 1)
         row.addWidget(self.close_button)
+        self.area = QScrollArea()
+        self.area.setWidgetResizable(True)
+        self.area.setFrameShape(QFrame.Shape.NoFrame)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.area.setWidget(self._build_content(theme))
+        parts = QVBoxLayout()
+        set_spacing(parts, 0)
+        parts.addWidget(head)
+        parts.addWidget(self.area, 1)
+        layout = QHBoxLayout(self)
+        set_spacing(layout, 0)
+        layout.addWidget(divider(vertical=True))
+        layout.addLayout(parts, 1)
+
+    def _build_content(self, theme: ThemeState) -> QWidget:
         content = QWidget()
         column = QVBoxLayout(content)
         set_spacing(column, SPACE_5, (SPACE_4, SPACE_4, SPACE_4, SPACE_4))
@@ -142,21 +161,11 @@ class ChatPanel(QFrame):
         fold.add(_part("Texts that end an answer", self.stop))
         self.shape_fold = fold
         column.addWidget(fold)
+        self.token_fold = Fold("Token probabilities", theme)
+        self.token_fold.add(self.tokens)
+        column.addWidget(self.token_fold)
         column.addStretch(1)
-        self.area = QScrollArea()
-        self.area.setWidgetResizable(True)
-        self.area.setFrameShape(QFrame.Shape.NoFrame)
-        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.area.setWidget(content)
-        parts = QVBoxLayout()
-        set_spacing(parts, 0)
-        parts.addWidget(head)
-        parts.addWidget(self.area, 1)
-        layout = QHBoxLayout(self)
-        set_spacing(layout, 0)
-        layout.addWidget(divider(vertical=True))
-        layout.addLayout(parts, 1)
+        return content
 
     def show_settings(self, settings: ChatSettings, facts: PanelFacts) -> None:
         """Show what is set and what holds where nothing is, without announcing it."""
@@ -180,6 +189,9 @@ class ChatPanel(QFrame):
         self._show_overflow(facts.default_overflow)
         sampling = settings.sampling
         self.shape.show_shape(sampling.json_schema or "", sampling.grammar or "")
+        self.tokens.show_wanted(settings.logprobs)
+        if settings.logprobs is not None:
+            self.token_fold.open()
         if sampling.json_schema or sampling.grammar or sampling.stop:
             self.shape_fold.open()
 

@@ -17,7 +17,7 @@ from localai_app.gui.chat_panel.chat_panel import ChatPanel, PanelFacts
 from localai_app.gui.tasks import run_in_background
 from localai_app.services.chat_settings import ChatSettings, ChatSettingsService
 from localai_app.services.engine_service import EngineService
-from localai_app.services.events import Event, SamplingChanged, SettingChanged
+from localai_app.services.events import AnswerProgressed, Event, SamplingChanged, SettingChanged
 from localai_app.services.sampling_service import SamplingService
 from localai_app.services.sampling_values import SamplingValues
 from localai_app.services.settings_service import SettingsService
@@ -63,6 +63,8 @@ class PanelControl(QObject):
         self._draft = ChatSettings()
         self._shown_chat: int | None = None
         self._asked = 0
+        self._listed_message = 0
+        """The answer whose tokens are listed."""
         panel.settings_changed.connect(self._on_settings_changed)
         panel.keep_for_model_requested.connect(self._on_keep_for_model_requested)
         panel.presets.save_requested.connect(self._on_save_requested)
@@ -105,6 +107,7 @@ class PanelControl(QObject):
         """Show the settings of the chat on screen, where the panel is open. The model's file may have to be read first."""
         if self._session.conversation_id != self._shown_chat:
             self._shown_chat = self._session.conversation_id
+            self._panel.tokens.clear()
             if self._shown_chat is None:
                 self._draft = ChatSettings()
         if not self.is_open:
@@ -124,8 +127,16 @@ class PanelControl(QObject):
         run_in_background(self, read, show, self.failed.emit)
 
     def _on_event_published(self, event: Event) -> None:
-        if isinstance(event, SamplingChanged | SettingChanged):
-            self.refresh()
+        match event:
+            case SamplingChanged() | SettingChanged():
+                self.refresh()
+            case AnswerProgressed(conversation_id=chat) if event.logprobs and chat == self._shown_chat:
+                if event.message_id != self._listed_message:
+                    self._listed_message = event.message_id
+                    self._panel.tokens.clear()
+                self._panel.tokens.add(event.logprobs)
+            case _:
+                pass
 
     def _facts(self, key: str, own: ChatSettings) -> PanelFacts:
         settings, sampling = self._services.settings, self._services.sampling
