@@ -23,6 +23,7 @@ from localai_app.services.events import (
     MemoryMeasured,
     ModelLoaded,
     ModelUnloaded,
+    SharingChanged,
 )
 from localai_app.services.views import EngineStatus
 
@@ -50,7 +51,7 @@ class FrameUpdates(QObject):
         messages.set_remedy(Remedy.LOAD_SAFELY, lambda: services.engine.load(services.engine.state.model_key, safe=True))
         messages.set_remedy(Remedy.SHOW_LOG, self._show_log)
         self._show_engine()
-        window.status_line.show_downloads(services.downloads.downloads())
+        self._show_network()
         self._report_notices()
 
     @Slot(object)
@@ -67,10 +68,10 @@ class FrameUpdates(QObject):
                     self._report_failed_load(key, error)
             case ModelUnloaded():
                 self._messages.info(event.sentence)
-            case DownloadChanged():
-                self._window.status_line.show_downloads(self._services.downloads.downloads())
+            case DownloadChanged() | SharingChanged():
+                self._show_network()
             case DownloadFinished(model_key=key):
-                self._window.status_line.show_downloads(self._services.downloads.downloads())
+                self._show_network()
                 if self._window.page_name not in (FIRST_START, MODELS):
                     self._messages.info(
                         f"{key.rpartition('/')[2]} is downloaded.", button="Chat",
@@ -94,6 +95,11 @@ class FrameUpdates(QObject):
         models = self._services.library.models() if state.status is EngineStatus.NONE else ()
         self._window.status_line.show_engine(state, models[0].name if models else "")
         self._window.status_line.models.show_models(engine.loaded(), state.model_key)
+        self._show_network()
+
+    def _show_network(self) -> None:
+        services = self._services
+        self._window.status_line.show_network(services.downloads.downloads(), services.sharing_words())
 
     def _report_notices(self) -> None:
         """What was repaired while the program's own files were opened."""

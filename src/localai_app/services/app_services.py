@@ -22,7 +22,7 @@ from localai_app.services.header_service import HeaderService
 from localai_app.services.hub_service import HubService
 from localai_app.services.idle_unload import IdleUnloader
 from localai_app.services.installed_fits import InstalledFits
-from localai_app.services.lending import LendingService
+from localai_app.services.lending import LendingService, LendingStatus
 from localai_app.services.lent_devices import LentDevices
 from localai_app.services.library_service import LibraryService
 from localai_app.services.live_history import LiveHistory
@@ -39,6 +39,7 @@ from localai_app.services.tuning_memory import TuningMemory
 from localai_app.services.variant_estimates import VariantEstimates
 from localai_app.services.what_if import WhatIfService
 from localai_app.services.why_slow import WhySlowService
+from localai_app.settings.addresses import is_this_computer
 from localai_app.store.database import Store
 
 
@@ -86,11 +87,20 @@ class AppServices:
     def start(self) -> None:
         """Begin what runs by itself: probes, gauges and the downloads that were under way."""
         self.runtimes.start(self.hardware.look_again)
-        self.lent.watch(self.hardware.look_again, self.engine.load, self.engine_uses_lent_devices)
+        self.lent.watch(
+            self.hardware.look_again, lambda key: self.engine.load(key, keep_others=True), self.engine_uses_lent_devices)
         self.lending.start()
         self.hardware.start()
         self.downloads.start_pending()
         self.tuning.start()
+
+    def sharing_words(self) -> str:
+        """Whether other computers take part in computing, for the bottom line; empty where none does."""
+        lending = self.lending.state
+        if lending.status is LendingStatus.LENDING and not is_this_computer(lending.address):
+            return f"Lending devices at {lending.address}"
+        are_far = any(lender.answer is not None and not is_this_computer(lender.address) for lender in self.lent.lenders)
+        return "Computing on other computers" if are_far and self.engine_uses_lent_devices() else ""
 
     def engine_uses_lent_devices(self) -> bool:
         """Whether a loaded model lies on devices of other computers."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ from localai_app.settings.addresses import is_this_computer, parse_addresses
 
 log = logging.getLogger(__name__)
 
+RELOAD_PAUSE_S = 120.0
+"""A model that loses a lender again within this time is not loaded again by itself."""
 _SETTINGS = ("lent_addresses", "network_is_trusted")
 NOT_TRUSTED_WORDS = "not used, because “Trust the network” is off"
 
@@ -46,9 +50,11 @@ class LentDevices:
         self._reload: Callable[[str], None] | None = None
         self._uses_lent: Callable[[], bool] = lambda: False
         self._release: Callable[[], None] = lambda: None
-        self._is_due = threading.Event()
-        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._is_due = False
+        self._is_closed = False
         self._lost: list[str] = []
+        self._loaded_again_s: dict[str, float] = {}
         self._thread: threading.Thread | None = None
 
     def watch(
@@ -63,10 +69,11 @@ class LentDevices:
 
     def close(self) -> None:
         """Wait for the listing that is under way; no other one begins."""
-        self._closed.set()
-        self._is_due.set()
-        if self._thread is not None:
-            self._thread.join()
+        with self._lock:
+            self._is_closed = True
+            thread = self._thread
+        if thread is not None:
+            thread.join()
 
     @property
     def lenders(self) -> tuple[Lender, ...]:
@@ -115,26 +122,43 @@ class LentDevices:
             case EngineFailed(model_key=model_key, error=error) if error.spec is errors.LENDER_LOST:
                 self._lost.append(model_key)
                 self._begin()
-            case EngineChanged() if self._is_due.is_set():
+            case EngineChanged() if self._is_due:
                 self._begin()
             case _:
                 pass
 
     def _begin(self) -> None:
         """List the devices again in a thread of its own; while a model lies on lent ones, once it does so no more."""
-        self._is_due.set()
-        if self._uses_lent() or self._closed.is_set() or (self._thread is not None and self._thread.is_alive()):
-            return
-        self._thread = threading.Thread(target=self._run, name="lent-devices", daemon=True)
-        self._thread.start()
+        is_in_use = self._uses_lent()
+        with self._lock:
+            self._is_due = True
+            if is_in_use or self._is_closed or self._thread is not None:
+                return
+            self._thread = threading.Thread(target=self._run, name="lent-devices", daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
-        while self._is_due.is_set() and not self._closed.is_set():
-            self._is_due.clear()
+        while self._takes_turn():
             try:
                 if self._look_again is not None:
                     self._look_again()
-                while self._lost and self._reload is not None and not self._closed.is_set():
-                    self._reload(self._lost.pop())
+                while self._lost and not self._is_closed:
+                    self._load_again(self._lost.pop())
             except Exception:
                 log.exception("the lent devices could not be listed")
+
+    def _load_again(self, model_key: str) -> None:
+        """Once: a lender that fails at every load is left to the user."""
+        now_s = time.monotonic()
+        is_again = now_s < self._loaded_again_s.get(model_key, -math.inf) + RELOAD_PAUSE_S
+        self._loaded_again_s[model_key] = now_s
+        if self._reload is not None and not is_again:
+            self._reload(model_key)
+
+    def _takes_turn(self) -> bool:
+        """Whether there is something to do; where there is not, the thread is over."""
+        with self._lock:
+            is_due, self._is_due = self._is_due and not self._is_closed, False
+            if not is_due:
+                self._thread = None
+            return is_due

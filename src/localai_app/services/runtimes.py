@@ -14,6 +14,7 @@ import msgspec
 from localai_app import errors
 from localai_app.engine.build import installed_build
 from localai_app.engine.launch import PLANNER_OPTIONS, rpc_options, worker_command
+from localai_app.engine.outcome import OutcomeKind
 from localai_app.engine.runtimes import (
     INSTALLED_ID,
     Discovery,
@@ -166,7 +167,7 @@ class RuntimeService:
         return self.rows()
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, WorkerDied) and event.outcome.signal in _CRASHES:
+        if isinstance(event, WorkerDied) and event.outcome.kind is OutcomeKind.SIGNAL and event.outcome.signal in _CRASHES:
             # The build is tested again before it is used again.
             self._is_suspect = True
         elif not isinstance(event, HardwareReported) or event.report.engine_devices is None or self._thread is not None:

@@ -135,9 +135,11 @@ def test_the_bottom_line_tells_model_place_context_speed_and_network(qtbot, them
     assert line.words == "Loading Qwen3 8B · 42% | No network in use"
     line.show_engine(EngineState(EngineStatus.READY, "k", "Qwen3 8B", LOADED, context_used=1204, tps=61.3))
     assert line.words == "Qwen3 8B | GPU 33/33 layers | context 1,204 / 16,384 | 61 tok/s | No network in use"
-    line.show_downloads([view(1, DownloadStatus.DOWNLOADING, 12e6), view(2, DownloadStatus.PAUSED, None)])
+    line.show_network([view(1, DownloadStatus.DOWNLOADING, 12e6), view(2, DownloadStatus.PAUSED, None)])
     assert line.words.endswith("| Downloading 1 model, 12 MB/s")
-    line.show_downloads([view(1, DownloadStatus.DOWNLOADING, None), view(2, DownloadStatus.DOWNLOADING, None)])
+    line.show_network([view(2, DownloadStatus.PAUSED, None)], "Computing on other computers")
+    assert line.words.endswith("| Computing on other computers")
+    line.show_network([view(1, DownloadStatus.DOWNLOADING, None), view(2, DownloadStatus.DOWNLOADING, None)])
     assert line.words.endswith("| Downloading 2 models")
     line.show_engine(EngineState(EngineStatus.FAILED, "k", "Qwen3 8B"))
     assert line.words.startswith("Qwen3 8B stopped |")

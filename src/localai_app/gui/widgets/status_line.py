@@ -50,9 +50,9 @@ class StatusLine(QFrame):
         self._speed.setText(format_speed(state.tps) if state.tps else "")
         self._fit()
 
-    def show_downloads(self, downloads: Sequence[DownloadView]) -> None:
-        """Show whether downloads use the network."""
-        self._network.setText(network_words(downloads))
+    def show_network(self, downloads: Sequence[DownloadView], others: str = "") -> None:
+        """Show whether downloads use the network, or else other computers do (`others`, in words)."""
+        self._network.setText(network_words(downloads, others))
         self._fit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -110,11 +110,11 @@ def context_words(state: EngineState) -> str:
     return f"context {format_count(state.context_used)} / {format_count(state.loaded.ctx)}"
 
 
-def network_words(downloads: Sequence[DownloadView]) -> str:
-    """What uses the network."""
+def network_words(downloads: Sequence[DownloadView], others: str = "") -> str:
+    """What uses the network: downloads, else `others`."""
     active = [view for view in downloads if view.status is DownloadStatus.DOWNLOADING]
     if not active:
-        return "No network in use"
+        return others or "No network in use"
     what = "1 model" if len(active) == 1 else f"{len(active)} models"
     speed = sum(view.bytes_per_s or 0.0 for view in active)
     return f"Downloading {what}, {format_bytes_per_s(speed)}" if speed > 0 else f"Downloading {what}"
