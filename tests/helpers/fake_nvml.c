@@ -5,7 +5,7 @@
  *   driver VERSION
  *   gpu key=value ...      keys: name (with _ for blanks), total, free, reserved, cc, handle_error,
  *                          name_error, memory_error, energy_mj, energy_step_mj (added by each reading), reasons,
- *                          limit_mw, default_mw, celsius, pstate; -1: not supported, as is what is left out
+ *                          limit_mw, default_mw, celsius; -1: not supported, as is what is left out
  *   process GPU KIND PID BYTES NAME        KIND: C or G; BYTES -1: not available; NAME - : unknown to NVML
  *   hang                   the first call sleeps for a minute
  *
@@ -26,7 +26,7 @@ typedef struct {
     char name[96];
     unsigned long long total, free, reserved;
     int cc_major, cc_minor, handle_error, name_error, memory_error;
-    long long energy_mj, energy_step_mj, reasons, limit_mw, default_mw, celsius, pstate;
+    long long energy_mj, energy_step_mj, reasons, limit_mw, default_mw, celsius;
 } fake_gpu;
 typedef struct { int gpu; char kind; unsigned int pid; long long bytes; char name[96]; } fake_process;
 
@@ -38,7 +38,7 @@ static char driver[80];
 static void read_gpu(char *line) {
     fake_gpu *gpu = &gpus[gpu_count++];
     memset(gpu, 0, sizeof *gpu);
-    gpu->energy_mj = gpu->reasons = gpu->limit_mw = gpu->default_mw = gpu->celsius = gpu->pstate = -1;
+    gpu->energy_mj = gpu->reasons = gpu->limit_mw = gpu->default_mw = gpu->celsius = -1;
     for (char *word = strtok(line, " \n"); word; word = strtok(NULL, " \n")) {
         char *value = strchr(word, '=');
         if (!value) continue;
@@ -59,7 +59,6 @@ static void read_gpu(char *line) {
         else if (!strcmp(word, "limit_mw")) gpu->limit_mw = atoll(value);
         else if (!strcmp(word, "default_mw")) gpu->default_mw = atoll(value);
         else if (!strcmp(word, "celsius")) gpu->celsius = atoll(value);
-        else if (!strcmp(word, "pstate")) gpu->pstate = atoll(value);
     }
 }
 
@@ -236,7 +235,4 @@ int nvmlDeviceGetPowerManagementDefaultLimit(void *handle, unsigned int *milliwa
 }
 int nvmlDeviceGetTemperature(void *handle, int sensor, unsigned int *celsius) {
     return sensor ? INVALID_ARGUMENT : figure(((fake_gpu *)handle)->celsius, celsius);
-}
-int nvmlDeviceGetPerformanceState(void *handle, unsigned int *state) {
-    return figure(((fake_gpu *)handle)->pstate, state);
 }

@@ -1,4 +1,4 @@
-"""What holds NVIDIA GPUs back at this moment: heat, power limits, a low performance state. Others do not tell."""
+"""What holds NVIDIA GPUs back at this moment: heat and power limits. Others do not tell."""
 
 from __future__ import annotations
 
@@ -27,8 +27,6 @@ class GpuConditions(msgspec.Struct, frozen=True, kw_only=True):
     temperature_c: int | None = None
     power_limit_w: float | None = None
     default_power_limit_w: float | None = None
-    performance_state: int | None = None
-    """0 is the fastest, 15 the slowest; idle GPUs rest at 8."""
 
 
 def read_gpu_conditions() -> tuple[GpuConditions, ...]:
@@ -56,8 +54,7 @@ def _conditions(pynvml: Any, handle: Any, name: str) -> GpuConditions:
         name=name, is_hot=bool(reasons & _HEAT), is_braked=bool(reasons & _POWER_BRAKE),
         temperature_c=_ask(pynvml, pynvml.nvmlDeviceGetTemperature, handle, _TEMPERATURE_GPU),
         power_limit_w=None if limit is None else limit / 1000,
-        default_power_limit_w=None if default is None else default / 1000,
-        performance_state=_ask(pynvml, pynvml.nvmlDeviceGetPerformanceState, handle))
+        default_power_limit_w=None if default is None else default / 1000)
 
 
 def _ask(pynvml: Any, function: Callable[..., Any], *arguments: Any) -> Any:

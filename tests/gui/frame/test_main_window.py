@@ -319,3 +319,14 @@ def test_the_rail_keeps_only_its_icons_where_large_text_needs_the_room(
     assert not window.rail.is_narrow
     assert settings.text().strip() == "Settings"
     assert window.gauges.isVisible()
+
+
+def test_a_slow_answer_leads_to_what_makes_it_slow(
+    make_window: Callable[[], MainWindow], services: FakeServices, qtbot,
+) -> None:
+    services.hardware.report = REPORT
+    window = make_window()
+    window.page("chat").why_slow_requested.emit()
+    assert window.page_name == "performance"
+    slow = window.page("performance").slow
+    qtbot.waitUntil(lambda: slow.look_button.isEnabled() and "only the computer was looked at" in slow.name_label.text())

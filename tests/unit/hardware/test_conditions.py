@@ -80,10 +80,10 @@ def test_what_holds_gpus_back(tmp_path: Path, without: tuple[str, ...]) -> None:
     library = build_fake_nvml(tmp_path / "nvml", without=without)
     configuration = tmp_path / "gpus.txt"
     configuration.write_text("\n".join([
-        gpu_line("RTX 4090", reasons=0x40, celsius=91, limit_mw=200_000, default_mw=450_000, pstate=2),
+        gpu_line("RTX 4090", reasons=0x40, celsius=91, limit_mw=200_000, default_mw=450_000),
         gpu_line("RTX 3090", reasons=0x80), gpu_line("GTX 1080"), gpu_line("Lost", name_error=15)]) + "\n")
     hot, braked, silent = run_with_nvml(library, configuration, GPU_SCRIPT)
     assert hot == {"name": "RTX 4090", "is_hot": True, "is_braked": False, "temperature_c": 91, "power_limit_w": 200.0,
-                   "default_power_limit_w": 450.0, "performance_state": 2}
+                   "default_power_limit_w": 450.0}
     assert (braked["is_hot"], braked["is_braked"], braked["temperature_c"]) == (False, True, None)
-    assert (silent["is_hot"], silent["power_limit_w"], silent["performance_state"]) == (False, None, None)
+    assert (silent["is_hot"], silent["power_limit_w"]) == (False, None)
