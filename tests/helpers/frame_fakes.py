@@ -12,8 +12,11 @@ from localai_app.hardware.report import Cpu, EngineDevice, Gpu, HardwareReport, 
 from localai_app.paths import AppPaths, app_paths
 from localai_app.services.benchmarks import BenchmarkState
 from localai_app.services.events import EventBus
+from localai_app.services.lending import LendingState
+from localai_app.services.lent_devices import Lender
 from localai_app.services.live_history import LivePoint
 from localai_app.services.machine_parts import KnownGpu
+from localai_app.services.runtimes import RuntimeRow
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.speed_snapshot import Finding
 from localai_app.services.views import (
@@ -161,6 +164,26 @@ class FakeWhySlow:
         return SlowReport("No model is loaded: only the computer was looked at.", self.findings)
 
 
+class FakeRuntimes:
+    """No build of llama.cpp, and none that was refused."""
+
+    def rows(self) -> list[RuntimeRow]:
+        return []
+
+    def refused(self) -> tuple[str, ...]:
+        return ()
+
+
+@dataclass
+class FakeLending:
+    state: LendingState = field(default_factory=LendingState)
+
+
+@dataclass
+class FakeLent:
+    lenders: tuple[Lender, ...] = ()
+
+
 @dataclass
 class FakeStore:
     notice: AppError | None = None
@@ -185,6 +208,9 @@ class FakeServices:
     benchmarks: FakeBenchmarks = field(default_factory=FakeBenchmarks)
     history: FakeHistory = field(default_factory=FakeHistory)
     why_slow: FakeWhySlow = field(default_factory=FakeWhySlow)
+    runtimes: FakeRuntimes = field(default_factory=FakeRuntimes)
+    lending: FakeLending = field(default_factory=FakeLending)
+    lent: FakeLent = field(default_factory=FakeLent)
 
 
 def frame_services(folder: Path) -> FakeServices:

@@ -36,6 +36,7 @@ class RecordingPage(QWidget):
     page_requested = Signal(str)
     chat_requested = Signal(str)
     model_requested = Signal(str)
+    why_slow_requested = Signal()
 
     def __init__(self, name: str) -> None:
         super().__init__()
