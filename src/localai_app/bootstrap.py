@@ -24,6 +24,7 @@ from localai_app.services.chat_service import ChatService
 from localai_app.services.chat_settings import ChatSettingsService
 from localai_app.services.discovery_service import DiscoveryService
 from localai_app.services.downloads_service import DownloadsService
+from localai_app.services.drafting import DraftPlanner
 from localai_app.services.dry_run import DryRunService
 from localai_app.services.engine_control import EngineControl
 from localai_app.services.engine_room import EngineRoom, room_rules
@@ -100,7 +101,8 @@ def build_services(options: LaunchOptions) -> AppServices:
     estimate = EstimateService(settings, hardware, library, hub, headers, facts, dry_runs)
     load_settings = LoadSettingsService(store, events)
     tuning_memory = TuningMemory(store.tuning, runtimes.build_name, this_cpu)
-    load_planner = LoadPlanner(settings, library, estimate, load_settings, tuning_memory)
+    drafts = DraftPlanner(library, estimate, tuning_memory)
+    load_planner = LoadPlanner(settings, library, estimate, load_settings, tuning_memory, drafts)
     chat_settings = ChatSettingsService(store, events)
     sampling = SamplingService(store, events, settings, library, VendorSampling(catalog))
     set_ups = SafeSetUps(store, lambda: surroundings(runtimes.build_name(), hardware.report))
@@ -110,7 +112,7 @@ def build_services(options: LaunchOptions) -> AppServices:
         EngineControl(events, load_planner.plan, EngineRoom(lambda: room_rules(settings)), hardware.free_now))
     benchmarks = BenchmarkService(
         events, store.benchmarks, hardware, load_planner, engine, (lambda: command_now(worker), paths.worker_dir))
-    load_previews = LoadPreviews(library, estimate, hardware, load_settings, engine)
+    load_previews = LoadPreviews(library, estimate, hardware, load_settings, engine, drafts)
     load_parts = LoadParts(load_previews, load_settings)
     why_slow = WhySlowService(engine, hardware, settings, load_parts, calibration, benchmarks)
     meter = AnswerMeter(lambda depth: why_slow.expected_tps(engine.state, depth))
@@ -122,15 +124,14 @@ def build_services(options: LaunchOptions) -> AppServices:
         estimate=estimate, load_settings=load_settings, load_planner=load_planner, engine=engine, set_ups=set_ups,
         tuning=TuningService(events, TuningParts(settings, library, engine, tuning_memory, this_cpu)),
         idle_unloader=IdleUnloader(events, settings, engine),
-        load_previews=load_previews, tuning_memory=tuning_memory,
+        load_previews=load_previews, tuning_memory=tuning_memory, drafts=drafts,
         installed_fits=InstalledFits(events, pool, library, load_previews, lambda: hardware.report),
         chat=ChatService(events, store, ChatRequests(settings, chat_settings, sampling), library, engine, meter),
         chat_settings=chat_settings,
         sampling=sampling, hub=hub, runtimes=runtimes, headers=headers, lent=lent,
         lending=LendingService(events, settings, runtimes.lending_command, paths.worker_dir),
         variants=VariantEstimates(events, pool, hub, sizes, estimate, headers),
-        dry_runs=dry_runs,
-        calibration=calibration, recorder=MeasurementRecorder(events, engine, hardware, calibration),
+        dry_runs=dry_runs, calibration=calibration, recorder=MeasurementRecorder(events, engine, hardware, calibration),
         benchmarks=benchmarks, history=LiveHistory(events, engine), why_slow=why_slow, meter=meter,
         what_if=WhatIfService(catalog, estimate, gpu_table_file),
     )

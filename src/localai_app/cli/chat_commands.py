@@ -13,6 +13,7 @@ import typer
 
 from localai_app.cli.load_commands import (
     CtxOption,
+    DraftOption,
     ExpertsOption,
     KvOption,
     LayersOption,
@@ -118,6 +119,7 @@ def chat(
     gpu_layers: LayersOption = None,
     experts_on_cpu: ExpertsOption = None,
     without_device: WithoutOption = None,
+    draft: DraftOption = None,
     main_device: MainDeviceOption = None,
     tensor_split: SplitOption = None,
     anyway: Annotated[bool, typer.Option("--anyway", help="Load even a model that is too large or damaged.")] = False,
@@ -129,12 +131,12 @@ def chat(
     session: Session = context.obj
     if thinking is not None and thinking not in THINKING_LABELS:
         raise typer.BadParameter(f"choose one of {', '.join(THINKING_LABELS)}", param_hint="--thinking")
-    choices = LoadChoices(ctx, kv_type, gpu_layers, experts_on_cpu, without_device, main_device, tensor_split)
+    choices = LoadChoices(ctx, kv_type, gpu_layers, experts_on_cpu, without_device, main_device, tensor_split, draft=draft)
     offered = read_tools(tools) if tools is not None else ()
     with session.services() as services:
         key = services.library.get(model).key
         choices.require_devices(services.hardware.detect_now(with_engine=choices.names_devices or services.lent.are_wanted))
-        request = choices.applied_to(services.load_planner.request_for(key))
+        request = choices.with_known_draft(services.library).applied_to(services.load_planner.request_for(key))
         wanted = sampling_of(services.sampling, key, sampling, thinking)
         chat_format = load_and_wait(session, services, key, request, anyway=anyway, set_up=set_up)
         for notice in (template_notice(chat_format), thinking_notice(chat_format, thinking)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,10 +15,11 @@ from localai_app.cli.session import Session
 from localai_app.engine.protocol import KvType
 from localai_app.engine.template_families import FAMILIES
 from localai_app.errors import AppError
-from localai_app.fit.result import Request
+from localai_app.fit.result import DRAFT_BY_LOOKUP, Request
 from localai_app.hardware.report import HardwareReport
 from localai_app.services.app_services import AppServices
 from localai_app.services.chat_format_words import OWN, template_kind, template_label
+from localai_app.services.library_service import LibraryService
 from localai_app.services.load_settings import LoadSettings, parse_parts, split_words
 from localai_app.services.template_preview import preview_template
 from localai_app.services.what_if import for_other_computer
@@ -39,6 +40,12 @@ MainDeviceOption = Annotated[
     str | None, typer.Option("--main-device", help="auto, or the GPU to use alone where the model fits on it.")]
 SplitOption = Annotated[
     str | None, typer.Option("--tensor-split", help="auto, or how the GPUs share the layers, such as 3,1.")]
+NO_DRAFT = "off"
+DraftOption = Annotated[
+    str | None,
+    typer.Option(
+        "--draft", help="Who drafts tokens, used while that is measured to be faster: off, lookup (from the conversation), or "
+                        "a smaller installed model of the same vocabulary.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,7 @@ class LoadChoices:
     tensor_split: str | None = None
     with_projector: bool = False
     """For a fit only: a load has no image or audio part."""
+    draft: str | None = None
 
     def applied_to(self, request: Request) -> Request:
         """A request with these in place of what it says; `auto` lets the program choose."""
@@ -62,6 +70,8 @@ class LoadChoices:
             changes["with_projector"] = True
         if "without_devices" in changes:
             changes["excluded_devices"] = changes.pop("without_devices")
+        if "draft" in changes:
+            changes["draft"] = changes["draft"] or ""
         return msgspec.structs.replace(request, **changes)
 
     def remembered_in(self, settings: LoadSettings) -> LoadSettings:
@@ -78,6 +88,8 @@ class LoadChoices:
             changes["gpu_layers"] = number_or_auto(self.gpu_layers, "--gpu-layers")
         if self.experts_on_cpu is not None:
             changes["experts_on_cpu"] = number_or_auto(self.experts_on_cpu, "--experts-on-cpu")
+        if self.draft is not None:
+            changes["draft"] = None if self.draft == NO_DRAFT else self.draft
         if self.without:
             changes["without_devices"] = tuple(dict.fromkeys(self.without))
         if self.main_device is not None:
@@ -90,6 +102,12 @@ class LoadChoices:
     def names_devices(self) -> bool:
         """Whether they say something of single devices, which the engine has to be asked for."""
         return bool(self.without or self.main_device or self.tensor_split)
+
+    def with_known_draft(self, library: LibraryService) -> LoadChoices:
+        """The same with the key of the model that is to draft; AppError where there is no such model."""
+        if self.draft in (None, NO_DRAFT, DRAFT_BY_LOOKUP):
+            return self
+        return replace(self, draft=library.get(str(self.draft)).key)
 
     def require_devices(self, report: HardwareReport) -> None:
         """Wrong usage where a device to leave alone is not there."""
@@ -119,6 +137,7 @@ def load_settings(
     without_device: WithoutOption = None,
     main_device: MainDeviceOption = None,
     tensor_split: SplitOption = None,
+    draft: DraftOption = None,
     chat_template: Annotated[
         str | None, typer.Option(
             "--chat-template", help="own, a family such as chatml, or a file with a Jinja text, which is tried.")] = None,
@@ -126,9 +145,10 @@ def load_settings(
 ) -> None:
     """Show or change how a model is loaded, here and in the window."""
     session: Session = context.obj
-    choices = LoadChoices(ctx, kv_type, gpu_layers, experts_on_cpu, without_device, main_device, tensor_split)
+    choices = LoadChoices(ctx, kv_type, gpu_layers, experts_on_cpu, without_device, main_device, tensor_split, draft=draft)
     with session.services() as services:
         key = services.library.get(model).key
+        choices = choices.with_known_draft(services.library)
         before = services.load_settings.get(key)
         after = choices.remembered_in(LoadSettings() if reset else before)
         if chat_template is not None:
@@ -174,6 +194,7 @@ def request_document(request: Request) -> dict[str, object]:
     return {
         "ctx": request.ctx, "default_ctx": request.default_ctx, "kv_type": request.kv_type, "gpu_layers": request.gpu_layers,
         "experts_on_cpu": request.experts_on_cpu, "without_devices": request.excluded_devices,
+        "draft": request.draft,
         "main_device": request.main_device or None, "tensor_split": request.tensor_split or None,
     }
 
@@ -187,6 +208,7 @@ def settings_lines(request: Request, settings: LoadSettings) -> list[tuple[str, 
         ("context precision", request.kv_type.value, settings.kv_type is not None),
         ("layers on the GPU", _or_auto(request.gpu_layers), settings.gpu_layers is not None),
         ("blocks with experts in main memory", _or_auto(request.experts_on_cpu), settings.experts_on_cpu is not None),
+        ("tokens drafted by", _draft_words(request.draft), bool(settings.draft)),
         ("GPUs left alone", without, bool(settings.without_devices)),
         ("main GPU", request.main_device or "automatic", bool(settings.main_device)),
         ("layers shared by the GPUs", split_words(request.tensor_split), bool(settings.tensor_split)),
@@ -210,6 +232,10 @@ def parts_or_auto(text: str) -> tuple[float, ...]:
     if parts is None:
         raise typer.BadParameter("enter auto, or a number for each GPU, such as 3,1", param_hint="--tensor-split")
     return parts
+
+
+def _draft_words(draft: str) -> str:
+    return {"": "nobody", DRAFT_BY_LOOKUP: "the conversation itself"}.get(draft, draft)
 
 
 def _or_auto(number: int | None) -> str:

@@ -43,6 +43,8 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Main memory for copies of conversations that are not being answered, beside the context itself; 0 keeps none."""
     draft_path: str = ""
     """A smaller model of the same vocabulary that drafts tokens; empty: none."""
+    draft_gpu_layers: int = 0
+    """Layers of it on a GPU."""
     draft_tokens: int = 0
     """Most drafted tokens that are verified at once; the context has one output row more than that. 0: nothing is drafted."""
     lookup: bool = False

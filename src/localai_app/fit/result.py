@@ -70,6 +70,10 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """llama.cpp's own figures, used instead of formulas."""
 
 
+DRAFT_BY_LOOKUP = "lookup"
+"""In a request: tokens are drafted from what stood in the conversation before."""
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What the user asks for; None means: choose for me."""
 
@@ -91,6 +95,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """In which proportion the GPUs that are used share the layers, in their order; empty: as fits best."""
     experts_on_cpu: int | None = None
     """Experts of so many blocks, from the first one, stay in main memory; None: as few as it takes."""
+    draft: str = ""
+    """Who drafts tokens: nobody, `lookup`, or the key of an installed model, whose memory `services.drafting` takes off."""
     with_projector: bool = False
     """Count the image or audio part, on the device of the output head, as if it were loaded."""
 

@@ -13,6 +13,7 @@ from localai_app.services.chat_service import ChatService
 from localai_app.services.chat_settings import ChatSettingsService
 from localai_app.services.discovery_service import DiscoveryService
 from localai_app.services.downloads_service import DownloadsService
+from localai_app.services.drafting import DraftPlanner
 from localai_app.services.dry_run import LENT_PREFIX, DryRunService
 from localai_app.services.engine_service import EngineService
 from localai_app.services.estimate_service import EstimateService
@@ -65,6 +66,7 @@ class AppServices:
     set_ups: SafeSetUps
     idle_unloader: IdleUnloader
     tuning_memory: TuningMemory
+    drafts: DraftPlanner
     tuning: TuningService
     chat: ChatService
     chat_settings: ChatSettingsService

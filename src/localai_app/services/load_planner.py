@@ -12,6 +12,7 @@ from localai_app.engine.tuning import Tuning
 from localai_app.errors import AppError
 from localai_app.fit.result import DeviceNeed, FitResult, Request, Verdict
 from localai_app.gguf.dimensions import geometry_of
+from localai_app.services.drafting import DraftPlanner
 from localai_app.services.engine_slot import MAY_BE_TRIED
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.library_service import LibraryService
@@ -30,13 +31,14 @@ class LoadPlanner:
 
     def __init__(
         self, settings: SettingsService, library: LibraryService, estimate: EstimateService, load_settings: LoadSettingsService,
-        tuning: TuningMemory,
+        tuning: TuningMemory, drafts: DraftPlanner,
     ) -> None:
         self._settings = settings
         self._library = library
         self._estimate = estimate
         self._load_settings = load_settings
         self._tuning = tuning
+        self._drafts = drafts
 
     def request_for(self, model_key: str) -> Request:
         """How an installed model is asked to be loaded: as remembered for it, and else as the program's settings say.
@@ -61,6 +63,9 @@ class LoadPlanner:
         model = self._library.get(model_key)
         asked = request or self.request_for(model.key)
         wanted = credited(asked, instead_of)
+        draft = self._drafts.plan(model, wanted)
+        if draft is not None:
+            wanted = draft.room_in(wanted)
         try:
             result = self._estimate.fit_for_load(model, wanted)
         except AppError as error:
@@ -71,7 +76,10 @@ class LoadPlanner:
             if not anyway:
                 raise refusal(model, wanted, result)
             return self._blind_plan(model, wanted, result.devices)
-        return LoadPlan(model, self._here(result.load_options, model), result, lambda: self._ladder_facts(model, asked))
+        options = self._here(result.load_options, model)
+        if draft is not None:
+            options, result = draft.applied_to(options), draft.told_in(result)
+        return LoadPlan(model, options, result, lambda: self._ladder_facts(model, asked))
 
     def _blind_plan(self, model: InstalledModel, request: Request, devices: Sequence[DeviceNeed]) -> LoadPlan:
         """Without any fact of the model: what was asked for, and else what every computer can do.

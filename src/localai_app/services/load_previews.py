@@ -12,6 +12,7 @@ from localai_app.fit.result import FitResult, Request
 from localai_app.gguf.dimensions import geometry_of
 from localai_app.gguf.geometry import Geometry
 from localai_app.gguf.header import GgufHeader
+from localai_app.services.drafting import DraftPlanner
 from localai_app.services.engine_service import EngineService
 from localai_app.services.engine_slot import MAY_BE_TRIED
 from localai_app.services.estimate_service import EstimateService
@@ -51,13 +52,14 @@ class LoadPreviews:
 
     def __init__(
         self, library: LibraryService, estimate: EstimateService, hardware: HardwareService, load_settings: LoadSettingsService,
-        engine: EngineService,
+        engine: EngineService, drafts: DraftPlanner,
     ) -> None:
         self._library = library
         self._estimate = estimate
         self._hardware = hardware
         self._load_settings = load_settings
         self._engine = engine
+        self._drafts = drafts
 
     @property
     def is_loading(self) -> bool:
@@ -78,6 +80,10 @@ class LoadPreviews:
                 raise
             return LoadPreview(self, LoadFacts(model, problem=error), ())
         return LoadPreview(self, _facts(model, geometry, headers[0].chat_template), headers)
+
+    def draft_models(self, model: InstalledModel) -> tuple[InstalledModel, ...]:
+        """Installed models that may draft tokens for this one."""
+        return self._drafts.candidates(model)
 
     def remembered(self, model_key: str) -> LoadSettings:
         """What is remembered for a model."""
@@ -102,7 +108,11 @@ class LoadPreviews:
         if preview.facts.problem is not None:
             return unknown_result(preview.facts.problem.message, request)
         try:
-            return self._estimate.fit_headers(preview.facts.model, preview.headers, request, asks_engine=asks_engine)
+            draft = self._drafts.plan(preview.facts.model, request)
+            if draft is not None:
+                request = draft.room_in(request)
+            result = self._estimate.fit_headers(preview.facts.model, preview.headers, request, asks_engine=asks_engine)
+            return result if draft is None else draft.told_in(result)
         except AppError as error:
             return unknown_result(error.message, request)
 

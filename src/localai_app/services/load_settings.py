@@ -41,6 +41,8 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     gpu_layers: int | None = None
     experts_on_cpu: int | None = None
     """Blocks whose experts stay in main memory."""
+    draft: str | None = None
+    """Who drafts tokens: `lookup`, or the key of an installed model; None: nobody."""
     without_devices: tuple[str, ...] = ()
     """GPUs that are left alone, by llama.cpp's name or, where that is not known, by their own."""
     chat_template: str = ""
@@ -64,6 +66,7 @@ class LoadSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
             kv_type=self.kv_type or request.kv_type,
             gpu_layers=self.gpu_layers if self.gpu_layers is not None else request.gpu_layers,
             experts_on_cpu=self.experts_on_cpu if self.experts_on_cpu is not None else request.experts_on_cpu,
+            draft=self.draft or request.draft,
             excluded_devices=self.without_devices or request.excluded_devices,
             main_device=self.main_device or request.main_device, tensor_split=self.tensor_split or request.tensor_split)
 

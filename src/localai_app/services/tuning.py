@@ -15,6 +15,7 @@ from localai_app.engine.protocol import LoadOptions, Tuned
 from localai_app.engine.tuning import UBATCHES, thread_candidates
 from localai_app.errors import AppError
 from localai_app.hardware.report import Cpu
+from localai_app.services.drafting import drafter_of
 from localai_app.services.engine_service import EngineService
 from localai_app.services.events import AnswerTimed, Event, EventBus, ModelLoaded, TuningChanged
 from localai_app.services.library_service import LibraryService
@@ -96,8 +97,23 @@ class TuningService:
         return known
 
     def _on_event(self, event: Event) -> None:
+        if isinstance(event, AnswerTimed) and event.stats.draft_gain > 0:
+            self._keep_draft_gain(event.model_key, event.stats.draft_gain)
         if isinstance(event, ModelLoaded | AnswerTimed) and self._runs_by_itself:
             self._set_timer(event.model_key)
+
+    def _keep_draft_gain(self, model_key: str, gain: float) -> None:
+        parts = self._parts
+        loaded = parts.engine.find(model_key)
+        options = loaded.state.options if loaded is not None else None
+        if options is None:
+            return
+        try:
+            drafter = drafter_of(options, parts.library.models())
+            if drafter:
+                parts.memory.keep_draft_gain(parts.library.get(model_key), drafter, gain)
+        except AppError as error:
+            log.info("what drafting gained was not kept: %s", error.message)
 
     def _set_timer(self, model_key: str) -> None:
         with self._lock:

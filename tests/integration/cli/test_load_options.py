@@ -50,7 +50,7 @@ def test_what_is_remembered_is_shown_changed_used_and_forgotten(data_dir: Path) 
         "load_settings": {"ctx": 512, "kv_type": "q8_0", "gpu_layers": 1, "experts_on_cpu": 2, "without_devices": ["CUDA1"],
                           "main_device": "CUDA0", "tensor_split": [3.0, 1.5]},
         "in_force": {"ctx": 512, "default_ctx": 8192, "kv_type": "q8_0", "gpu_layers": 1, "experts_on_cpu": 2,
-                     "without_devices": ["CUDA1"], "main_device": "CUDA0", "tensor_split": [3.0, 1.5]}}
+                     "without_devices": ["CUDA1"], "draft": "", "main_device": "CUDA0", "tensor_split": [3.0, 1.5]}}
     assert run("--gpu-layers", "auto", "--main-device", "auto", "--tensor-split", "auto")["load_settings"] == {
         "ctx": 512, "kv_type": "q8_0", "experts_on_cpu": 2, "without_devices": ["CUDA1"]}
     fit = run_program("fit", TINY_KEY, "--json", "--data-dir", data_dir).document

@@ -47,10 +47,8 @@ def is_wanted(options: LoadOptions) -> bool:
 
 
 def draft_options(options: LoadOptions) -> LoadOptions:
-    """How the draft model of a load is loaded: with the same context, wholly on a GPU if the model uses one."""
+    """How the draft model of a load is loaded: with the same context, and cache in full precision."""
     return msgspec.structs.replace(
-        options, model_path=options.draft_path, gpu_layers=_ALL_LAYERS if options.gpu_layers > 0 else 0, kv_type=KvType.F16,
+        options, model_path=options.draft_path, gpu_layers=options.draft_gpu_layers, kv_type=KvType.F16,
         tensor_split=(), cpu_expert_blocks=0, kept_bytes=0, draft_path="", draft_tokens=0, lookup=False)
 
-
-_ALL_LAYERS = 9999

@@ -1,0 +1,116 @@
+"""Who drafts tokens for a model: planned with its memory, refused in words, and remembered with what it gained."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localai_app.engine.protocol import GenerationStats
+from localai_app.errors import AppError
+from localai_app.fit.result import DRAFT_BY_LOOKUP, Request
+from localai_app.services.app_services import AppServices
+from localai_app.services.drafting import DRAFT_TOKENS
+from localai_app.services.events import AnswerTimed, ModelLoaded
+from tests.helpers.gguf_files import Typed, write_tiny_gguf
+from tests.helpers.program import run_program
+from tests.helpers.services_fixture import EventRecorder, open_services
+
+LARGE, SMALL, OTHER = "tester/Large-GGUF:F32", "tester/Small-GGUF:F32", "tester/Other-GGUF:F32"
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    folder = tmp_path / "data" / "models" / "tester"
+    write_tiny_gguf(folder / "Large-GGUF" / "large-F32.gguf", n_layer=4)
+    write_tiny_gguf(folder / "Small-GGUF" / "small-F32.gguf", n_layer=1)
+    write_tiny_gguf(
+        folder / "Other-GGUF" / "other-F32.gguf", n_layer=1, metadata={"tokenizer.ggml.pre": Typed("str", "other")})
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def services(data_dir: Path) -> Iterator[AppServices]:
+    with open_services(data_dir) as opened:
+        yield opened
+
+
+def test_lookup_needs_nothing_but_rows(services: AppServices) -> None:
+    plan = services.load_planner.plan(LARGE, Request(draft=DRAFT_BY_LOOKUP))
+    assert plan.options.lookup
+    assert (plan.options.draft_path, plan.options.draft_tokens) == ("", DRAFT_TOKENS)
+    without = services.load_planner.plan(LARGE)
+    assert (without.options.lookup, without.options.draft_tokens) == (False, 0)
+
+
+def test_the_memory_of_a_draft_model_is_kept_free(services: AppServices) -> None:
+    alone = services.load_planner.plan(SMALL).fit
+    plan = services.load_planner.plan(LARGE, Request(draft=SMALL))
+    assert alone is not None
+    assert plan.fit is not None
+    assert plan.options.draft_path.endswith("small-F32.gguf")
+    assert not plan.options.lookup
+    assert plan.fit.reasons[-1].startswith("The model that drafts tokens takes ")
+    model, request = services.library.get(LARGE), Request(draft=SMALL)
+    draft = services.drafts.plan(model, request)
+    assert draft is not None
+    assert -draft.room_in(request).credit_bytes >= alone.weights_bytes + alone.kv_bytes + alone.compute_bytes
+
+
+def test_no_room_for_both_is_told_before_the_load(services: AppServices) -> None:
+    free = services.load_planner.plan(LARGE).fit
+    assert free is not None
+    host = free.devices[-1]
+    # Enough for the model alone, and less than both take.
+    needed = host.total_bytes + host.reserve_bytes + services.load_planner.plan(SMALL).fit.total_bytes // 2  # type: ignore[union-attr]
+    short = Request(ctx=2048, draft=SMALL, credit_bytes=needed - host.free_bytes)
+    with pytest.raises(AppError):
+        services.load_planner.plan(LARGE, short)
+
+
+@pytest.mark.parametrize(("draft", "reason"), [(LARGE, "it is the same model"), (OTHER, "its vocabulary is another one")])
+def test_a_model_that_cannot_draft_is_refused_in_words(services: AppServices, draft: str, reason: str) -> None:
+    with pytest.raises(AppError, match=reason):
+        services.load_planner.plan(LARGE, Request(draft=draft))
+
+
+def test_only_smaller_models_of_the_same_vocabulary_are_offered(services: AppServices) -> None:
+    model = services.library.get(LARGE)
+    assert [found.key for found in services.load_previews.draft_models(model)] == [SMALL]
+    assert services.load_previews.draft_models(services.library.get(SMALL)) == ()
+
+
+def test_what_it_gained_is_kept_for_the_next_load(services: AppServices) -> None:
+    recorder = EventRecorder(services)
+    services.engine.load(LARGE, Request(draft=SMALL))
+    recorder.wait_for(ModelLoaded)
+    services.events.publish(AnswerTimed(LARGE, GenerationStats(drafted_tokens=9, draft_gain=1.25)))
+    assert services.load_planner.plan(LARGE, Request(draft=SMALL)).options.draft_gain == 1.25
+    assert services.load_planner.plan(LARGE, Request(draft=DRAFT_BY_LOOKUP)).options.draft_gain == 0.0
+
+
+def test_it_is_chosen_and_forgotten_on_the_command_line(data_dir: Path) -> None:
+    def run(*arguments: str) -> dict[str, object]:
+        outcome = run_program("load-settings", LARGE, *arguments, "--json", "--data-dir", data_dir)
+        assert outcome.code == 0, outcome.stderr
+        return outcome.document
+
+    assert run("--draft", SMALL)["load_settings"] == {"draft": SMALL}
+    assert "tokens drafted by: tester/Small-GGUF:F32" in run_program("load-settings", LARGE, "--data-dir", data_dir).stdout
+    assert run("--draft", "lookup")["load_settings"] == {"draft": "lookup"}
+    assert run("--draft", "off")["load_settings"] == {}
+    assert run_program("load-settings", LARGE, "--draft", "tester/none:F32", "--data-dir", data_dir).code == 1
+
+
+@pytest.mark.model
+@pytest.mark.skipif(importlib.util.find_spec("llama_cpp") is None, reason="llama.cpp is not installed")
+def test_a_chat_with_a_draft_model_gives_the_same_greedy_text(data_dir: Path) -> None:
+    def ask(*draft: str) -> object:
+        outcome = run_program(
+            "chat", LARGE, "-p", "abc", "--temp", "0", "--max-tokens", "40", *draft, "--json", "--data-dir", data_dir)
+        assert outcome.code == 0, outcome.stderr
+        return outcome.document["text"]
+
+    assert ask("--draft", SMALL) == ask()
