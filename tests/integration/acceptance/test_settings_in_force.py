@@ -117,7 +117,7 @@ def test_every_setting_is_kept_and_in_force_after_a_restart(
         "task": "vision",
         "hub_endpoint": HUB_THAT_ONLY_THE_PROXY_KNOWS, "proxy": proxy.url, "context_tokens": 1024, "kv_type": "q8_0",
         "gpu_layers": 1, "threads": 1, "system_prompt": "Answer like a pirate.", "temperature": 0.25, "max_answer_tokens": 7,
-        "context_policy": "cut_middle",
+        "context_policy": "cut_middle", "chat_states_gb": 0,
     }
     assert values.keys() == {spec.key for spec in SETTINGS}, "a setting without a check of its effect"
     assert all(values[spec.key] != spec.default for spec in SETTINGS)
@@ -136,6 +136,7 @@ def test_every_setting_is_kept_and_in_force_after_a_restart(
         check_downloads(run.services, proxy, hub, models_folder)
         check_engine(run, record, qtbot)
         check_chat(run, record, qtbot)
+        check_unload(run, record, qtbot)
 
 
 def check_appearance(run: RealWindow) -> None:
@@ -213,3 +214,10 @@ def test_the_speed_limit_acts_on_a_download_that_runs(
             wait_until(lambda: any(view.done_bytes for view in services.downloads.downloads()))
             services.settings.reset("bandwidth_limit_mb_per_s")
             recorder.wait_for(DownloadFinished)
+
+
+def check_unload(run: RealWindow, record: Path, qtbot: object) -> None:
+    """Without space for it, the state of the chat is not asked for."""
+    run.services.engine.unload()
+    wait_for(qtbot, lambda: bool(commands(record, "shutdown")), 60)
+    assert not commands(record, "save_state")

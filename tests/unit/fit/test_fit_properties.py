@@ -88,6 +88,10 @@ def test_totals_add_up_and_stay_within_the_budgets(hardware: HardwareReport, sub
         assert result.load_options.ctx == result.ctx
         for device in result.devices:
             assert device.total_bytes <= max(0, device.free_bytes - device.reserve_bytes)
+        host = result.devices[-1]
+        in_host = host.total_bytes + sum(device.total_bytes for device in result.devices[:-1] if device.shares_host)
+        kept_bytes = result.load_options.kept_bytes
+        assert kept_bytes == 0 or in_host + 2 * kept_bytes <= host.free_bytes - host.reserve_bytes
     assert result.reasons
     assert (result.speed.low is None) == (result.speed.high is None)
     if result.speed.low is not None and result.speed.high is not None:

@@ -24,6 +24,8 @@ _BRANCH_TOKENS = 512
 """So many tokens dropped from one and the same conversation are a branch to come back to; fewer are an answer made anew."""
 _WORTH_CHARACTERS = 256
 """So much more of a prompt a copy has to share than what is in the cache already, to be brought back."""
+_LEFT_FREE_BYTES = 1024**3
+"""So much main memory is left to other programs, whatever was free when the model was loaded."""
 MOST_FILE_BYTES = 2 * 1024**3
 """A larger state is not written: at 500 MB/s of a common SSD it would take over four seconds."""
 _FILE_MARGIN_BYTES = 64 * 1024**2
@@ -164,11 +166,13 @@ class Conversations:
 
     def _keep_current(self, reserved_bytes: int = 0) -> None:
         """Copy what is in the cache, and let go of the oldest copies where there is not enough memory for all."""
-        state = self._copy_of_current(self._limit_bytes - reserved_bytes)
+        held = sum(one.n_bytes for one in self._kept) + reserved_bytes
+        limit = min(self._limit_bytes, held + available_bytes() - _LEFT_FREE_BYTES)
+        state = self._copy_of_current(limit - reserved_bytes)
         if state is None:
             return
         self._kept.append(state)
-        while len(self._kept) > 1 and sum(one.n_bytes for one in self._kept) + reserved_bytes > self._limit_bytes:
+        while len(self._kept) > 1 and sum(one.n_bytes for one in self._kept) + reserved_bytes > limit:
             del self._kept[0]
 
     def _copy_of_current(self, limit_bytes: int) -> KeptState | None:
@@ -177,3 +181,10 @@ class Conversations:
         if copy is None:
             return None
         return KeptState(self.conversation, self.transcript.copy(), tuple(model.cached), copy, model.checkpoints.newest())
+
+
+def available_bytes() -> int:
+    """Main memory that could be had now without making other programs wait."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)
