@@ -122,6 +122,18 @@ def test_the_panel_opens_and_closes_and_is_remembered(qtbot: QtBot, page: ChatPa
     assert not page.view.panel_button.isChecked()
 
 
+def test_in_a_narrow_window_the_list_of_chats_gives_way(qtbot: QtBot, page: ChatPage) -> None:
+    assert page.panel.isVisible()
+    page.resize(700, 600)
+    assert not page.panel.isVisible()
+    settle(qtbot, lambda: page.view.width() >= 380)
+    page.settings.set_open(False)
+    assert page.panel.isVisible()
+    page.settings.set_open(True)
+    page.resize(1100, 600)
+    assert page.panel.isVisible()
+
+
 def test_a_shape_with_a_mistake_is_told_and_not_used(qtbot: QtBot) -> None:
     field = ShapeField()
     qtbot.addWidget(field)

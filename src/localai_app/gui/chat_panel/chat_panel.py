@@ -180,8 +180,8 @@ class ChatPanel(QFrame):
         recommendation = facts.effective.recommendation
         self.recommendation.setText(recommendation.words if recommendation is not None else "Nothing is recommended for it.")
         self.recommendation.setToolTip(recommendation.source if recommendation is not None else "")
-        self.recommendation.setVisible(bool(facts.model_name))
         has_own = bool(settings.sampling.numbers)
+        self.recommendation.setVisible(bool(facts.model_name) and not has_own)
         self.keep_button.setVisible(has_own and bool(facts.model_name))
         self.reset_button.setVisible(has_own)
         self.seed.setText("" if settings.seed is None else str(settings.seed))

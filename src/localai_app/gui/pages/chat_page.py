@@ -19,6 +19,7 @@ from localai_app.gui.chat.links import ask_to_open
 from localai_app.gui.chat.model_control import ModelControl
 from localai_app.gui.chat_panel.chat_panel import ChatPanel
 from localai_app.gui.chat_panel.panel_control import PanelControl
+from localai_app.gui.chat_panel.room import ChatRoom
 from localai_app.gui.styling import set_role, set_spacing
 from localai_app.gui.theme import ThemeState
 from localai_app.services.chat_service import ChatService
@@ -105,6 +106,7 @@ class ChatPage(QWidget):
         row.addWidget(self.panel)
         row.addWidget(self.view, 1)
         row.addWidget(self.side)
+        ChatRoom(self, self.panel, self.side)
         self._connect_panel()
         self._connect_view()
         self._handlers: dict[type, Callable[[Any], None]] = {
