@@ -48,7 +48,7 @@ class ChatFormat(msgspec.Struct, frozen=True, kw_only=True):
     template: str = "own"
     """own (the one in the file), custom (the user's text), none (a base model), or a family of `template_families`."""
     problem: str = ""
-    """Why the wanted template is not the one in use, as the end of a sentence; empty where it is."""
+    """Why the wanted template is not the one in use, as a sentence without its end; empty where it is."""
     thinking: tuple[str, ...] = ()
     """What can be chosen: empty without thinking, (on) where it always thinks, (off, on), (low, medium, high), ..."""
     default_thinking: str = ""

@@ -26,14 +26,16 @@ def template_kind(wanted: str) -> str:
 
 def template_notice(chosen: ChatFormat) -> str:
     """One or two sentences where the template in use is not the model's own or not the wanted one; else empty."""
+    problem = f"{chosen.problem[:1].upper()}{chosen.problem[1:].removesuffix('.')}." if chosen.problem else ""
     if chosen.template == NONE:
-        return BASE_MODEL + (f" Of the chat template that you chose: {chosen.problem}." if chosen.problem else "")
-    if not chosen.problem:
+        return f"{problem} {BASE_MODEL}".strip()
+    if not problem:
         return ""
-    used = {OWN: "the model's own one", CUSTOM: "your own text", PLAIN: "plain lines with names"}.get(
-        chosen.template, f"the one of {template_label(chosen.template)}")
-    words = f"Of the chat template: {chosen.problem}, so {used} is used."
-    return f"{words} Answers may be worse." if chosen.template == PLAIN else words
+    used = {
+        OWN: "The model's own one is used instead.",
+        PLAIN: "Plain lines with names are used instead; answers may be worse.",
+    }.get(chosen.template, f"The one of {template_label(chosen.template)} is used instead.")
+    return f"{problem} {used}"
 
 
 def thinking_notice(chosen: ChatFormat, wanted: str | None) -> str:

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from localai_app import errors
+from localai_app.engine.protocol import ChatFormat
 from localai_app.errors import AppError
 from localai_app.fit.decide import unknown_result
 from localai_app.fit.result import Request, Verdict
@@ -26,6 +27,7 @@ from localai_app.gui.chat.message_views import AnswerView, QuestionView
 from localai_app.gui.itemmodels.conversation_list_model import ANSWERING_ROLE
 from localai_app.gui.pages.chat_page import ChatPage
 from localai_app.gui.theme import ThemeState
+from localai_app.services.events import AnswerEnded
 from localai_app.services.views import EngineState, EngineStatus
 from localai_app.store.records import MessageState, Role
 from tests.gui.chat.chat_fakes import KEY, FakeServices, fake_services, installed, kept, loaded, second_model, stats
@@ -433,3 +435,31 @@ def test_the_context_meter_tells_of_the_chat_on_screen(qtbot: QtBot, theme: Them
     services.chat.end_answer(services.chat.begin_answer(first_id), "", MessageState.INTERRUPTED, error="The context is full.")
     services.engine.become_ready(used=16_384)
     assert page.view.composer.context_words == "1,204 / 16,384"
+
+
+def test_a_template_that_cannot_be_used_leads_to_the_choice_of_another(
+    qtbot: QtBot, theme: ThemeState, services: FakeServices,
+) -> None:
+    """At the load it is replaced and said; a conversation that it refuses later says so with the same way out."""
+    page = new_page(qtbot, theme, services)
+    broken = ChatFormat(template="plain", problem="the model's own chat template cannot be used: it is nested too deeply")
+    info = msgspec.structs.replace(loaded(), format=broken)
+    services.engine.become(EngineState(EngineStatus.READY, KEY, "tiny", loaded=info, fraction=1.0))
+    assert page.view.strip.template_note.startswith("The model's own chat template cannot be used: it is nested too deeply.")
+    with qtbot.waitSignal(page.load_panel_requested) as asked:
+        page.view.strip.template_button.click()
+    assert asked.args == [KEY]
+    services.engine.become_ready()
+    chat_id = services.chat.add_chat("One")
+    page.open_conversation(chat_id)
+    message = services.chat.begin_answer(chat_id)
+    error = AppError(errors.TEMPLATE_FAILED, reason="Only after 8 pm")
+    services.chat.answering_conversation_id = None
+    services.bridge.event_published.emit(AnswerEnded(
+        msgspec.structs.replace(message, state=MessageState.INTERRUPTED, error=f"{error.message} {error.action}"), error))
+    banner = page.view.strip.banner
+    assert banner.error is error
+    assert banner.remedy_button.text() == "Choose a template…"
+    with qtbot.waitSignal(page.load_panel_requested) as asked:
+        banner.remedy_button.click()
+    assert asked.args == [KEY]

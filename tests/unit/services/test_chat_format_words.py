@@ -16,12 +16,14 @@ from localai_app.services.tools import call_words, read_tools
     (ChatFormat(), ""),
     (ChatFormat(template="chatml"), ""),
     (ChatFormat(template="none"), "This is a base model: it continues text and does not chat."),
-    (ChatFormat(template="chatml", problem="the file has none"),
-     "Of the chat template: the file has none, so the one of ChatML (Qwen, SmolLM, LFM2 and others) is used."),
-    (ChatFormat(template="plain", problem="its own cannot be used: x"),
-     "Of the chat template: its own cannot be used: x, so plain lines with names is used. Answers may be worse."),
-    (ChatFormat(template="own", problem="yours cannot be used: x"),
-     "Of the chat template: yours cannot be used: x, so the model's own one is used."),
+    (ChatFormat(template="none", problem="your chat template cannot be used: x"),
+     "Your chat template cannot be used: x. This is a base model: it continues text and does not chat."),
+    (ChatFormat(template="chatml", problem="the model file has no chat template"),
+     "The model file has no chat template. The one of ChatML (Qwen, SmolLM, LFM2 and others) is used instead."),
+    (ChatFormat(template="plain", problem="the model's own chat template cannot be used: x."),
+     "The model's own chat template cannot be used: x. Plain lines with names are used instead; answers may be worse."),
+    (ChatFormat(template="own", problem="your chat template cannot be used: x"),
+     "Your chat template cannot be used: x. The model's own one is used instead."),
 ])
 def test_notice(chosen: ChatFormat, words: str) -> None:
     assert template_notice(chosen) == words

@@ -12,7 +12,7 @@ from localai_app.engine.template_families import FAMILIES, TemplateFamily, famil
 from localai_app.engine.worker.template import ChatTemplate
 from localai_app.engine.worker.thinking_switch import ThinkingSwitch, find_switch
 
-MISSING = "the file has none"
+MISSING = "the model file has no chat template"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,13 @@ def choose_template(wanted: str, facts: TemplateFacts) -> ChosenTemplate:
         try:
             return _rendered("custom", wanted, facts, "")
         except RequestRefusedError as refused:
-            problem = f"yours cannot be used: {_reason(refused)}"
+            problem = f"your chat template cannot be used: {_reason(refused)}"
     if facts.own:
         try:
             return _rendered("own", facts.own, facts, problem)
         except RequestRefusedError as refused:
-            return _of_family(_family(facts), facts, problem or f"its own cannot be used: {_reason(refused)}")
+            broken = f"the model's own chat template cannot be used: {_reason(refused)}"
+            return _of_family(_family(facts), facts, problem or broken)
     if is_chat_name(facts.names):
         return _of_family(_family(facts), facts, problem or MISSING)
     return ChosenTemplate(ChatFormat(template="none", problem=problem))

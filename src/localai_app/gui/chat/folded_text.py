@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
@@ -33,7 +35,7 @@ class FoldedText(QWidget):
         self._text.setReadOnly(True)
         self._text.setUndoRedoEnabled(False)
         self._text.setAccessibleName(name)
-        self._text.setFixedHeight(OPEN_HEIGHT)
+        self._text.document().documentLayout().documentSizeChanged.connect(lambda _size: self._fit_height())
         self._text.hide()
         column = QVBoxLayout(self)
         set_spacing(column, metrics.SPACE_1, (metrics.SPACE_1, 0, 0, 0))
@@ -43,7 +45,7 @@ class FoldedText(QWidget):
 
     @property
     def text(self) -> str:
-        """All of the thinking that is shown or waits to be shown."""
+        """All of the text that is shown or waits to be shown."""
         return self._text.toPlainText() + "".join(self._waiting)
 
     @property
@@ -102,6 +104,15 @@ class FoldedText(QWidget):
         if is_at_end:
             bar.setValue(bar.maximum())
 
+    def _fit_height(self) -> None:
+        """As high as the text, up to the height from which it scrolls. A plain document counts its height in lines."""
+        document = self._text.document()
+        first = document.firstBlock()
+        line_height = document.documentLayout().blockBoundingRect(first).height() / max(1, first.lineCount())
+        margins = 2 * (round(document.documentMargin()) + self._text.frameWidth()) + metrics.SPACE_2
+        self._text.setFixedHeight(min(OPEN_HEIGHT, ceil(document.size().height() * line_height) + margins))
+
     def _on_toggled(self, is_open: bool) -> None:
         self._toggle.set_icon_name("caret-down" if is_open else "caret-right")
         self._text.setVisible(is_open)
+        self._fit_height()
