@@ -212,6 +212,10 @@ class FakeServices:
     lending: FakeLending = field(default_factory=FakeLending)
     lent: FakeLent = field(default_factory=FakeLent)
 
+    def sharing_words(self) -> str:
+        """No other computer takes part."""
+        return ""
+
 
 def frame_services(folder: Path) -> FakeServices:
     """Services with nothing in them, with their files under `folder`."""

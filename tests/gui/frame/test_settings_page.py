@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QComboBox, QLineEdit, QPlainTextEdit, QSpinBox
+from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QLineEdit, QPlainTextEdit, QSpinBox
 
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.pages.settings_page import SettingsPage
@@ -20,6 +20,8 @@ OTHER_VALUES: dict[str, SettingValue] = {
     "hub_endpoint": "http://127.0.0.1:9", "proxy": "http://127.0.0.1:3128", "context_tokens": 16_384, "kv_type": "q8_0",
     "gpu_layers": 0, "memory_short": "ask", "most_models": 2, "idle_unload_minutes": 30, "chat_states_gb": 8, "threads": 4,
     "system_prompt": "Be brief.\nAlways.", "temperature": 0.25, "max_answer_tokens": 100,
+    "lent_addresses": "127.0.0.1:50052, tower:1", "lend_devices": True, "lend_address": "0.0.0.0:50053",
+    "network_is_trusted": True, "measure_models": False,
     "context_policy": "stop",
 }
 
@@ -51,6 +53,9 @@ def enter(row: SettingRow, value: SettingValue) -> None:
     elif isinstance(control, QPlainTextEdit):
         control.setPlainText(str(value))
         row.editor._decide()
+    elif isinstance(control, QAbstractButton):
+        if control.isChecked() is not value:
+            control.click()
     else:
         control.setValue(value)
 
