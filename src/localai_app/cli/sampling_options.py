@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,16 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from localai_app.engine.sampling import MAX_LOGPROBS, SAMPLING_SPECS, SEED_BOUND, SPEC_OF, LogitBias, Sampling, SamplingSpec
+from localai_app.engine.sampling import (
+    MAX_LOGPROBS,
+    SAMPLING_SPECS,
+    SEED_BOUND,
+    SPEC_OF,
+    LogitBias,
+    Sampling,
+    SamplingSpec,
+    parse_bias,
+)
 from localai_app.errors import FILE_UNREADABLE, AppError
 from localai_app.services.chat_settings import ChatSettings
 from localai_app.services.sampling_service import SamplingService
@@ -117,22 +125,10 @@ def _choices(given: dict[str, Any]) -> SamplingChoices:
 
 
 def _biases(given: Sequence[str]) -> tuple[LogitBias, ...]:
-    return tuple(parse_bias(text) for text in given)
-
-
-def parse_bias(text: str) -> LogitBias:
-    """TOKEN=V: a token by its number, or all tokens of a text (in quotation marks, if it is a number itself)."""
-    token, sign, number = text.rpartition("=")
-    try:
-        bias = float(number)
-    except ValueError:
-        sign = ""
-    if not sign or not token or math.isnan(bias):
+    biases = [parse_bias(text) for text in given]
+    if None in biases:
         raise typer.BadParameter("write TOKEN=V, for example 42=-5 or hello=3", param_hint="--logit-bias")
-    if token.isdecimal():
-        return LogitBias(token=int(token), bias=bias)
-    is_quoted = len(token) > 2 and token[0] == token[-1] == '"'
-    return LogitBias(token=token[1:-1] if is_quoted else token, bias=bias)
+    return tuple(bias for bias in biases if bias is not None)
 
 
 def _text_of(path: Path | None) -> str | None:

@@ -26,6 +26,30 @@ class LogitBias(msgspec.Struct, frozen=True, kw_only=True):
     """Added to the logit; -100 and below forbids the token."""
 
 
+def parse_bias(text: str) -> LogitBias | None:
+    """TOKEN=V as people write it: a token by its number, or all tokens of a text, in quotation marks if it is a number itself.
+
+    None where it is not of this form.
+    """
+    token, sign, number = text.rpartition("=")
+    try:
+        bias = float(number)
+    except ValueError:
+        return None
+    if not sign or not token or math.isnan(bias):
+        return None
+    if token.isdecimal() and len(token) <= 9:
+        return LogitBias(token=int(token), bias=bias)
+    is_quoted = len(token) > 2 and token[0] == token[-1] == '"'
+    return LogitBias(token=token[1:-1] if is_quoted else token, bias=bias)
+
+
+def bias_text(entry: LogitBias) -> str:
+    """The same the other way round."""
+    is_like_a_number = isinstance(entry.token, str) and entry.token.isdecimal()
+    return f'"{entry.token}"={entry.bias:g}' if is_like_a_number else f"{entry.token}={entry.bias:g}"
+
+
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     """How the next token is chosen; the defaults are llama.cpp's (`common_params_sampling`)."""
 

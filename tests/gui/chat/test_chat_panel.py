@@ -9,6 +9,7 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from localai_app.engine.protocol import TokenLogprob
+from localai_app.engine.sampling import LogitBias
 from localai_app.gui.chat_panel.shape_field import HINT, ShapeField, shape_problem
 from localai_app.gui.pages.chat_page import ChatPage
 from localai_app.gui.theme import ThemeState
@@ -120,6 +121,23 @@ def test_the_panel_opens_and_closes_and_is_remembered(qtbot: QtBot, page: ChatPa
     assert page.side.isVisible()
     qtbot.mouseClick(page.side.close_button, Qt.MouseButton.LeftButton)
     assert not page.view.panel_button.isChecked()
+
+
+def test_biases_and_ends_are_written_a_line_each(page: ChatPage, services: FakeServices) -> None:
+    chat = services.chat.add_chat("a")
+    page.open_conversation(chat)
+    page.side.shape_fold.open()
+    page.side.biases.setPlainText("hello=-5\n7=2")
+    page.side.stop.setPlainText("END\n\n")
+    page.side.write_texts()
+    expected = SamplingValues(
+        stop=("END",), logit_bias=(LogitBias(token="hello", bias=-5.0), LogitBias(token=7, bias=2.0)))
+    assert services.chat_settings.kept[chat].sampling == expected
+    page.side.biases.setPlainText("hello")
+    page.side.write_texts()
+    assert "hello" in page.side.bias_note.text()
+    assert page.side.bias_note.isVisible()
+    assert services.chat_settings.kept[chat].sampling == expected
 
 
 def test_in_a_narrow_window_the_list_of_chats_gives_way(qtbot: QtBot, page: ChatPage) -> None:

@@ -4,10 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
 
-from localai_app.cli.sampling_options import parse_bias
-from localai_app.engine.sampling import SAMPLING_SPECS, LogitBias
+from localai_app.engine.sampling import SAMPLING_SPECS
 from tests.helpers.program import run_program
 from tests.helpers.real_models import smollm2_path
 
@@ -20,22 +18,10 @@ def test_every_declared_number_is_an_option() -> None:
         assert f"--{spec.key.replace('_', '-')}" in words
 
 
-@pytest.mark.parametrize(("text", "token"), [
-    ("42=-5", 42), ("hello=3", "hello"), ('"42"=1', "42"), ("a=b=1.5", "a=b"), (" the=0", " the")])
-def test_biases_name_a_token_or_a_text(text: str, token: int | str) -> None:
-    assert parse_bias(text) == LogitBias(token=token, bias=float(text.rpartition("=")[2]))
-
-
-@pytest.mark.parametrize("text", ["", "x", "=1", "x=", "x=much", "x=nan"])
-def test_biases_that_make_no_sense_are_wrong_usage(text: str) -> None:
-    with pytest.raises(typer.BadParameter):
-        parse_bias(text)
-
-
 def test_wrong_options_are_told_before_anything_is_loaded(tmp_path: Path) -> None:
     grammar = tmp_path / "g.gbnf"
     for arguments, words in (
-        (("--top-p", "1.5"), "--top-p"), (("--grammar", str(grammar)), "cannot be read"),
+        (("--top-p", "1.5"), "--top-p"), (("--logit-bias", "x"), "TOKEN=V"), (("--grammar", str(grammar)), "cannot be read"),
         (("--preset", "nobody's"), "Precise, Balanced, Creative"),
     ):
         outcome = run_program("chat", smollm2_path(), "-p", "x", *arguments, "--data-dir", tmp_path / "data")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localai_app.engine.protocol import Sampling
-from localai_app.engine.sampling import SAMPLING_SPECS, SPEC_OF, LogitBias, sampling_problem
+from localai_app.engine.sampling import SAMPLING_SPECS, SPEC_OF, LogitBias, bias_text, parse_bias, sampling_problem
 from localai_app.engine.worker.sampler import history_length, sampler_steps, seed_of
 
 NEUTRAL = Sampling(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0)
@@ -109,3 +109,22 @@ def test_a_value_is_refused_exactly_where_it_is_out_of_range(spec: Any, value: f
     Sampling(logit_bias=(LogitBias(token=1, bias=1.0),) * 2000)])
 def test_what_is_no_number_is_checked_too(wrong: Sampling) -> None:
     assert sampling_problem(wrong)
+
+
+@pytest.mark.parametrize(("text", "token"), [
+    ("42=-5", 42), ("hello=3", "hello"), ('"42"=1', "42"), ("a=b=1.5", "a=b"), (" the=0", " the")])
+def test_biases_name_a_token_or_a_text(text: str, token: int | str) -> None:
+    bias = parse_bias(text)
+    assert bias == LogitBias(token=token, bias=float(text.rpartition("=")[2]))
+    assert bias is not None
+    assert parse_bias(bias_text(bias)) == bias
+
+
+@pytest.mark.parametrize("text", ["", "x", "=1", "x=", "x=much", "x=nan"])
+def test_biases_that_make_no_sense_are_none(text: str) -> None:
+    assert parse_bias(text) is None
+
+
+@given(st.text())
+def test_any_text_is_a_bias_or_none(text: str) -> None:
+    assert parse_bias(text) is None or "=" in text

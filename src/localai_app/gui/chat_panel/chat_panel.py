@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from localai_app.engine.sampling import SEED_BOUND
+from localai_app.engine.sampling import SEED_BOUND, LogitBias, bias_text, parse_bias
 from localai_app.gui.chat_panel.fold import Fold
 from localai_app.gui.chat_panel.preset_row import PresetRow
 from localai_app.gui.chat_panel.sampling_form import SamplingForm
@@ -107,12 +107,17 @@ class ChatPanel(QFrame):
         self.shape.changed.connect(self._on_shape_changed)
         self.stop = _text_field("Texts that end an answer", STOP_HEIGHT)
         self.stop.setPlaceholderText("One text a line")
+        self.biases = _text_field("Token biases", STOP_HEIGHT)
+        self.biases.setPlaceholderText("word=-5, one a line")
+        self.biases.setToolTip("Above 0 makes a token likelier, below 0 rarer, -100 forbids it; a number names a token itself")
+        self.bias_note = label("", "caption-bad", wrap=True)
+        self.bias_note.hide()
         self.tokens = TokenList()
         self.tokens.wanted_changed.connect(lambda wanted: self._change(logprobs=wanted))
         self._thinking_part = QWidget()
         self._timer = QTimer(self, singleShot=True, interval=WRITE_DELAY_MS)
         self._timer.timeout.connect(self.write_texts)
-        for field in (self.prompt, self.stop):
+        for field in (self.prompt, self.stop, self.biases):
             field.textChanged.connect(self._timer.start)
         self._lay_out(theme)
 
@@ -159,6 +164,7 @@ class ChatPanel(QFrame):
         fold = Fold("Shape of the answer", theme)
         fold.add(self.shape)
         fold.add(_part("Texts that end an answer", self.stop))
+        fold.add(_part("Token biases", self.biases, self.bias_note))
         self.shape_fold = fold
         column.addWidget(fold)
         self.token_fold = Fold("Token probabilities", theme)
@@ -175,7 +181,8 @@ class ChatPanel(QFrame):
         default = facts.default_prompt.strip()
         self.prompt.setPlaceholderText(f"As in the settings: {default}" if default else "Instructions for the model")
         _show_text(self.stop, "\n".join(settings.sampling.stop or ()))
-        self.presets.show_presets(facts.presets, settings.sampling)
+        _show_text(self.biases, "\n".join(bias_text(entry) for entry in settings.sampling.logit_bias or ()))
+        self.presets.show_presets(facts.presets, SamplingValues(numbers=settings.sampling.numbers))
         self.form.show_sampling(facts.effective)
         recommendation = facts.effective.recommendation
         self.recommendation.setText(recommendation.words if recommendation is not None else "Nothing is recommended for it.")
@@ -192,7 +199,7 @@ class ChatPanel(QFrame):
         self.tokens.show_wanted(settings.logprobs)
         if settings.logprobs is not None:
             self.token_fold.open()
-        if sampling.json_schema or sampling.grammar or sampling.stop:
+        if sampling.json_schema or sampling.grammar or sampling.stop or sampling.logit_bias:
             self.shape_fold.open()
 
     def write_texts(self) -> None:
@@ -200,8 +207,17 @@ class ChatPanel(QFrame):
         self._timer.stop()
         typed = self.prompt.toPlainText()
         stop = tuple(line for line in self.stop.toPlainText().split("\n") if line)
-        values = msgspec.structs.replace(self._settings.sampling, stop=stop or None)
+        values = msgspec.structs.replace(self._settings.sampling, stop=stop or None, logit_bias=self._typed_biases())
         self._change(system_prompt=typed if typed.strip() else None, sampling=values)
+
+    def _typed_biases(self) -> tuple[LogitBias, ...] | None:
+        """What is written, or what was set before where a line makes no sense, which is told."""
+        lines = [line for line in self.biases.toPlainText().split("\n") if line.strip()]
+        biases = [parse_bias(line) for line in lines]
+        wrong = next((line for line, bias in zip(lines, biases, strict=True) if bias is None), "")
+        self.bias_note.setText(f"Not used yet: “{wrong}” is not of the form word=-5.")
+        self.bias_note.setVisible(bool(wrong))
+        return self._settings.sampling.logit_bias if wrong else tuple(bias for bias in biases if bias is not None) or None
 
     def _show_thinking(self, facts: PanelFacts) -> None:
         usual = THINKING_LABELS.get(facts.default_thinking, facts.default_thinking).lower()
