@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 pytest.importorskip("jinja2")
@@ -53,6 +55,14 @@ def test_choice_or_the_nearest() -> None:
 def test_template_that_cannot_be_rendered() -> None:
     with pytest.raises(RequestRefusedError):
         switch_of("{% if")
+
+
+def test_template_whose_switches_never_end() -> None:
+    """Each rendering has its deadline; together they have one as well."""
+    endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    started_s = time.perf_counter()
+    assert switch_of("<a>{% if reasoning_effort or enable_thinking %}" + endless + "{% endif %}").choices == ()
+    assert time.perf_counter() - started_s < 9.0
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -9,6 +10,7 @@ from typing import Protocol
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.protocol import ChatMessage
 from localai_app.engine.reading.thinking_tags import opening_at_end
+from localai_app.errors import TEMPLATE_FAILED
 
 PROBE = (ChatMessage(role="user", content="Hi"),)
 SWITCHES = ("enable_thinking", "thinking")
@@ -18,6 +20,8 @@ LEVELS = ("low", "medium", "high", "max")
 COMMON_LEVELS = LEVELS[:3]
 NO_LEVEL = ("none", "no_think")
 OFF, ON = "off", "on"
+PATIENCE_S = 4.0
+"""Real templates take some milliseconds for each of about ten renderings."""
 _HARMONY_MARK = "<|channel|>analysis"
 
 
@@ -64,6 +68,7 @@ class ThinkingSwitch:
 def find_switch(template: Renders, source: str) -> ThinkingSwitch:
     """Render the template with each of its switches. RequestRefusedError where it cannot even be rendered without."""
     plain = template.render(PROBE)
+    template = _Patient(template)
     switched = {name: _rendered(template, {name: True}) for name in SWITCHES if name in source}
     on_off = {
         name: (on, off) for name, on in switched.items()
@@ -79,6 +84,20 @@ def find_switch(template: Renders, source: str) -> ThinkingSwitch:
         (name for name, variables in ordered.items() if _rendered(template, variables) == plain), "") if ordered else ""
     is_always = not ordered and (opening_at_end(plain) is not None or _HARMONY_MARK in source)
     return ThinkingSwitch(ordered, default, is_always)
+
+
+class _Patient:
+    """A template that is given up once all its renderings together took too long."""
+
+    def __init__(self, template: Renders) -> None:
+        self._template = template
+        self._end_s = time.monotonic() + PATIENCE_S
+
+    def render(self, messages: Sequence[ChatMessage], *, variables: Mapping[str, object] | None = None) -> str:
+        """The prompt; RequestRefusedError when the time is over."""
+        if time.monotonic() >= self._end_s:
+            raise RequestRefusedError(TEMPLATE_FAILED, reason="trying its switches takes too long")
+        return self._template.render(messages, variables=variables)
 
 
 def _levels(template: Renders, source: str, others: Mapping[str, object]) -> dict[str, Mapping[str, object]]:
