@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from localai_app.errors import AppError
 from localai_app.fit.budgets import budgets_of
@@ -43,6 +43,8 @@ class LoadFacts:
     blocks_with_experts: int = 0
     chat_template: str = ""
     """The one in the file; empty where it has none."""
+    draft_models: tuple[InstalledModel, ...] = ()
+    """Installed models that may draft tokens for it, where that was asked for."""
     problem: AppError | None = None
     """Why its header tells nothing."""
 
@@ -68,7 +70,9 @@ class LoadPreviews:
 
     def open(self, model_key: str) -> LoadPreview:
         """An installed model or a .gguf path; AppError if it is not there, not whole, or no GGUF file at all."""
-        return self.of(self._library.get(model_key))
+        preview = self.of(self._library.get(model_key))
+        draft_models = self._drafts.candidates(preview.facts.model)
+        return LoadPreview(self, replace(preview.facts, draft_models=draft_models), preview.headers)
 
     def of(self, model: InstalledModel) -> LoadPreview:
         """The same for a model of the library's list."""
@@ -80,10 +84,6 @@ class LoadPreviews:
                 raise
             return LoadPreview(self, LoadFacts(model, problem=error), ())
         return LoadPreview(self, _facts(model, geometry, headers[0].chat_template), headers)
-
-    def draft_models(self, model: InstalledModel) -> tuple[InstalledModel, ...]:
-        """Installed models that may draft tokens for this one."""
-        return self._drafts.candidates(model)
 
     def remembered(self, model_key: str) -> LoadSettings:
         """What is remembered for a model."""

@@ -13,7 +13,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel, QMessageBox
 
-from localai_app.engine.protocol import KvType
+from localai_app.engine.protocol import KvType, LoadOptions, TuningKind, TuningRow
 from localai_app.fit.result import Verdict
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.load.context_field import ContextField
@@ -24,7 +24,7 @@ from localai_app.gui.load.wording import in_force_words
 from localai_app.gui.theme import CONTRAST, ThemeState
 from localai_app.hardware.report import EngineDevice, Gpu, HardwareReport, Memory, Vendor
 from localai_app.services.app_services import AppServices
-from localai_app.services.events import HardwareReported, LoadSettingsChanged
+from localai_app.services.events import HardwareReported, LoadSettingsChanged, TuningChanged
 from localai_app.services.load_settings import LoadSettings
 from localai_app.services.views import EngineState, EngineStatus
 from tests.gui.models.models_stage import GIB, REPORT, TINY_COMPUTER, eventually, nameless
@@ -368,3 +368,33 @@ def test_what_is_in_force_in_words() -> None:
     assert in_force_words(EngineState(EngineStatus.READY, TINY_KEY, "Tiny", on_cpu)).endswith("on the processor, 1 thread")
     assert in_force_words(EngineState(EngineStatus.LOADING, TINY_KEY)) == "Loading…"
     assert in_force_words(EngineState(EngineStatus.NONE, TINY_KEY)) == "Not loaded"
+
+
+def test_who_drafts_is_offered_chosen_and_remembered(
+    make_panel: Callable[..., LoadPanel], services: AppServices, qtbot: Any,
+) -> None:
+    folder = services.paths.data / "models" / "tester"
+    write_tiny_gguf(folder / "Large-GGUF" / "large-F32.gguf", n_layer=4)
+    write_tiny_gguf(folder / "Small-GGUF" / "small-F32.gguf", n_layer=1)
+    panel = make_panel("tester/Large-GGUF:F32")
+    box = panel.form.draft.box
+    assert [box.itemData(index) for index in range(box.count())] == ["", "lookup", "tester/Small-GGUF:F32"]
+    assert panel.form.settings.is_default
+    box.setCurrentIndex(2)
+    box.activated.emit(2)
+    assert panel.form.draft.hint.startswith("Faster where the smaller model")
+    eventually(qtbot, lambda: any("drafts tokens" in reason for reason in panel.fit.reasons if panel.fit is not None))
+    QTest.mouseClick(panel.save_button, Qt.MouseButton.LeftButton)
+    assert services.load_settings.get("tester/Large-GGUF:F32") == LoadSettings(draft="tester/Small-GGUF:F32")
+    panel.form.show_settings(LoadSettings(draft="tester/gone:F32"))
+    assert panel.form.settings.draft == "tester/gone:F32"
+
+
+def test_what_was_measured_is_told(make_panel: Callable[..., LoadPanel], services: AppServices, tiny: Path, qtbot: Any) -> None:
+    panel = make_panel()
+    assert not panel.form.measured.isVisible()
+    rows = (TuningRow(kind=TuningKind.GENERATION, value=3, tps=9.0),)
+    services.tuning_memory.keep(services.library.get(TINY_KEY), LoadOptions(model_path="", ctx=512), rows, 1_700_000_000.0)
+    services.events.publish(TuningChanged(TINY_KEY))
+    eventually(qtbot, panel.form.measured.isVisible)
+    assert panel.form.measured.text().startswith("Fastest here: 3 processor threads")

@@ -77,9 +77,8 @@ def test_a_model_that_cannot_draft_is_refused_in_words(services: AppServices, dr
 
 
 def test_only_smaller_models_of_the_same_vocabulary_are_offered(services: AppServices) -> None:
-    model = services.library.get(LARGE)
-    assert [found.key for found in services.load_previews.draft_models(model)] == [SMALL]
-    assert services.load_previews.draft_models(services.library.get(SMALL)) == ()
+    assert [found.key for found in services.load_previews.open(LARGE).facts.draft_models] == [SMALL]
+    assert services.load_previews.open(SMALL).facts.draft_models == ()
 
 
 def test_what_it_gained_is_kept_for_the_next_load(services: AppServices) -> None:

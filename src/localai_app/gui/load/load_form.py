@@ -11,6 +11,7 @@ from localai_app.engine.protocol import KvType, LoadOptions
 from localai_app.fit.result import FitResult, Request, Verdict
 from localai_app.gui.load.context_field import ContextField
 from localai_app.gui.load.count_field import CountField
+from localai_app.gui.load.draft_field import DraftField
 from localai_app.gui.load.shared_layers import SharedLayers
 from localai_app.gui.load.template_field import TemplateField
 from localai_app.gui.metrics import SPACE_2, SPACE_4, SPACE_5
@@ -53,6 +54,9 @@ class LoadForm(QFrame):
         self.experts.value_changed.connect(self.changed)
         self.template = TemplateField()
         self.template.value_changed.connect(self.changed)
+        self.draft = DraftField()
+        self.draft.value_changed.connect(self.changed)
+        self.measured = label("", "caption", wrap=True)
         self.shared = SharedLayers()
         self.shared.changed.connect(self.changed)
         self.gpu_boxes: dict[str, QCheckBox] = {}
@@ -71,13 +75,14 @@ class LoadForm(QFrame):
         row.addWidget(self.kv_box)
         layout = QVBoxLayout(self)
         set_spacing(layout, SPACE_5, (SPACE_5, SPACE_4, SPACE_5, SPACE_5))
-        for part in (self.context, memory, self.layers, self.experts, self._gpus, self.shared, self.template):
+        of_gpus = (self.layers, self.experts, self._gpus, self.shared)
+        for part in (self.context, memory, *of_gpus, self.template, self.draft, self.measured):
             layout.addWidget(part)
         layout.addStretch(1)
-        for part in (self.layers, self.experts, self._gpus, self.shared):
+        for part in (self.layers, self.experts, self._gpus, self.shared, self.measured):
             part.hide()
         spins = (self.context.spin, self.layers.spin, self.experts.spin)
-        for control in (*spins, self.kv_box, self.shared.main_box, self.shared.parts, self.template.box):
+        for control in (*spins, self.kv_box, self.shared.main_box, self.shared.parts, self.template.box, self.draft.box):
             control.setMinimumWidth(CONTROL_WIDTH)
 
     @property
@@ -89,7 +94,7 @@ class LoadForm(QFrame):
             experts_on_cpu=self.experts.value if has_gpus else None,
             without_devices=tuple(name for name, box in self.gpu_boxes.items() if not box.isChecked()),
             main_device=self.shared.main_device if has_more else "", tensor_split=self.shared.tensor_split if has_more else (),
-            chat_template=self.template.value)
+            chat_template=self.template.value, draft=self.draft.value)
 
     def show_model(self, facts: LoadFacts, gpus: Sequence[LoadGpu], default: Request) -> None:
         """Offer what this model and this computer have. What only a GPU needs is left out where there is none."""
@@ -98,6 +103,7 @@ class LoadForm(QFrame):
         self.layers.show_limit(facts.layers)
         self.experts.show_limit(facts.blocks_with_experts)
         self.template.show_own(facts.chat_template, is_known=facts.problem is None)
+        self.draft.show_models(facts.draft_models)
         self._show_gpus(gpus)
         self.layers.setVisible(bool(gpus))
         self.experts.setVisible(bool(gpus) and facts.blocks_with_experts > 0)
@@ -113,6 +119,7 @@ class LoadForm(QFrame):
         self.context.show_value(settings.ctx, self._default.default_ctx)
         self.kv_box.setCurrentIndex(self.kv_box.findData((settings.kv_type or self._default.kv_type).value))
         self.template.show_value(settings.chat_template)
+        self.draft.show_value(settings.draft)
         self.layers.show_value(settings.gpu_layers)
         self.experts.show_value(settings.experts_on_cpu)
         self.shared.show_values(settings.main_device, settings.tensor_split)
@@ -120,6 +127,11 @@ class LoadForm(QFrame):
             box.blockSignals(True)
             box.setChecked(name not in settings.without_devices)
             box.blockSignals(False)
+
+    def show_measured(self, sentence: str) -> None:
+        """Say how the model was measured to run fastest here; nothing where it was not."""
+        self.measured.setText(sentence)
+        self.measured.setVisible(bool(sentence))
 
     def show_fit(self, fit: FitResult) -> None:
         """Say beside each control what the fit makes of it."""

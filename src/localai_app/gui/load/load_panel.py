@@ -23,9 +23,10 @@ from localai_app.gui.tasks import run_in_background
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.error_banner import ErrorBanner
 from localai_app.services.app_services import AppServices
-from localai_app.services.events import EngineChanged, Event, HardwareReported, MemoryMeasured, ModelLoaded
+from localai_app.services.events import EngineChanged, Event, HardwareReported, MemoryMeasured, ModelLoaded, TuningChanged
 from localai_app.services.load_previews import LoadPreview
 from localai_app.services.load_settings import LoadSettings
+from localai_app.services.tuning_words import tuning_sentence
 from localai_app.units import GIB
 
 SIDE_BY_SIDE_FROM = 720
@@ -144,6 +145,7 @@ class LoadPanel(QWidget):
         self.form.setEnabled(True)
         self._remembered = self._services.load_settings.get(self._key)
         self._show_model(self._remembered)
+        self.form.show_measured(measured_words(self._services, self._preview))
         self._show_state()
         self.form.context.spin.setFocus()
 
@@ -177,6 +179,8 @@ class LoadPanel(QWidget):
             case EngineChanged() | ModelLoaded():
                 self._show_state()
                 self._show_buttons()
+            case TuningChanged(model_key=model_key) if model_key == self._key:
+                self.form.show_measured(measured_words(self._services, self._preview))
             case HardwareReported():
                 self._show_model(self.form.settings)
             case MemoryMeasured(memory=memory, gpus=gpus):
@@ -235,3 +239,9 @@ class LoadPanel(QWidget):
         self._remembered = settings
         self._show_buttons()
         return True
+
+
+def measured_words(services: AppServices, preview: LoadPreview | None) -> str:
+    """How the model was measured to run fastest here, as a sentence; empty where it was not."""
+    measured = services.tuning_memory.all_of(preview.facts.model) if preview is not None else ()
+    return tuning_sentence(measured[0] if measured else None)
