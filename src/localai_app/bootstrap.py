@@ -115,7 +115,7 @@ def build_services(options: LaunchOptions) -> AppServices:
     load_previews = LoadPreviews(library, estimate, hardware, load_settings, engine, drafts)
     load_parts = LoadParts(load_previews, load_settings)
     why_slow = WhySlowService(engine, hardware, settings, load_parts, calibration, benchmarks)
-    meter = AnswerMeter(lambda depth: why_slow.expected_tps(engine.state, depth))
+    meter = AnswerMeter(why_slow.tell)
     return AppServices(
         paths=paths, events=events, pool=pool, store=store, settings=settings, hardware=hardware,
         discovery=DiscoveryService(

@@ -64,6 +64,7 @@ class WhySlowService:
         self._calibration = calibration
         self._benchmarks = benchmarks
         self._read = read
+        self._told: tuple[str, tuple[float, float] | None] = ("", None)
 
     def look(self) -> SlowReport:
         """Every cause that holds now for the model in use, or without one for the computer."""
@@ -74,6 +75,13 @@ class WhySlowService:
         """What is predicted for the model in use at a depth, with what was measured before: low, high; None where unknown."""
         parts = self._parts(state)
         return parts.token_range(depth) if parts is not None else None
+
+    def tell(self, depth: int) -> tuple[float, float] | None:
+        """The same for the answer that ends now, remembered: once it was measured, the prediction follows it."""
+        state = self._engine.state
+        expected = self.expected_tps(state, depth)
+        self._told = (state.model_key, expected)
+        return expected
 
     def apply(self, finding: Finding) -> bool:
         """Do what a finding advises; false for what only the window can do. AppError where it cannot be done."""
@@ -109,11 +117,13 @@ class WhySlowService:
         if state.loaded is None or state.options is None:
             return plain
         full_offload, exact_fits = self._alternatives(state)
+        told_key, told = self._told
+        expected = told if told_key == state.model_key else self.expected_tps(state, state.context_used)
         host = [device.weights_bytes for device in (state.fit.devices if state.fit is not None else ()) if device.kind == "cpu"]
         return SpeedSnapshot(
             report, conditions, model_name=state.model_name, options=state.options, loaded=state.loaded,
             host_weights_bytes=sum(host), depth=state.context_used, tps=state.tps,
-            expected_tps=self.expected_tps(state, state.context_used), depth_factor=self._depth_factor(state),
+            expected_tps=expected, depth_factor=self._depth_factor(state),
             threads_setting=plain.threads_setting, load_settings=self._load.settings.get(state.model_key),
             layers_setting=plain.layers_setting, full_offload=full_offload, exact_context_fits=exact_fits,
             other_models=sum(model.key != state.model_key for model in loaded), gpu_command=plain.gpu_command)

@@ -66,6 +66,16 @@ def test_a_run_from_the_window(card: BenchmarkCard, services: AppServices, qtbot
     assert services.benchmarks.wait(5.0)
 
 
+def test_a_first_result_has_nothing_beside_it(card: BenchmarkCard, services: AppServices, qtbot) -> None:
+    services.store.benchmarks.add(benchmark_of(model_key=TINY_KEY))
+    services.events.publish(BenchmarkChanged())
+    eventually(qtbot, lambda: not card.table.isHidden())
+    hidden = [column for column in Column if card.table.isColumnHidden(column)]
+    assert hidden == [Column.EARLIER, Column.CHANGE]
+    card.resize(card.width() - 60, card.height())
+    assert card.table.isColumnHidden(Column.EARLIER)
+
+
 def test_progress_is_told_with_the_time_left(card: BenchmarkCard, services: AppServices, qtbot) -> None:
     show_state(services, BenchmarkState(BenchmarkStatus.MEASURING, TINY_KEY, 0.4, 42.0))
     eventually(qtbot, lambda: card._progress_words.text() == "Measuring, 40%, 42 s left")

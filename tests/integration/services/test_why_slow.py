@@ -18,6 +18,7 @@ from localai_app.services.slowness import why_slow
 from localai_app.services.speed_snapshot import Cause
 from localai_app.services.views import EngineState, EngineStatus, LoadedModel
 from localai_app.services.why_slow import LoadParts, WhySlowService
+from tests.helpers.measurements import answer_of
 from tests.helpers.services_fixture import TINY_KEY, install_tiny_model, open_services, wait_until
 
 GIB = 1024**3
@@ -96,3 +97,13 @@ def test_the_prediction_falls_with_the_depth(services: AppServices) -> None:
     assert late is not None
     assert late[0] <= early[0] <= early[1]
     assert service.expected_tps(replace(state, fit=None), 0) is None
+
+
+def test_an_answer_is_held_against_what_was_told_before_it_was_measured(services: AppServices) -> None:
+    service, _state = looked_at(services)
+    told = service.tell(100)
+    assert told is not None
+    services.calibration.add(answer_of(
+        TINY_KEY, processor="Test", depth=100,
+        formula_tps=told[0], predicted_tps=told[0], measured_tps=told[0] / 10))
+    assert service.snapshot().expected_tps == told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import QPoint, QTimer, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
@@ -59,7 +59,9 @@ class PerformancePage(QWidget):
         self.live = LiveCard(services, theme, bridge)
         self.benchmark = BenchmarkCard(services, theme, bridge)
         self.benchmark.page_requested.connect(self.page_requested)
+        self._leads_to_slow = False
         self.slow = SlowCard(services, theme, bridge)
+        self.slow.looked.connect(self._on_slow_looked)
         self.slow.page_requested.connect(self.page_requested)
         self.slow.chat_requested.connect(self.chat_requested)
         self.slow.model_requested.connect(self.model_requested)
@@ -83,9 +85,19 @@ class PerformancePage(QWidget):
 
     def look_why_slow(self) -> None:
         """Say why it is slow, in view."""
+        self._leads_to_slow = True
         self.slow.look()
-        # The cards have their places once the page was laid out.
-        QTimer.singleShot(0, self, lambda: self._scroll.ensureWidgetVisible(self.slow, 0, SPACE_6))
+
+    def _on_slow_looked(self) -> None:
+        """The findings have their places once the page was laid out."""
+        if self._leads_to_slow:
+            self._leads_to_slow = False
+            QTimer.singleShot(0, self, self._scroll_to_slow)
+
+    def _scroll_to_slow(self) -> None:
+        content = self._scroll.widget()
+        if content is not None:
+            self._scroll.verticalScrollBar().setValue(self.slow.mapTo(content, QPoint()).y() - SPACE_6)
 
     def _show_report(self, report: HardwareReport | None) -> None:
         self._looking.setVisible(report is None)

@@ -176,7 +176,7 @@ class BenchmarkCard(Card):
         newest = records[0]
         earlier = earlier_of(newest, records)
         self._table_model.show_lines(benchmark_lines(newest, earlier))
-        self.table.setColumnHidden(Column.CHANGE, earlier is None)
+        self.table.leave_out(*(() if earlier is not None else (Column.EARLIER, Column.CHANGE)))
         words = f"{date_words(newest)}: {setup_words(newest)}."
         if earlier is not None:
             difference = difference_words(newest, earlier)

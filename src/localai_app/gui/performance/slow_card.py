@@ -30,6 +30,8 @@ class SlowCard(Card):
     page_requested = Signal(str)
     chat_requested = Signal(str)
     model_requested = Signal(str)
+    looked = Signal()
+    """What was found is shown."""
 
     def __init__(self, services: AppServices, theme: ThemeState, bridge: Bridge) -> None:
         super().__init__("Why is it slow?", NOT_LOOKED)
@@ -74,6 +76,7 @@ class SlowCard(Card):
         self.look_button.setText("Look again")
         self._say(report.headline, "" if report.findings else NOTHING)
         self._replace_rows(report.findings)
+        self.looked.emit()
 
     def _on_failed(self, error: AppError) -> None:
         self._task = None

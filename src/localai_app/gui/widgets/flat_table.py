@@ -25,6 +25,7 @@ class FlatTable(QTableView):
         super().__init__(parent)
         self._theme = theme
         self._least_widths = dict(least_widths or {})
+        self._left_out: frozenset[int] = frozenset()
         set_role(self, "table")
         self.setAccessibleName(accessible_name)
         model.setParent(self)
@@ -72,8 +73,17 @@ class FlatTable(QTableView):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Leave columns out where it is narrow."""
         super().resizeEvent(event)
-        for column, least in self._least_widths.items():
-            self.setColumnHidden(column, self.width() < scaled(least, self))
+        self._fit_columns()
+
+    def leave_out(self, *columns: int) -> None:
+        """Show all columns but these, as far as there is room."""
+        self._left_out = frozenset(columns)
+        self._fit_columns()
+
+    def _fit_columns(self) -> None:
+        for column in range(self.model().columnCount()):
+            is_narrow = self.width() < scaled(self._least_widths.get(column, 0), self)
+            self.setColumnHidden(column, is_narrow or column in self._left_out)
 
     def _height(self) -> int:
         return self.horizontalHeader().sizeHint().height() + self.model().rowCount() * self.row_height
