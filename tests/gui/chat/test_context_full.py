@@ -10,7 +10,6 @@ from localai_app.engine.protocol import TokensCounted
 from localai_app.errors import NO_MODEL_LOADED, AppError
 from localai_app.gui.chat.history_mark import SHORTENED, above_words, marks_for
 from localai_app.gui.chat.message_views import AnswerView
-from localai_app.gui.chat.overflow_field import OverflowField
 from localai_app.gui.chat.quiet_button import QuietButton
 from localai_app.gui.pages.chat_page import ChatPage
 from localai_app.gui.theme import ThemeState
@@ -129,16 +128,3 @@ def test_an_answer_that_cannot_go_on_says_why(
     page.open_conversation(chat_id)
     page.view.transcript.column.continue_requested.emit()
     assert page.view.strip.isVisibleTo(page)
-
-
-def test_the_field_offers_every_policy_and_that_of_the_settings(qtbot: QtBot, theme: ThemeState) -> None:
-    field = OverflowField()
-    qtbot.addWidget(field)
-    field.show_policy(None, "stop")
-    assert field.currentText() == "As in the settings: do not answer"
-    field.show_policy("cut_middle", "drop_oldest")
-    assert field.currentData() == "cut_middle"
-    with qtbot.waitSignal(field.policy_chosen) as chosen:
-        field.setCurrentIndex(0)
-        field.activated.emit(0)
-    assert chosen.args == [None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 
+import msgspec
 import pytest
 
 from localai_app.engine.protocol import (
@@ -134,6 +135,15 @@ def test_turns_after_a_cut_read_only_what_is_new(smollm2: RecordedWorker) -> Non
         messages = (*messages, ChatMessage(role="assistant", content=text))
     assert 2 <= n_cuts <= 5
     assert n_read_anew == 0
+
+
+def test_another_context_is_counted_anew(smollm2: RecordedWorker) -> None:
+    messages = bananas(12)
+    small = counted(smollm2, messages, Overflow.DROP_OLDEST)
+    assert counted(smollm2, messages, Overflow.DROP_OLDEST) == msgspec.structs.replace(small, id=small.id + 1)
+    smollm2.load(model_path=str(smollm2_path()), ctx=4 * CTX)
+    large = counted(smollm2, messages, Overflow.DROP_OLDEST)
+    assert (large.prompt_tokens, large.context_total, large.cut) == (small.prompt_tokens, 4 * CTX, HistoryCut())
 
 
 def test_a_single_question_longer_than_the_context(smollm2: RecordedWorker) -> None:

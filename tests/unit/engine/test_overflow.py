@@ -161,6 +161,24 @@ def test_order_and_ends_stay_whatever_is_left_out(
     assert fitted.tokens == count(fitted.messages, fitted.prefill)
 
 
+@given(lengths=st.lists(st.integers(0, 300), min_size=3, max_size=61), total=st.integers(100, 4000))
+def test_no_more_turns_are_left_out_than_needed_and_few_are_tried(lengths: list[int], total: int) -> None:
+    messages, room, tried = talk(*lengths), ContextRoom.of(total, None), 0
+
+    def counted(sent: Sequence[ChatMessage], prefill: str) -> int:
+        nonlocal tried
+        tried += 1
+        return count(sent, prefill)
+
+    fitted = fit_conversation(messages, "", Overflow.DROP_OLDEST, room, counted)
+    assert tried <= 3 + 2 * len(messages).bit_length()
+    if fitted.cut:
+        turns_left = len(fitted.messages)
+        with_one_more = count(messages[len(messages) - turns_left - 2:], "")
+        assert with_one_more > room.kept or not fitted.cut.left_out
+        assert fitted.tokens <= room.kept or turns_left <= 2
+
+
 @given(text=st.text(max_size=60), kept=st.integers(0, 70))
 def test_cutting_the_middle_keeps_as_much_as_was_said(text: str, kept: int) -> None:
     cut = cut_middle(text, kept)

@@ -15,6 +15,8 @@ MIN_KEPT_CHARS = 64
 """A message is never cut to less: what is left would say nothing."""
 _ANSWER_SHARE = 4
 _LONGEST_DEFAULT_ANSWER = 1024
+_MARKUP_CHARS = 16
+"""About what a template puts around a message, for guesses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,21 +115,40 @@ def cut_middle(text: str, kept_chars: int | None) -> str:
 
 
 def _without_turns(conversation: _Conversation, turns: list[list[int]], first: int, room: ContextRoom) -> Fitted:
-    """Leave out as few turns as possible, the ones from `first` on; all but the newest if that is still too much."""
+    """Leave out as few turns as possible, the ones from `first` on; all but the newest if that is still too much.
+
+    Counting costs time, so the search begins where the lengths of the texts say and goes on in growing steps.
+    """
     def without(n_turns: int) -> Fitted:
         left_out = tuple(index for turn in turns[first:first + n_turns] for index in turn)
         return conversation.with_cut(HistoryCut(left_out=left_out))
 
     low, high = 0, max(0, len(turns) - 1 - first)
-    fitted = without(high)
+    fitted: Fitted | None = None
+    probe, step = _guessed_turns(conversation, turns[first:-1], room), 1
     while high - low > 1:
-        middle = (low + high) // 2
-        tried = without(middle)
+        n_turns = min(max(probe, low + 1), high - 1)
+        tried = without(n_turns)
         if tried.tokens <= room.kept:
-            high, fitted = middle, tried
+            high, fitted, probe = n_turns, tried, n_turns - step
         else:
-            low = middle
-    return fitted
+            low, probe = n_turns, n_turns + step
+        if low > 0 and fitted is not None:
+            probe = (low + high) // 2
+        step *= 2
+    return fitted if fitted is not None else without(high)
+
+
+def _guessed_turns(conversation: _Conversation, turns: list[list[int]], room: ContextRoom) -> int:
+    """How many of these turns have to go if all texts have the same share of tokens."""
+    lengths = [sum(len(conversation.messages[index].content) + _MARKUP_CHARS for index in turn) for turn in turns]
+    whole = sum(len(message.content) + _MARKUP_CHARS for message in conversation.messages) + len(conversation.prefill)
+    surplus = whole * (1 - room.kept / conversation.whole_tokens)
+    for n_turns, length in enumerate(lengths, 1):
+        surplus -= length
+        if surplus <= 0:
+            return n_turns
+    return len(turns)
 
 
 def _with_short_messages(conversation: _Conversation, cut: HistoryCut, goal: int) -> Fitted:

@@ -8,8 +8,6 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-import msgspec
-
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.protocol import (
     Benchmark,
@@ -26,7 +24,6 @@ from localai_app.engine.protocol import (
     ListDevices,
     Load,
     LoadProgressed,
-    Overflow,
     Plan,
     RenderTemplate,
     RestoreState,
@@ -34,7 +31,6 @@ from localai_app.engine.protocol import (
     SelfTest,
     StateRestored,
     StateSaved,
-    TokensCounted,
     Tune,
     Tuned,
 )
@@ -42,12 +38,11 @@ from localai_app.engine.worker.answer import AnswerLoop
 from localai_app.engine.worker.backend import Backend
 from localai_app.engine.worker.benchmark import BenchmarkLoop
 from localai_app.engine.worker.channel import EventSender, Request
-from localai_app.engine.worker.overflow import ContextRoom, Fitted, fit_conversation
+from localai_app.engine.worker.context_cutter import ContextCutter
 from localai_app.engine.worker.stop_flag import StopFlags
 from localai_app.engine.worker.template_choice import tried_template
 from localai_app.engine.worker.tuning import TuningLoop
-from localai_app.errors import ENGINE_CRASHED, ENGINE_OUT_OF_MEMORY, PROMPT_TOO_LONG
-from localai_app.units import format_count
+from localai_app.errors import ENGINE_CRASHED, ENGINE_OUT_OF_MEMORY
 
 _LOAD_PROGRESS_INTERVAL_S = 0.1
 SingleAnswer = ListDevices | SelfTest | Plan | SaveState | RestoreState | CountTokens
@@ -67,6 +62,7 @@ class Session:
         self._commands = commands
         self._sender = sender
         self._stop_flags = stop_flags
+        self._cutter = ContextCutter(backend)
 
     def run(self) -> NoReturn:
         """Serve until the process ends; the command reader ends it."""
@@ -89,6 +85,7 @@ class Session:
     def _serve(self, command: Request, arrived_s: float) -> None:
         match command:
             case Load():
+                self._cutter.forget()
                 on_progress = self._progress_reporter(command.id)
                 on_progress(0.0)
                 self._sender.send(self._backend.load(command.id, command.options, on_progress))
@@ -122,7 +119,7 @@ class Session:
             case RestoreState():
                 return StateRestored(id=command.id, n_tokens=self._backend.restore_state(command.conversation, command.path))
             case CountTokens():
-                return self._counted(command)
+                return self._cutter.count(command)
 
     def _measured(self, command: Benchmark | Tune) -> Benchmarked | Tuned:
         if isinstance(command, Tune):
@@ -132,29 +129,10 @@ class Session:
 
     def _cut_to_context(self, chat: Chat) -> Chat:
         """The chat as its policy allows it to be sent; what is left out is said first."""
-        if chat.overflow is Overflow.STOP:
-            return chat
-        total = self._backend.context_total()
-        fitted = self._fitted(chat, total)
-        if fitted.tokens >= total:
-            raise RequestRefusedError(PROMPT_TOO_LONG, needed=format_count(fitted.tokens), context=format_count(total))
-        if fitted.cut:
-            self._sender.send(ContextCut(id=chat.id, cut=fitted.cut))
-        return msgspec.structs.replace(chat, messages=fitted.messages, prefill=fitted.prefill)
-
-    def _counted(self, command: CountTokens) -> TokensCounted:
-        total = self._backend.context_total()
-        fitted = self._fitted(command.chat, total)
-        return TokensCounted(
-            id=command.id, prompt_tokens=fitted.whole_tokens, sent_tokens=fitted.tokens if fitted.tokens < total else None,
-            context_total=total, cut=fitted.cut)
-
-    def _fitted(self, chat: Chat, total: int) -> Fitted:
-        return fit_conversation(
-            chat.messages, chat.prefill, chat.overflow, ContextRoom.of(total, chat.sampling.max_tokens),
-            lambda messages, prefill: self._backend.count_tokens(
-                msgspec.structs.replace(chat, messages=tuple(messages), prefill=prefill)),
-            known=chat.known_cut)
+        chat, cut = self._cutter.cut(chat)
+        if cut:
+            self._sender.send(ContextCut(id=chat.id, cut=cut))
+        return chat
 
     def _progress_reporter(self, request_id: int) -> Callable[[float], None]:
         """Passes on the first and the last report, and in between one every 100 ms."""
