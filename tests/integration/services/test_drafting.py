@@ -6,14 +6,18 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from localai_app.engine.protocol import GenerationStats
 from localai_app.errors import AppError
-from localai_app.fit.result import DRAFT_BY_LOOKUP, Request
+from localai_app.fit.result import DRAFT_BY_LOOKUP, FitResult, Request, Verdict
+from localai_app.hardware.report import Memory
 from localai_app.services.app_services import AppServices
 from localai_app.services.drafting import DRAFT_TOKENS
 from localai_app.services.events import AnswerTimed, ModelLoaded
+from localai_app.services.load_settings import LoadSettings
+from localai_app.units import GIB
 from tests.helpers.gguf_files import Typed, write_tiny_gguf
 from tests.helpers.program import run_program
 from tests.helpers.services_fixture import EventRecorder, open_services
@@ -60,14 +64,19 @@ def test_the_memory_of_a_draft_model_is_kept_free(services: AppServices) -> None
 
 
 def test_no_room_for_both_is_told_before_the_load(services: AppServices) -> None:
-    free = services.load_planner.plan(LARGE).fit
-    assert free is not None
-    host = free.devices[-1]
-    # Enough for the model alone, and less than both take.
-    needed = host.total_bytes + host.reserve_bytes + services.load_planner.plan(SMALL).fit.total_bytes // 2  # type: ignore[union-attr]
-    short = Request(ctx=2048, draft=SMALL, credit_bytes=needed - host.free_bytes)
-    with pytest.raises(AppError):
-        services.load_planner.plan(LARGE, short)
+    preview = services.load_previews.open(LARGE)
+    report = services.hardware.detect_now(with_engine=False)
+
+    def fit(available_bytes: int, draft: str | None) -> FitResult:
+        memory = Memory(total_bytes=32 * GIB, available_bytes=available_bytes)
+        services.hardware._report = msgspec.structs.replace(report, gpus=(), engine_devices=(), memory=memory)
+        return preview.fit(LoadSettings(ctx=2048, draft=draft))
+
+    host = fit(16 * GIB, None).devices[-1]
+    just_enough = host.total_bytes + host.reserve_bytes
+    assert fit(just_enough, None).verdict is Verdict.CPU
+    assert fit(just_enough, SMALL).verdict is Verdict.NO
+    assert fit(2 * just_enough, SMALL).verdict is Verdict.CPU
 
 
 @pytest.mark.parametrize(("draft", "reason"), [(LARGE, "it is the same model"), (OTHER, "its vocabulary is another one")])
