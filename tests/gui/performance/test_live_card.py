@@ -63,7 +63,7 @@ def test_memory_and_speed_are_drawn_while_they_are_seen(
     services.events.publish(READING)
     eventually(qtbot, lambda: len(card.memory.series) == 3)
     names = [one.name for one in card.memory.series]
-    assert names == ["main memory", "RTX 4070", "of it the model"]
+    assert names == ["main memory", "RTX 4070", "model"]
     assert card.memory.series[0].points == ((KEPT_S, 12.0),)
     assert card.memory.y_marks()[-1] == 32
     assert card.memory.accessibleDescription() == "12.0 GiB of main memory in use, GPU 2.0 GiB"

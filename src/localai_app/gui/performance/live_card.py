@@ -85,7 +85,7 @@ def memory_series(points: tuple[LivePoint, ...], report: HardwareReport) -> list
             lines.append(Series(_short(gpu.name), placed(used), _GPU_TOKENS[index % len(_GPU_TOKENS)], has_points=False))
     if any(one.models_bytes for one in points):
         lines.append(Series(
-            "of it the model", placed([(one.time_s, one.models_bytes / GIB) for one in points]), "warn", has_points=False))
+            "model", placed([(one.time_s, one.models_bytes / GIB) for one in points]), "warn", has_points=False))
     return lines
 
 

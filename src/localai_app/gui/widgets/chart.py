@@ -143,9 +143,11 @@ class Chart(QWidget):
 
     def _paint_axes(self, painter: QPainter) -> None:
         palette, letters, plot = self._theme.palette, QFontMetrics(self._font()), self._plot()
+        # Frames in high contrast are as bright as text; the grid has to stay behind the lines.
+        grid = "pressed" if palette.name == "contrast" else "line"
         for mark in self.y_marks():
             y = round(self.position_of(0, mark).y()) + 0.5
-            painter.setPen(QPen(palette.color("control_line" if mark == 0 else "line"), 1))
+            painter.setPen(QPen(palette.color("control_line" if mark == 0 else grid), 1))
             painter.drawLine(QPointF(plot.left(), y), QPointF(plot.right(), y))
             painter.setPen(palette.color("muted"))
             painter.drawText(
