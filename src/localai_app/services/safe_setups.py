@@ -18,6 +18,12 @@ MANY_CRASHES = 3
 """So many in a row, and safe settings are offered."""
 
 
+def _lasting(options: LoadOptions) -> LoadOptions:
+    """What makes a plan the same as an earlier one: not what follows the moment's free memory and the last measurements."""
+    return msgspec.structs.replace(
+        options, threads=0, prompt_threads=0, kept_bytes=0, draft_gain=0.0, tensor_split=())
+
+
 def surroundings(build: str, report: HardwareReport | None) -> str:
     """What a set-up that worked depends on: the engine's build, and the computer's processor and GPUs."""
     parts = (report.cpu.model, *(gpu.name for gpu in report.gpus)) if report is not None else ()
@@ -52,8 +58,11 @@ class SafeSetUps:
         except msgspec.MsgspecError as error:
             log.info("the set-up that worked for %s cannot be read: %s", model_key, error)
             return None
-        is_the_same = known.planned == planned and known.surroundings == self._surroundings()
-        return known.worked if is_the_same else None
+        if _lasting(known.planned) != _lasting(planned) or known.surroundings != self._surroundings():
+            return None
+        return msgspec.structs.replace(
+            known.worked, threads=planned.threads, prompt_threads=planned.prompt_threads,
+            kept_bytes=min(known.worked.kept_bytes, planned.kept_bytes))
 
     def remember(self, model_key: str, planned: LoadOptions, worked: LoadOptions) -> None:
         """This worked where that had failed."""

@@ -157,6 +157,8 @@ def test_what_worked_counts_for_the_same_plan_on_the_same_engine_and_hardware_un
     worked = msgspec.structs.replace(planned, gpu_layers=0)
     set_ups.remember("a", planned, worked)
     assert SafeSetUps(store, lambda: "build one").find("a", planned) == worked
+    later = msgspec.structs.replace(planned, threads=3, kept_bytes=5)
+    assert set_ups.find("a", later) == msgspec.structs.replace(worked, threads=3)
     assert set_ups.find("b", planned) is None
     assert set_ups.find("a", msgspec.structs.replace(planned, ctx=4096)) is None
     where[0] = "build two"
