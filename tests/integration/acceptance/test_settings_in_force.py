@@ -6,7 +6,9 @@ import json
 import os
 import shlex
 import shutil
+import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +19,16 @@ import pytest
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QLineEdit, QPlainTextEdit, QSpinBox
 
 from localai_app.engine.launch import worker_command
+from localai_app.engine.rpc_greeting import Answer
 from localai_app.gui.metrics import type_sizes
 from localai_app.gui.settings.setting_row import SettingRow
 from localai_app.gui.theme import DARK
+from localai_app.gui.widgets.switch import Switch
 from localai_app.services.app_services import AppServices
+from localai_app.services.engine_room import MemoryShort, RoomRules, room_rules
 from localai_app.services.events import DownloadFinished
+from localai_app.services.lending import LendingStatus
+from localai_app.services.tuning import IDLE_S
 from localai_app.services.views import EngineStatus
 from localai_app.settings.declaration import SETTINGS, SettingValue
 from tests.helpers.forward_proxy import ForwardProxy
@@ -37,6 +44,7 @@ REPO = "tester/Tiny-GGUF"
 KEY = f"{REPO}:F16"
 FILE_BYTES = 3_000_000
 HUB_THAT_ONLY_THE_PROXY_KNOWS = "http://hub.invalid"
+LENDER_THAT_NOBODY_KNOWS = "lender.invalid:50052"
 
 
 @pytest.fixture
@@ -59,6 +67,13 @@ def proxy(hub: HubServer) -> Iterator[ForwardProxy]:
         yield server
 
 
+def free_port() -> int:
+    """A port of this computer that nobody listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
 def enter(row: SettingRow, value: SettingValue) -> None:
     """Put a value in as the keyboard or the mouse would."""
     control = row.editor.control
@@ -76,6 +91,9 @@ def enter(row: SettingRow, value: SettingValue) -> None:
             row.editor._decide()
         case QSpinBox() | QDoubleSpinBox():
             control.setValue(value)
+        case Switch():
+            if control.isChecked() != value:
+                control.click()
         case _:
             raise AssertionError(f"a kind of control that this test does not know: {type(control).__name__}")
 
@@ -92,6 +110,8 @@ def shown(row: SettingRow) -> object:
             return control.toPlainText()
         case QSpinBox() | QDoubleSpinBox():
             return control.value()
+        case Switch():
+            return control.isChecked()
         case _:
             raise AssertionError(type(control).__name__)
 
@@ -117,7 +137,9 @@ def test_every_setting_is_kept_and_in_force_after_a_restart(
         "task": "vision",
         "hub_endpoint": HUB_THAT_ONLY_THE_PROXY_KNOWS, "proxy": proxy.url, "context_tokens": 1024, "kv_type": "q8_0",
         "gpu_layers": 1, "threads": 1, "system_prompt": "Answer like a pirate.", "temperature": 0.25, "max_answer_tokens": 7,
-        "context_policy": "cut_middle", "chat_states_gb": 0,
+        "context_policy": "cut_middle", "chat_states_gb": 0, "measure_models": False, "memory_short": "one", "most_models": 3,
+        "idle_unload_minutes": 90, "lent_addresses": LENDER_THAT_NOBODY_KNOWS, "lend_devices": True,
+        "lend_address": f"127.0.0.1:{free_port()}", "network_is_trusted": True,
     }
     assert values.keys() == {spec.key for spec in SETTINGS}, "a setting without a check of its effect"
     assert all(values[spec.key] != spec.default for spec in SETTINGS)
@@ -134,8 +156,10 @@ def test_every_setting_is_kept_and_in_force_after_a_restart(
         check_appearance(run)
         check_suggestions(run.services)
         check_downloads(run.services, proxy, hub, models_folder)
+        check_sharing(run.services, str(values["lend_address"]), qtbot)
         check_engine(run, record, qtbot)
         check_chat(run, record, qtbot)
+        check_what_waits_for_idle(run, record, qtbot)
         check_unload(run, record, qtbot)
 
 
@@ -166,6 +190,28 @@ def check_downloads(services: AppServices, proxy: ForwardProxy, hub: HubServer, 
     assert services.library.get(KEY).paths[0].is_relative_to(models_folder)
     assert len(hub.requests) == len(proxy.addresses) >= 4, "a request went around the proxy"
     assert any(address.startswith(f"{HUB_THAT_ONLY_THE_PROXY_KNOWS}/api/models/{REPO}") for address in proxy.addresses)
+
+
+def check_sharing(services: AppServices, address: str, qtbot: object) -> None:
+    """What is lent at the address, and that computers beyond this one are asked, which is only done in a trusted network."""
+    assert services.lent.ready_addresses() == ()
+    assert [(lender.address, lender.answer) for lender in services.lent.lenders] == [
+        (LENDER_THAT_NOBODY_KNOWS, Answer.ABSENT)]
+    services.lending.start()
+    wait_for(qtbot, lambda: services.lending.state.status is LendingStatus.LENDING, 60)
+    assert services.lending.state.address == address
+    services.lending.stop()
+
+
+def check_what_waits_for_idle(run: RealWindow, record: Path, qtbot: Any) -> None:
+    """One model at a time, given back after 90 minutes, and nothing measured where that is not wanted."""
+    assert room_rules(run.services.settings) == RoomRules(MemoryShort.ONE, 3)
+    (timer,) = [thread for thread in threading.enumerate() if thread.name == "idle-unload"]
+    assert isinstance(timer, threading.Timer)
+    assert 85 * 60 < timer.interval <= 90 * 60
+    run.services.tuning.start()
+    qtbot.wait(round((IDLE_S + 1) * 1000))
+    assert not commands(record, "tune")
 
 
 def check_engine(run: RealWindow, record: Path, qtbot: object) -> None:
