@@ -268,8 +268,9 @@ class BenchmarkService:
 
 
 def _flags(options: LoadOptions) -> dict[str, object]:
-    """What differs from the defaults, but for the model's path; the context and the layers always."""
+    """What differs from the defaults, but for the model's path and what is no matter of speed; context and layers always."""
     defaults = LoadOptions(model_path="", ctx=0)
     return {
         name: msgspec.to_builtins(getattr(options, name)) for name in options.__struct_fields__
-        if name != "model_path" and (name in ("ctx", "gpu_layers") or getattr(options, name) != getattr(defaults, name))}
+        if name not in ("model_path", "kept_bytes")
+        and (name in ("ctx", "gpu_layers") or getattr(options, name) != getattr(defaults, name))}
