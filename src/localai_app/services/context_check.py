@@ -39,7 +39,7 @@ class ContextCheck:
             history = (*history, Message(
                 id=_DRAFT_ID, conversation_id=conversation_id or _DRAFT_ID, role=Role.USER, text=draft.strip(),
                 state=MessageState.DONE, created_s=0.0))
-        request = self._requests.request(conversation_id, history)
+        request = self._requests.request(conversation_id, history, model_key=self._engine.state.model_key)
         if not request.turns.messages:
             return
         extras, loaded = request.extras, self._engine.state.loaded
