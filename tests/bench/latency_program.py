@@ -70,7 +70,8 @@ def _paint_until_finished(events: queue.SimpleQueue[Event]) -> int:
     def on_timeout() -> None:
         nonlocal repaints
         repaints += 1
-        page.viewport().repaint()
+        # Painted by Qt's own loop, as in the app: a repaint() from here would hold the interpreter all the while.
+        page.viewport().update()
         while not events.empty():
             if isinstance(events.get(), Finished):
                 app.quit()
