@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import psutil
+
 from localai_app.engine.protocol import LoadOptions, Tuned
 from localai_app.engine.tuning import UBATCHES, thread_candidates
 from localai_app.errors import AppError
@@ -30,6 +32,15 @@ BUDGET_S = 8.0
 IDLE_S = 3.0
 """Whoever has loaded a model mostly asks it something first."""
 
+BUSY_PERCENT = 35.0
+"""Of all processors used by others, from which a measurement would find what is best beside them, and remember it."""
+_LOOK_S = 0.3
+
+
+def others_are_busy() -> bool:
+    """Whether other programs use much of the processor now; takes a third of a second."""
+    return psutil.cpu_percent(interval=_LOOK_S) > BUSY_PERCENT
+
 
 @dataclass(frozen=True, slots=True)
 class TuningParts:
@@ -45,10 +56,13 @@ class TuningParts:
 class TuningService:
     """Waits for models that were not measured yet; `measure` does it at once. TuningChanged tells of what was found."""
 
-    def __init__(self, events: EventBus, parts: TuningParts, *, idle_s: float = IDLE_S) -> None:
+    def __init__(self, events: EventBus, parts: TuningParts, *, idle_s: float = IDLE_S,
+                 is_busy: Callable[[], bool] = others_are_busy) -> None:
+        """`is_busy`: whether this is a bad moment, so that another one is waited for."""
         self._events = events
         self._parts = parts
         self._idle_s = idle_s
+        self._is_busy = is_busy
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
         self._is_closed = False
@@ -133,7 +147,11 @@ class TuningService:
         if loaded is None or options is None or loaded.state.status is not EngineStatus.READY:
             return
         try:
-            if self._parts.memory.find(self._parts.library.get(model_key), options) is None:
+            if self._parts.memory.find(self._parts.library.get(model_key), options) is not None:
+                return
+            if self._is_busy():
+                self._set_timer(model_key)
+            else:
                 self.measure(model_key, lambda _known: None)
         except AppError as error:
             log.info("%s was not measured: %s", model_key, error.message)
