@@ -105,6 +105,7 @@ class Transcript(QScrollArea):
             self._anchor.hold(first)
         for index, message in enumerate(batch):
             self.column.insert(index, message)
+        self._anchor.expect_moves()
 
     def _on_scrolled(self, value: int) -> None:
         bar = self.verticalScrollBar()
