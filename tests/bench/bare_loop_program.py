@@ -1,6 +1,6 @@
 """llama.cpp with as little Python around it as possible: evaluates and samples, and does nothing with the tokens.
 
-`python -m tests.bench.bare_loop_program MODEL N_TOKENS PROMPT`: for every line of stdin, a name in `SAMPLINGS` or `none`, it
+`python -m tests.bench.bare_loop_program MODEL N_TOKENS PROMPT THREADS`: for every line of stdin, a name in `SAMPLINGS` or `none`, it
 generates that many tokens and prints the seconds from the first to the last of them. The model is loaded as a worker loads it.
 """
 
@@ -33,7 +33,7 @@ def main() -> int:
     os.dup2(2, 1)
     os.nice(NICENESS)
     backend = LlamaBackend(StopFlags())
-    backend.load(1, LoadOptions(model_path=path, ctx=2048), lambda _fraction: None)
+    backend.load(1, LoadOptions(model_path=path, ctx=2048, threads=int(sys.argv[4])), lambda _fraction: None)
     model = backend._model
     assert model is not None
     answers.write("ready\n")

@@ -27,6 +27,8 @@ from tests.helpers.real_models import gemma_path, smollm2_path
 pytestmark = [pytest.mark.bench, pytest.mark.model, pytest.mark.timeout(600)]
 
 TOKENS = 64
+THREADS = int(os.environ.get("LOCALAI_BENCH_THREADS", "0"))
+"""0: as the worker chooses."""
 PAIRS = 5
 LEAST_RATIO = 0.97
 PROMPT = "The history of the lighthouse begins"
@@ -81,7 +83,7 @@ def running_worker(path: Path, folder: Path) -> Iterator[Measure]:
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     client = EngineClient(worker_command(), cwd=folder, on_event=events.put, on_exit=lambda _outcome: None)
     client.start()
-    client.send(Load(id=1, options=LoadOptions(model_path=str(path), ctx=2048)))
+    client.send(Load(id=1, options=LoadOptions(model_path=str(path), ctx=2048, threads=THREADS)))
     while not isinstance(event := events.get(timeout=WAIT_S), Loaded):
         assert not isinstance(event, RequestFailed)
 
@@ -100,7 +102,7 @@ def running_worker(path: Path, folder: Path) -> Iterator[Measure]:
 def running_program(module: str, path: Path) -> Iterator[Measure]:
     """One of the other programs, ready."""
     process = subprocess.Popen(
-        [sys.executable, "-m", f"tests.bench.{module}", str(path), str(TOKENS), PROMPT], text=True,
+        [sys.executable, "-m", f"tests.bench.{module}", str(path), str(TOKENS), PROMPT, str(THREADS)], text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         env={**worker_environment(os.environ), "PYTHONSAFEPATH": "", "GOMP_SPINCOUNT": OPENMP_SPINS})
     assert process.stdin is not None

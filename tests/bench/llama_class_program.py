@@ -1,6 +1,6 @@
 """The same answers by `llama_cpp.Llama`, streamed as its users do; spoken to like the bare loop.
 
-`python -m tests.bench.llama_class_program MODEL N_TOKENS PROMPT`. With the threads and the flash attention of a worker.
+`python -m tests.bench.llama_class_program MODEL N_TOKENS PROMPT THREADS`. With the threads and the flash attention of a worker.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main() -> int:
     os.nice(NICENESS)
     import llama_cpp
 
-    threads = physical_core_count()
+    threads = int(sys.argv[4]) or physical_core_count()
     llama = llama_cpp.Llama(path, n_ctx=2048, n_threads=threads, n_threads_batch=threads, flash_attn=True, verbose=False)
     answers.write("ready\n")
     for line in sys.stdin:
