@@ -15,8 +15,9 @@ MAX_STRING_BYTES = 16 * 1000**2
 MAX_NAME_BYTES = 64 * 1024
 """Keys and tensor names: llama.cpp allows 64 kB and 63 bytes."""
 _RUN = 256
-_RUN_LENGTHS = (*range(4, 17), 3, 2, 1, *range(17, 64), 0)
-"""Lengths in bytes of the texts of a run, in the order of how often they occur in vocabularies."""
+_RUN_LENGTHS = (0, *range(4, 17), 3, 2, 1, *range(17, 64))
+"""Lengths in bytes of the texts of a run: the empty ones, of which a hostile file can hold eight million, then in the order of
+how often they occur in vocabularies."""
 _READ_LENGTH = struct.Struct("<Q").unpack_from
 
 

@@ -36,11 +36,11 @@ def verdict(path: Path) -> str:
     return refusal.code if refusal is not None else ""
 
 
-def measured(path: Path, limit_s: float = MAX_S) -> str:
+def measured(path: Path) -> str:
     """The verdict on a file, held to the limits of time and of memory, one after the other."""
     started_s = time.process_time()
     code = verdict(path)
-    assert time.process_time() - started_s < limit_s
+    assert time.process_time() - started_s < MAX_S
     tracemalloc.start()
     try:
         assert verdict(path) == code
@@ -80,10 +80,10 @@ def test_oversize_metadata_costs_neither_time_nor_memory(tmp_path: Path, case: s
     assert measured(path).startswith("gguf_")
 
 
-def test_the_longest_header_that_is_read_at_all_takes_a_few_seconds(tmp_path: Path) -> None:
+def test_the_longest_header_that_is_read_at_all_is_read_as_fast(tmp_path: Path) -> None:
     """Millions of empty words in just under 64 MB: each has to be looked at."""
     sparse(tmp_path / "long.gguf", array_start(8, 7_900_000))
-    assert measured(tmp_path / "long.gguf", limit_s=5.0).startswith("gguf_")
+    assert measured(tmp_path / "long.gguf").startswith("gguf_")
 
 
 @pytest.mark.parametrize("ctx", [2**31, 2**63, 2**64 - 1])
