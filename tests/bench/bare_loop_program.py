@@ -1,7 +1,8 @@
 """llama.cpp with as little Python around it as possible: evaluates and samples, and does nothing with the tokens.
 
-`python -m tests.bench.bare_loop_program MODEL N_TOKENS PROMPT THREADS`: for every line of stdin, a name in `SAMPLINGS` or `none`, it
-generates that many tokens and prints the seconds from the first to the last of them. The model is loaded as a worker loads it.
+`python -m tests.bench.bare_loop_program MODEL N_TOKENS PROMPT THREADS`: for every line of stdin, a name in `SAMPLINGS` or
+`none`, it generates that many tokens and prints the seconds from the first to the last of them. The model is loaded as a worker
+loads it.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ from tests.bench.tables import print_table
 from tests.helpers.display import virtual_display
 from tests.helpers.real_models import gemma_path, smollm2_path
 
-pytestmark = [pytest.mark.bench, pytest.mark.model, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.bench, pytest.mark.model, pytest.mark.timeout(900)]
 
-TOKENS = 64
+TOKENS = 192
 THREADS = int(os.environ.get("LOCALAI_BENCH_THREADS", "0"))
 """0: as the worker chooses."""
 PAIRS = 5
