@@ -58,7 +58,7 @@ def run_tests(arguments: Sequence[str], models: Path) -> int:
 
 def _checks(python: str, python_without_qt: str) -> tuple[Check, ...]:
     programs = Path(python).parent
-    pytest = ("-m", "pytest", "-q")
+    pytest = ("-m", "pytest", "-q", "--durations=10")
     return (
         Check("tests of the engine", (python, *pytest, "tests/integration/engine", *ALL_BUT_BENCHMARKS)),
         Check("tests of the services, the Hub and the commands", (
