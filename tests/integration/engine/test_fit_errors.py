@@ -33,7 +33,6 @@ from tests.helpers.fit_errors import (
 )
 from tests.helpers.measured_load import loaded_buffers
 from tests.helpers.synthetic import synthesise, write_sparse
-from tests.helpers.torture import rounds
 
 pytestmark = pytest.mark.model
 
@@ -42,7 +41,7 @@ CASES = (
 LOADED = (
     ("qwen3.5-0.8b", False), ("lfm2.5-1.2b-instruct", True), ("gemma-3-1b-it", False), ("llama-3.2-1b-instruct", True),
     ("gemma-4-e2b-it", False))
-"""Models that are loaded for real, and whether their weights are rearranged then; in CI two of them, of half a minute each."""
+"""Models that are loaded for real, and whether their weights are rearranged then."""
 
 
 @pytest.fixture
@@ -71,7 +70,7 @@ def test_the_header_says_what_llama_cpp_plans(architecture: str, comparer: Compa
             assert abs(comparison.catalog_error or 0.0) <= CATALOG_TOLERANCE, comparison
 
 
-@pytest.mark.parametrize(("model_id", "use_repack"), LOADED[:rounds(2, len(LOADED))])
+@pytest.mark.parametrize(("model_id", "use_repack"), LOADED)
 def test_a_real_load_takes_what_the_header_says(model_id: str, use_repack: bool, tmp_path: Path) -> None:
     """The weights are zeros in a sparse file: mapped, they take no memory of their own."""
     row = next(row for row in source_rows() if row["id"] == model_id)

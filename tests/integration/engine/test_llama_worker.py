@@ -19,6 +19,7 @@ import pytest
 from localai_app.engine.failure import error_of
 from localai_app.engine.outcome import OutcomeKind
 from localai_app.engine.protocol import (
+    Complete,
     DevicesListed,
     Finished,
     FinishReason,
@@ -31,8 +32,10 @@ from localai_app.engine.protocol import (
     Stop,
     TextGenerated,
 )
+from tests.helpers.fit_errors import source_rows
 from tests.helpers.gguf_files import Typed, write_tiny_gguf
 from tests.helpers.real_models import gemma_path, smollm2_path
+from tests.helpers.synthetic import synthesise, write_sparse
 
 pytestmark = [
     pytest.mark.model,
@@ -370,3 +373,16 @@ def test_library_output_does_not_reach_the_protocol(start_worker, python_worker)
     worker.refusal(worker.send_load(model_path="nothing.gguf"))
     worker.client.stop()
     assert "from C" in worker.outcomes[0].stderr_tail
+
+
+def test_a_model_without_a_vocabulary_refuses_in_words(start_worker, tmp_path: Path) -> None:
+    header = write_sparse(tmp_path / "model.gguf", synthesise(
+        next(row for row in source_rows() if row["id"] == "qwen3.5-0.8b"), "Q4_K_M"))
+    worker = start_worker("llama")
+    loaded = worker.load(model_path=str(header), ctx=512)
+    assert not loaded.has_chat_template
+    request_id = worker.new_id()
+    worker.client.send(Complete(id=request_id, prompt="Hello", sampling=Sampling(max_tokens=1)))
+    refusal = worker.refusal(request_id)
+    assert refusal.code == "model_load_failed"
+    assert "no vocabulary" in error_of(refusal).message

@@ -215,4 +215,5 @@ def template_facts(model: LlamaModel, options: LoadOptions) -> TemplateFacts:
     names = [model.metadata(f"general.{key}") for key in ("name", "basename", "finetune")]
     return TemplateFacts(
         own=model.template_source(), bos=model.bos_text(), eos=model.eos_text(),
-        names=(*names, Path(options.model_path).stem), is_token=lambda text: len(model.tokenize_rest(text) or ()) == 1)
+        names=(*names, Path(options.model_path).stem),
+        is_token=lambda text: model.has_vocabulary and len(model.tokenize_rest(text) or ()) == 1)

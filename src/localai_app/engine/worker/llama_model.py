@@ -6,11 +6,13 @@ import ctypes
 from collections.abc import Iterable
 from typing import Any
 
+from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.worker.state_copy import SEQUENCE, Checkpoint, Checkpoints, copy_of_state, put_state
 from localai_app.engine.worker.transcript import common_prefix_length
+from localai_app.errors import MODEL_LOAD_FAILED
 
-_SPM_VOCABULARY = 1
-"""`LLAMA_VOCAB_TYPE_SPM` of llama.h."""
+_NO_VOCABULARY, _SPM_VOCABULARY = 0, 1
+"""`LLAMA_VOCAB_TYPE_NONE` and `LLAMA_VOCAB_TYPE_SPM` of llama.h."""
 
 
 class LlamaModel:
@@ -32,6 +34,7 @@ class LlamaModel:
         self.checkpoints = Checkpoints(checkpoint_bytes)
         self.has_state = bool(library.llama_model_is_recurrent(model) or library.llama_model_is_hybrid(model))
         """Whether a state is carried from token to token, which cannot go back by even one."""
+        self.has_vocabulary: bool = library.llama_vocab_type(self.vocab) != _NO_VOCABULARY
         self._window: int = library.llama_model_n_swa(model)
         self._pieces: dict[int, bytes] = {}
         self._shown: frozenset[int] = frozenset()
@@ -56,7 +59,7 @@ class LlamaModel:
 
     def show_tokens(self, texts: Iterable[str]) -> None:
         """Let special tokens with these texts be seen in answers, so that they can be read."""
-        encoded = [self._tokenize(text) for text in texts]
+        encoded = [self._tokenize(text) for text in texts] if self.has_vocabulary else []
         self._shown = frozenset(tokens[0] for tokens in encoded if len(tokens) == 1)
         self._pieces.clear()
 
@@ -164,6 +167,10 @@ class LlamaModel:
         return oldest < 0 or oldest > max(0, length - self._window + 1)
 
     def _tokenize(self, text: str) -> list[int]:
+        if not self.has_vocabulary:
+            # llama.cpp would end the process by an assertion.
+            raise RequestRefusedError(
+                MODEL_LOAD_FAILED, name="the model", reason="its file holds no vocabulary, without which no text can be read")
         data = text.encode("utf-8", "replace")
         room = len(data) + 16
         tokens = (ctypes.c_int32 * room)()
