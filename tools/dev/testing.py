@@ -61,9 +61,10 @@ def _checks(python: str, python_without_qt: str) -> tuple[Check, ...]:
     pytest = ("-m", "pytest", "-q", "--durations=10")
     return (
         Check("tests of the engine", (python, *pytest, "tests/integration/engine", *ALL_BUT_BENCHMARKS)),
-        Check("tests of the services, the Hub and the commands", (
+        Check("tests of the services", (python, *pytest, "tests/integration/services", *ALL_BUT_BENCHMARKS)),
+        Check("tests of the Hub and the commands", (
             python, *pytest, "tests/integration", "--ignore", "tests/integration/engine", "--ignore",
-            "tests/integration/acceptance", *ALL_BUT_BENCHMARKS)),
+            "tests/integration/services", "--ignore", "tests/integration/acceptance", *ALL_BUT_BENCHMARKS)),
         Check("tests of the whole program", (
             python, *pytest, "tests/integration/acceptance", "tests/e2e", *ALL_BUT_BENCHMARKS)),
         Check("tests of the window", (python, *pytest, "tests/gui", *ALL_BUT_BENCHMARKS)),
