@@ -18,13 +18,11 @@ from localai_app.gui.chat.conversation_panel import ConversationPanel
 from localai_app.gui.chat.links import ask_to_open
 from localai_app.gui.chat.model_control import ModelControl
 from localai_app.gui.chat_panel.chat_panel import ChatPanel
-from localai_app.gui.chat_panel.panel_control import PanelControl
+from localai_app.gui.chat_panel.panel_control import PanelControl, PanelServices
 from localai_app.gui.chat_panel.room import ChatRoom
 from localai_app.gui.styling import set_role, set_spacing
 from localai_app.gui.theme import ThemeState
 from localai_app.services.chat_service import ChatService
-from localai_app.services.chat_settings import ChatSettingsService
-from localai_app.services.engine_service import EngineService
 from localai_app.services.events import (
     AnswerEnded,
     AnswerProgressed,
@@ -42,20 +40,14 @@ from localai_app.services.events import (
 from localai_app.services.installed_fits import InstalledFits
 from localai_app.services.library_service import LibraryService
 from localai_app.services.safe_setups import SafeSetUps
-from localai_app.services.sampling_service import SamplingService
-from localai_app.services.settings_service import SettingsService
 
 
-class ChatPageServices(Protocol):
-    """The services that this page uses."""
+class ChatPageServices(PanelServices, Protocol):
+    """The services that this page uses, those of its side panel among them."""
 
     @property
     def chat(self) -> ChatService:
         """Conversations and answers."""
-
-    @property
-    def engine(self) -> EngineService:
-        """The loaded model."""
 
     @property
     def set_ups(self) -> SafeSetUps:
@@ -64,18 +56,6 @@ class ChatPageServices(Protocol):
     @property
     def library(self) -> LibraryService:
         """Installed models."""
-
-    @property
-    def chat_settings(self) -> ChatSettingsService:
-        """What is set for single chats."""
-
-    @property
-    def sampling(self) -> SamplingService:
-        """How answers are sampled."""
-
-    @property
-    def settings(self) -> SettingsService:
-        """The program's settings."""
 
     @property
     def installed_fits(self) -> InstalledFits:
