@@ -6,7 +6,6 @@ import contextlib
 import importlib.util
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -17,6 +16,7 @@ import pytest
 
 from localai_app.engine.outcome import OutcomeKind
 from localai_app.engine.protocol import LoadProgressed, PromptProgressed, Sampling, TextGenerated
+from tests.helpers.orphans import outlives_its_parent
 from tests.helpers.real_models import smollm2_path
 from tests.integration.engine.conftest import RecordedWorker, StartWorker
 
@@ -105,24 +105,7 @@ client.start()
 client.send(Load(id=1, options=LoadOptions(model_path={str(smollm2_path())!r}, ctx=2048, threads=1)))
 threading.Event().wait()
 """
-    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
-    assert parent.stdout is not None
-    worker = psutil.Process(int(parent.stdout.readline()))
-    assert worker.is_running()
-    parent.kill()
-    parent.wait()
-    parent.stdout.close()
-    end_s = time.monotonic() + 2.0
-    while is_alive(worker) and time.monotonic() < end_s:
-        time.sleep(0.02)
-    assert not is_alive(worker)
-
-
-def is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    assert not outlives_its_parent(code, tmp_path)
 
 
 def test_a_hundred_real_questions_in_a_burst_are_answered_in_order(start_worker: StartWorker) -> None:

@@ -32,6 +32,7 @@ from localai_app.engine.protocol import (
 )
 from localai_app.engine.worker.echo import sample_text, split_pieces
 from localai_app.errors import AppError
+from tests.helpers.orphans import outlives_its_parent
 
 GREEDY = Sampling(temperature=0.0)
 
@@ -275,24 +276,7 @@ client.start()
 client.send(Complete(id=1, prompt="x"))
 threading.Event().wait()
 """
-    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE)
-    assert parent.stdout is not None
-    worker = psutil.Process(int(parent.stdout.readline()))
-    assert worker.is_running()
-    parent.kill()
-    parent.wait()
-    parent.stdout.close()
-    end_s = time.monotonic() + 2.0
-    while alive(worker) and time.monotonic() < end_s:
-        time.sleep(0.02)
-    assert not alive(worker)
-
-
-def alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    assert not outlives_its_parent(code, tmp_path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="uses POSIX pipes")
