@@ -78,6 +78,8 @@ class TagParser:
         bare_tools: Sequence[str] = (),
     ) -> None:
         self._pairs, self._tools, self._bare_tools = tuple(pairs), tuple(tools), tuple(bare_tools)
+        self._call_tags = tuple(syntax.opening for syntax in self._tools)
+        self._answer_tags = (*(pair.closing for pair in self._pairs), *self._call_tags)
         self._state = _State.THINKING if opened is not None else _State.START
         self._pair = opened or self._pairs[0]
         self._syntax: ToolSyntax | None = None
@@ -119,13 +121,21 @@ class TagParser:
         return pieces
 
     def _run(self, *, is_end: bool) -> list[Piece]:
-        steps = {
-            _State.START: self._start, _State.ANSWER: self._take_answer, _State.THINKING: self._take_thinking,
-            _State.TOOL: self._take_tool}
-        while self._held and steps[self._state](is_end):
+        while self._held and self._step(is_end):
             pass
         pieces, self._pieces = self._pieces, []
         return pieces
+
+    def _step(self, is_end: bool) -> bool:
+        match self._state:
+            case _State.ANSWER:
+                return self._take_answer(is_end)
+            case _State.THINKING:
+                return self._take_thinking(is_end)
+            case _State.START:
+                return self._start(is_end)
+            case _State.TOOL:
+                return self._take_tool(is_end)
 
     def _start(self, is_end: bool) -> bool:
         """Decide what begins; false if that needs more text."""
@@ -144,7 +154,7 @@ class TagParser:
             if text.startswith(syntax.opening):
                 self._begin_call(syntax, text[len(syntax.opening):])
                 return True
-        markers = [pair.opening for pair in self._pairs] + [syntax.opening for syntax in self._tools]
+        markers = (*(pair.opening for pair in self._pairs), *self._call_tags)
         if not is_end and any(marker.startswith(text) for marker in markers):
             return False
         if self._bare_tools and not self._has_begun and text[:1] in ("{", "["):
@@ -154,8 +164,7 @@ class TagParser:
         return True
 
     def _take_answer(self, is_end: bool) -> bool:
-        closings = [pair.closing for pair in self._pairs] if self._may_close_bare or self._closings else []
-        markers = closings + [syntax.opening for syntax in self._tools]
+        markers = self._answer_tags if self._may_close_bare or self._closings else self._call_tags
         found = earliest(self._held, markers)
         if found is None:
             cut = len(self._held) - (0 if is_end else partial_length(self._held, markers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 
@@ -16,12 +17,18 @@ def earliest(text: str, markers: Sequence[str]) -> tuple[int, str] | None:
 
 def partial_length(text: str, markers: Sequence[str]) -> int:
     """How many characters at the end of a text could be the beginning of a marker."""
-    longest = max((len(marker) for marker in markers), default=1) - 1
+    beginnings, longest = _beginnings(tuple(markers))
     for length in range(min(longest, len(text)), 0, -1):
-        ending = text[-length:]
-        if any(len(marker) > length and marker.startswith(ending) for marker in markers):
+        if text[-length:] in beginnings:
             return length
     return 0
+
+
+@functools.lru_cache(maxsize=64)
+def _beginnings(markers: tuple[str, ...]) -> tuple[frozenset[str], int]:
+    """All texts that a marker goes on from, and the length of the longest; asked for with every token."""
+    beginnings = frozenset(marker[:length] for marker in markers for length in range(1, len(marker)))
+    return beginnings, max(map(len, beginnings), default=0)
 
 
 def is_in_code(before: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from localai_app.engine.reading.markers import earliest, partial_length
+
 
 class StopStringFilter:
     """Passes text on, but holds back what could be the beginning of a stop string."""
@@ -19,12 +21,11 @@ class StopStringFilter:
         if self.has_matched or not self._stop_strings:
             return "" if self.has_matched else text
         self._held += text
-        places = [place for stop in self._stop_strings if (place := self._held.find(stop)) >= 0]
-        if places:
-            shown, self._held, self.has_matched = self._held[: min(places)], "", True
+        found = earliest(self._held, self._stop_strings)
+        if found is not None:
+            shown, self._held, self.has_matched = self._held[: found[0]], "", True
             return shown
-        keep = self._held_back_length()
-        cut = len(self._held) - keep
+        cut = len(self._held) - partial_length(self._held, self._stop_strings)
         shown, self._held = self._held[:cut], self._held[cut:]
         return shown
 
@@ -32,11 +33,3 @@ class StopStringFilter:
         """What was held back, at the end of an answer in which no stop string followed."""
         shown, self._held = self._held, ""
         return shown
-
-    def _held_back_length(self) -> int:
-        longest = min(len(self._held), max(len(stop) for stop in self._stop_strings) - 1)
-        for length in range(longest, 0, -1):
-            ending = self._held[-length:]
-            if any(stop.startswith(ending) for stop in self._stop_strings):
-                return length
-        return 0
