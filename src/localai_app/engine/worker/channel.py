@@ -52,12 +52,13 @@ _PULSE_CPU_S = 0.01
 
 
 class EventSender:
-    """Writes events to the private descriptor; text is joined while the reader of the pipe is behind."""
+    """Writes events to the private descriptor; text of one channel is joined while the reader of the pipe is behind."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._lock = threading.Lock()
-        self._held: TextGenerated | None = None
+        self._held: list[TextGenerated] = []
+        """What waits for room in the pipe, joined as far as it means the same."""
         self._last: Event | None = None
         self._last_sent_s = time.monotonic()
 
@@ -65,16 +66,10 @@ class EventSender:
         """Send one event. Ends the process if nobody listens any more."""
         with self._lock:
             self._last = event
-            if isinstance(event, TextGenerated):
-                if self._held is not None:
-                    event = msgspec.structs.replace(event, text=self._held.text + event.text)
-                if not self._has_room():
-                    self._held = event
-                    return
-                self._held = None
-            elif self._held is not None:
-                held, self._held = self._held, None
-                self._write(held)
+            if isinstance(event, TextGenerated) and not self._has_room():
+                self._hold(event)
+                return
+            self._write_held()
             self._write(event)
 
     def repeat_progress(self) -> None:
@@ -84,8 +79,9 @@ class EventSender:
             if time.monotonic() - self._last_sent_s < PULSE_INTERVAL_S / 2:
                 return
             if isinstance(last, TextGenerated):
-                self._write(self._held or msgspec.structs.replace(last, text=""))
-                self._held = None
+                if not self._held:
+                    self._write(msgspec.structs.replace(last, text="", logprobs=(), takes_back=False))
+                self._write_held()
             elif isinstance(last, (PromptProgressed, LoadProgressed, BenchmarkProgressed)):
                 self._write(last)
 
@@ -93,6 +89,18 @@ class EventSender:
         """Bytes as they are; only for faults in tests."""
         with self._lock:
             self._write_all(data)
+
+    def _hold(self, event: TextGenerated) -> None:
+        last = self._held[-1] if self._held else None
+        if last is None or last.takes_back or event.takes_back or last.channel is not event.channel:
+            self._held.append(event)
+            return
+        self._held[-1] = msgspec.structs.replace(
+            event, text=last.text + event.text, logprobs=(*last.logprobs, *event.logprobs))
+
+    def _write_held(self) -> None:
+        while self._held:
+            self._write(self._held.pop(0))
 
     def _write(self, event: Event) -> None:
         self._write_all(encode_line(event))
