@@ -14,7 +14,7 @@ from pathlib import Path
 from localai_app.store.connection import immediate_transaction
 
 TABLES = ("conversations", "messages", "downloads", "linked_models", "model_uses", "facts", "load_settings", "measurements",
-          "chat_settings", "model_sampling", "sampling_presets", "tuning")
+          "chat_settings", "model_sampling", "sampling_presets", "tuning", "benchmarks")
 """In the order in which rows refer to earlier ones."""
 PAGE_BYTES = 4096
 """SQLite's default, which the store uses."""

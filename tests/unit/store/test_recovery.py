@@ -11,6 +11,7 @@ import pytest
 from localai_app.errors import AppError
 from localai_app.store.database import Store, open_store
 from localai_app.store.records import MessageState, Role
+from localai_app.store.recovery import TABLES
 from tests.helpers.measurements import MEASUREMENT
 
 PAGE_BYTES = 4096
@@ -139,6 +140,13 @@ def test_messages_whose_chat_was_lost_get_a_chat_again(store_path: Path, expect_
     assert [(message.text, message.state) for message in store.conversations.messages(found.id)] == [
         ("kept", MessageState.DONE), ("answer", MessageState.INTERRUPTED)]
     _assert_usable(store, store_path)
+
+
+def test_every_table_is_recovered(store_path: Path) -> None:
+    store = open_store(store_path)
+    rows = store._connection.read("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    assert {row["name"] for row in rows} == {*TABLES, "migrations"}
+    store.close()
 
 
 def test_an_empty_file_is_a_new_store(store_path: Path) -> None:
