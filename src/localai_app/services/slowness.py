@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from localai_app.engine.protocol import KvType
-from localai_app.services.load_settings import LoadSettings
 from localai_app.services.speed_snapshot import Cause, Finding, SlowRemedy, SpeedSnapshot
 from localai_app.units import MIB, format_count, format_gib, format_speed, format_speed_range
 
@@ -24,11 +25,6 @@ def why_slow(snapshot: SpeedSnapshot) -> tuple[Finding, ...]:
     """Every cause that holds, the weightiest first; a slow engine is only suspected where nothing else explains it."""
     found = tuple(finding for rule in RULES if (finding := rule(snapshot)) is not None)
     return found or tuple(finding for finding in [slow_engine(snapshot)] if finding is not None)
-
-
-def is_below(tps: float | None, expected: tuple[float, float] | None) -> bool:
-    """Whether a speed lies below what was predicted."""
-    return tps is not None and tps > 0 and expected is not None and tps < expected[0]
 
 
 def cpu_only_build(snapshot: SpeedSnapshot) -> Finding | None:
@@ -61,7 +57,7 @@ def gpu_left_alone(snapshot: SpeedSnapshot) -> Finding | None:
     if own.gpu_layers is None and not own.without_devices:
         return Finding(
             Cause.GPU_LEFT_ALONE, words, advice, SlowRemedy.CHANGE_SETTING, name, setting="gpu_layers", value=-1)
-    automatic = LoadSettings(ctx=own.ctx, kv_type=own.kv_type, experts_on_cpu=own.experts_on_cpu)
+    automatic = msgspec.structs.replace(own, gpu_layers=None, without_devices=())
     return Finding(Cause.GPU_LEFT_ALONE, words, advice, SlowRemedy.LOAD_WITH, name, load=automatic)
 
 
@@ -224,15 +220,12 @@ def quantized_context(snapshot: SpeedSnapshot) -> Finding | None:
         return None
     if not snapshot.computes_on_processor or not snapshot.exact_context_fits:
         return None
-    own = snapshot.load_settings
     return Finding(
         Cause.QUANTIZED_CONTEXT,
         f"The context is stored in {'8' if options.kv_type is KvType.Q8_0 else '4'} bit, which a processor is slow with: "
         "prompts take up to 2.7 times as long.",
         "There is memory enough for 16 bit.", SlowRemedy.LOAD_WITH, "Load with 16 bit",
-        load=LoadSettings(
-            ctx=own.ctx, kv_type=KvType.F16, gpu_layers=own.gpu_layers, experts_on_cpu=own.experts_on_cpu,
-            without_devices=own.without_devices))
+        load=msgspec.structs.replace(snapshot.load_settings, kv_type=KvType.F16))
 
 
 def slow_engine(snapshot: SpeedSnapshot) -> Finding | None:

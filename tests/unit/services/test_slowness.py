@@ -12,7 +12,7 @@ from localai_app.hardware.conditions import BusyProgram, Conditions
 from localai_app.hardware.gpu_conditions import GpuConditions
 from localai_app.hardware.report import Cpu, EngineDevice, Gpu, HardwareReport, Memory, Vendor
 from localai_app.services.load_settings import LoadSettings
-from localai_app.services.slowness import RULES, is_below, why_slow
+from localai_app.services.slowness import RULES, why_slow
 from localai_app.services.speed_snapshot import Cause, SlowRemedy, SpeedSnapshot
 from localai_app.services.why_slow import gpu_command, headline
 
@@ -183,11 +183,16 @@ def test_remedies_carry_what_they_do() -> None:
     assert gpu_command(NO_GPU) == ""
 
 
-def test_below_the_prediction() -> None:
-    assert is_below(40.0, (50.0, 70.0))
-    assert not is_below(50.0, (50.0, 70.0))
-    assert not is_below(None, (50.0, 70.0))
-    assert not is_below(1.0, None)
+def test_a_remedy_changes_what_is_slow_and_keeps_what_else_is_remembered() -> None:
+    own = LoadSettings(
+        ctx=2048, gpu_layers=0, kv_type=KvType.Q8_0, draft="lookup", chat_template="chatml", without_devices=("CUDA1",),
+        tensor_split=(3.0, 1.0))
+    (alone,) = why_slow(replace(with_loaded(GOOD, gpu_layers=0), load_settings=own))
+    assert alone.load == msgspec.structs.replace(own, gpu_layers=None, without_devices=())
+    compressed = replace(
+        ON_CPU, options=msgspec.structs.replace(OPTIONS, kv_type=KvType.Q8_0), exact_context_fits=True, load_settings=own)
+    (exact,) = why_slow(compressed)
+    assert exact.load == msgspec.structs.replace(own, kv_type=KvType.F16)
 
 
 @pytest.mark.parametrize(("snapshot", "words"), [
