@@ -12,6 +12,7 @@ from localai_app.services.context_check import ContextCheck
 from localai_app.services.engine_service import EngineService
 from localai_app.services.events import ConversationDeleted, ConversationsChanged, EventBus, MessageAdded
 from localai_app.services.library_service import LibraryService
+from localai_app.services.views import EngineStatus
 from localai_app.store.conversations import ConversationStore
 from localai_app.store.database import Store
 from localai_app.store.records import Conversation, Message, MessageState, Role
@@ -136,17 +137,22 @@ class ChatService:
         return self.answering_conversation_id == conversation_id or self.is_waiting(conversation_id)
 
     def _model_for(self, conversation: Conversation) -> str:
-        """The model of the chat if it is still installed, else the loaded one, else the one used last."""
+        """The model of the chat if it is still there, else the one in use, else the one used last."""
         installed = self._library.models()
         keys = [model.key for model in installed]
         for key in (conversation.model_key, self._engine.state.model_key):
-            if key and key in keys:
+            if key in keys or self._is_loaded(key):
                 return key
         if conversation.model_key.endswith(".gguf"):
             return conversation.model_key
         if not keys:
             raise AppError(errors.NO_MODEL_LOADED)
         return next((model.key for model in installed if model.is_complete), keys[0])
+
+    def _is_loaded(self, model_key: str) -> bool:
+        """Whether a model answers or is about to, also one that no list has because it was opened by its path."""
+        model = self._engine.find(model_key)
+        return model is not None and model.state.status is not EngineStatus.FAILED
 
 
 def title_from(text: str) -> str:

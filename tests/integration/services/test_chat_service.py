@@ -115,6 +115,17 @@ def test_without_any_model_sending_says_so_and_keeps_nothing_half_done(tmp_path:
         assert services.chat.messages(conversation.id) == ()
 
 
+def test_a_chat_without_a_model_is_answered_by_a_file_that_was_opened(tmp_path: Path) -> None:
+    install_tiny_model(tmp_path / "elsewhere")
+    (path,) = (tmp_path / "elsewhere").rglob("*.gguf")
+    with open_services(tmp_path / "data", echo=("--tokens", "5")) as services:
+        recorder = EventRecorder(services)
+        conversation = services.chat.create()
+        services.engine.load(str(path))
+        services.chat.send(conversation.id, "Hello?")
+        assert recorder.wait_for(AnswerEnded).message.model_key == str(path)
+
+
 def test_a_model_that_cannot_load_fails_the_waiting_question_in_words(data_dir: Path) -> None:
     path = data_dir / "models" / "tester" / "Tiny-Chat-GGUF" / "tiny-chat-F32.gguf"
     path.write_bytes(b"not a model at all" * 10)
