@@ -120,7 +120,8 @@ def _shorter_context(least: int) -> Callable[[LoadOptions, LadderFacts], LoadOpt
 
 
 def _no_drafts(options: LoadOptions, _facts: LadderFacts) -> LoadOptions | None:
-    return without_drafts(options) if without_drafts(options) != options else None
+    plain = without_drafts(options)
+    return plain if plain != options else None
 
 
 def _no_draft_model(options: LoadOptions, _facts: LadderFacts) -> LoadOptions | None:
@@ -261,12 +262,13 @@ def safe_options(options: LoadOptions) -> LoadOptions:
 
 def on_processor(options: LoadOptions) -> LoadOptions:
     """The same without any GPU."""
-    return msgspec.structs.replace(options, gpu_layers=0, cpu_expert_blocks=0, tensor_split=(), devices=(), main_device=None)
+    return msgspec.structs.replace(
+        options, gpu_layers=0, cpu_expert_blocks=0, tensor_split=(), devices=(), main_device=None, draft_gpu_layers=0)
 
 
 def without_drafts(options: LoadOptions) -> LoadOptions:
     """The same without a second model, and without tokens that are guessed and verified."""
-    return msgspec.structs.replace(options, draft_path="", draft_tokens=0, lookup=False, draft_gain=0.0)
+    return msgspec.structs.replace(options, draft_path="", draft_gpu_layers=0, draft_tokens=0, lookup=False, draft_gain=0.0)
 
 
 def difference_words(planned: LoadOptions, used: LoadOptions) -> str:

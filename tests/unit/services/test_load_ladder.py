@@ -95,6 +95,13 @@ def test_a_model_that_drafts_leaves_first_and_lookup_only_after_a_crash() -> Non
     assert (safe.lookup, safe.draft_tokens, safe.kept_bytes) == (False, 0, 0)
 
 
+def test_a_model_that_drafts_leaves_a_lost_device_as_well() -> None:
+    step = Ladder(msgspec.structs.replace(GPU, draft_path="d.gguf", draft_tokens=8, draft_gpu_layers=12)).next(
+        LoadFailure.DEVICE_LOST)
+    assert step is not None
+    assert (step.options.gpu_layers, step.options.draft_gpu_layers, step.options.draft_path) == (0, 0, "d.gguf")
+
+
 def test_a_crash_after_short_memory_does_not_bring_the_larger_context_back() -> None:
     ladder = Ladder(msgspec.structs.replace(CPU, ctx=4096))
     step = ladder.next(LoadFailure.OUT_OF_MEMORY)
