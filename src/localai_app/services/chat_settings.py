@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 
 from localai_app.services.events import ChatSettingsChanged, EventBus
-from localai_app.services.sampling_values import SamplingValues, known_numbers
+from localai_app.services.sampling_values import SamplingValues
+from localai_app.services.stored_json import stored_value
 from localai_app.store.database import Store
 
 PANEL_FACT = "chat_panel"
-
-log = logging.getLogger(__name__)
 
 
 class ChatSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -48,15 +45,8 @@ class ChatSettingsService:
         AppError if the store cannot be read.
         """
         text = self._store.chat_settings.of_chat(conversation_id)
-        if text is None:
-            return ChatSettings()
-        try:
-            settings = msgspec.json.decode(text, type=ChatSettings)
-        except msgspec.MsgspecError as error:
-            log.info("the settings of chat %d cannot be read and are left out: %s", conversation_id, error)
-            return ChatSettings()
-        numbers = known_numbers(settings.sampling.numbers)
-        return msgspec.structs.replace(settings, sampling=msgspec.structs.replace(settings.sampling, numbers=numbers))
+        settings = stored_value(text, ChatSettings, f"what is set for chat {conversation_id}") or ChatSettings()
+        return msgspec.structs.replace(settings, sampling=settings.sampling.known())
 
     def is_panel_open(self) -> bool:
         """Whether the window shows these settings beside the chat. AppError if the store cannot be read."""

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 
 from localai_app.engine.protocol import KvType
 from localai_app.fit.result import Request
 from localai_app.services.events import EventBus, LoadSettingsChanged
+from localai_app.services.stored_json import stored_value
 from localai_app.store.database import Store
-
-log = logging.getLogger(__name__)
-
 
 MOST_PARTS = 16
 
@@ -84,13 +80,7 @@ class LoadSettingsService:
         AppError if the store cannot be read.
         """
         text = self._store.load_settings.get(model_key)
-        if text is None:
-            return LoadSettings()
-        try:
-            return msgspec.json.decode(text, type=LoadSettings)
-        except msgspec.MsgspecError as error:
-            log.info("the load settings of %s cannot be read and are left out: %s", model_key, error)
-            return LoadSettings()
+        return stored_value(text, LoadSettings, f"what is set for loading {model_key}") or LoadSettings()
 
     def set(self, model_key: str, settings: LoadSettings) -> None:
         """Remember these; nothing set is the same as forgetting them."""

@@ -10,6 +10,7 @@ import msgspec
 from localai_app.engine.load_options import LoadOptions
 from localai_app.errors import AppError
 from localai_app.hardware.report import HardwareReport
+from localai_app.services.stored_json import stored_value
 from localai_app.store.database import Store
 
 log = logging.getLogger(__name__)
@@ -50,13 +51,8 @@ class SafeSetUps:
 
     def find(self, model_key: str, planned: LoadOptions) -> LoadOptions | None:
         """The set-up that worked where exactly this plan had failed before; None where nothing is known against the plan."""
-        text = self._read(f"safe_setup:{model_key}")
-        if not text:
-            return None
-        try:
-            known = msgspec.json.decode(text, type=_SetUp)
-        except msgspec.MsgspecError as error:
-            log.info("the set-up that worked for %s cannot be read: %s", model_key, error)
+        known = stored_value(self._read(f"safe_setup:{model_key}"), _SetUp, f"the set-up that worked for {model_key}")
+        if known is None:
             return None
         if _lasting(known.planned) != _lasting(planned) or known.surroundings != self._surroundings():
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,12 +13,11 @@ from localai_app.errors import AppError
 from localai_app.services.chat_settings import ChatSettings
 from localai_app.services.events import EventBus, SamplingChanged
 from localai_app.services.library_service import LibraryService
-from localai_app.services.sampling_values import SamplingValues, decode_values
+from localai_app.services.sampling_values import SamplingValues
 from localai_app.services.settings_service import SettingsService
+from localai_app.services.stored_json import stored_value
 from localai_app.services.vendor_sampling import Recommendation, VendorSampling
 from localai_app.store.database import Store
-
-log = logging.getLogger(__name__)
 
 MAX_PRESET_NAME = 60
 
@@ -113,8 +111,7 @@ class SamplingService:
 
     def of_model(self, model_key: str) -> SamplingValues:
         """What is set for a model; nothing where it makes no sense. AppError if the store cannot be read."""
-        text = self._store.chat_settings.of_model(model_key)
-        return SamplingValues() if text is None else _decoded(text, model_key)
+        return _stored(self._store.chat_settings.of_model(model_key), model_key)
 
     def set_of_model(self, model_key: str, values: SamplingValues) -> None:
         """Remember this for all chats with a model; nothing set is the same as forgetting it."""
@@ -126,7 +123,7 @@ class SamplingService:
     def presets(self) -> tuple[Preset, ...]:
         """Those that come with the program, then the user's own by name."""
         own = self._store.chat_settings.presets()
-        return (*BUILT_IN_PRESETS, *(Preset(name, _decoded(text, name)) for name, text in own.items()))
+        return (*BUILT_IN_PRESETS, *(Preset(name, _stored(text, name)) for name, text in own.items()))
 
     def save_preset(self, name: str, values: SamplingValues) -> str:
         """Keep values under a name, in place of the user's earlier ones; returns the name as kept, empty if it is no name."""
@@ -143,9 +140,5 @@ class SamplingService:
         self._events.publish(SamplingChanged(""))
 
 
-def _decoded(text: str, name: str) -> SamplingValues:
-    try:
-        return decode_values(text)
-    except msgspec.MsgspecError as error:
-        log.info("the sampling kept for %s cannot be read and is left out: %s", name, error)
-        return SamplingValues()
+def _stored(text: str | None, name: str) -> SamplingValues:
+    return (stored_value(text, SamplingValues, f"the sampling of {name}") or SamplingValues()).known()

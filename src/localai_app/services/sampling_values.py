@@ -31,6 +31,10 @@ class SamplingValues(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
             numbers[key] = SPEC_OF[key].typed(value)
         return msgspec.structs.replace(self, numbers=numbers)
 
+    def known(self) -> SamplingValues:
+        """The same without numbers that this version does not know or that are out of range, as a later one may store."""
+        return msgspec.structs.replace(self, numbers=known_numbers(self.numbers))
+
     def applied_to(self, sampling: Sampling) -> Sampling:
         """A sampling with what is set here in place of its own. A grammar replaces a schema and the other way round."""
         changes: dict[str, object] = {
@@ -42,12 +46,6 @@ class SamplingValues(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         if self.grammar is not None or self.json_schema is not None:
             changes |= {"grammar": self.grammar or "", "json_schema": self.json_schema or ""}
         return msgspec.structs.replace(sampling, **changes)
-
-
-def decode_values(json: str | bytes) -> SamplingValues:
-    """Values as they were stored; what a later version knows and this one does not is left out. Raises msgspec.MsgspecError."""
-    values = msgspec.json.decode(json, type=SamplingValues)
-    return msgspec.structs.replace(values, numbers=known_numbers(values.numbers))
 
 
 def known_numbers(numbers: Mapping[str, float]) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -11,10 +10,9 @@ import msgspec
 from localai_app.engine.protocol import LoadOptions, TuningRow
 from localai_app.engine.tuning import Tuning, best_tuning
 from localai_app.hardware.report import Cpu
+from localai_app.services.stored_json import stored_value
 from localai_app.services.views import InstalledModel
 from localai_app.store.tuning import TuningStore
-
-log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _ANSWERS_THAT_COUNT = 8
@@ -82,14 +80,7 @@ class TuningMemory:
         return "\n".join((what, model.key, str(model.size_bytes), self._build(), processor))
 
     def _read(self, name: str, kind: type[_T]) -> _T | None:
-        text = self._store.get(name)
-        if text is None:
-            return None
-        try:
-            return msgspec.json.decode(text, type=kind)
-        except msgspec.MsgspecError as error:
-            log.info("a tuning cannot be read and is left out: %s", error)
-            return None
+        return stored_value(self._store.get(name), kind, "a tuning")
 
     def _write(self, name: str, value: object) -> None:
         self._store.set(name, msgspec.json.encode(value).decode())
