@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from localai_app.fit.result import Request
-from localai_app.hardware.report import EngineDevice, Gpu, HardwareReport, Vendor
+from localai_app.hardware.report import EngineDevice, Gpu, HardwareReport, Vendor, is_lent
 from localai_app.units import GIB
 
 DISCRETE_RESERVE_BYTES = 1 * GIB
@@ -55,7 +55,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "usable_bytes", max(0, self.free_bytes - self.reserve_bytes - self.surcharge_bytes))
-        object.__setattr__(self, "copies_weights", not self.engine_name.startswith("RPC"))
+        object.__setattr__(self, "copies_weights", not is_lent(self.engine_name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def budgets_of(
             continue
         if engine_name in extra and engine_name:
             budget = replace(budget, surcharge_bytes=extra[engine_name])
-        if engine_name.startswith("RPC"):
+        if is_lent(engine_name):
             lent.append(budget)
         elif gpu.unified:
             sharing.append(budget)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from localai_app.hardware.report import EngineDevice, Gpu, HardwareReport, ProbeNote, Vendor
+from localai_app.hardware.report import EngineDevice, Gpu, HardwareReport, ProbeNote, Vendor, is_lent
 
 PROBE_NAME = "engine"
 GPU_KINDS = ("gpu", "integrated_gpu")
@@ -29,22 +29,17 @@ def cross_check(report: HardwareReport, engine_devices: Sequence[EngineDevice]) 
     A GPU whose memory no probe could read takes the figures of the device that llama.cpp lists for it.
     """
     seen = [device for device in engine_devices if device.kind in GPU_KINDS]
-    matched = _match(report.gpus, [device for device in seen if not is_lent(device)])
+    matched = _match(report.gpus, [device for device in seen if not is_lent(device.name)])
     known_devices = {id(device) for devices in matched.values() for device in devices}
     notes = [note for note in report.notes if note.probe != PROBE_NAME]
     unused = [gpu for gpu in report.gpus if not matched[gpu.index]]
-    if unused and all(is_lent(device) for device in seen):
+    if unused and all(is_lent(device.name) for device in seen):
         notes.append(_no_gpu_note(unused))
     elif unused:
         notes.extend(_unused_note(gpu) for gpu in unused)
-    notes.extend(_unknown_note(device) for device in seen if id(device) not in known_devices and not is_lent(device))
+    notes.extend(_unknown_note(device) for device in seen if id(device) not in known_devices and not is_lent(device.name))
     gpus = tuple(_filled(gpu, matched[gpu.index]) for gpu in report.gpus)
     return msgspec.structs.replace(report, gpus=gpus, notes=tuple(notes), engine_devices=tuple(engine_devices))
-
-
-def is_lent(device: EngineDevice) -> bool:
-    """Whether it is a device of another computer, which llama.cpp calls RPC0, RPC1 and so on."""
-    return device.name.startswith("RPC")
 
 
 def _match(gpus: Sequence[Gpu], devices: Sequence[EngineDevice]) -> defaultdict[int, list[EngineDevice]]:

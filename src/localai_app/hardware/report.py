@@ -85,6 +85,11 @@ class EngineDevice(msgspec.Struct, frozen=True, kw_only=True):
     free_bytes: int
 
 
+def is_lent(engine_name: str) -> bool:
+    """Whether llama.cpp's name of a device is that of another computer's: RPC0, RPC1 and so on."""
+    return engine_name.startswith("RPC")
+
+
 class HardwareReport(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the probes found out about this computer."""
 

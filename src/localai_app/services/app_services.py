@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from localai_app.hardware.report import is_lent
 from localai_app.paths import AppPaths
 from localai_app.services.answer_meter import AnswerMeter
 from localai_app.services.background import BackgroundPool
@@ -14,7 +15,7 @@ from localai_app.services.chat_settings import ChatSettingsService
 from localai_app.services.discovery_service import DiscoveryService
 from localai_app.services.downloads_service import DownloadsService
 from localai_app.services.drafting import DraftPlanner
-from localai_app.services.dry_run import LENT_PREFIX, DryRunService
+from localai_app.services.dry_run import DryRunService
 from localai_app.services.engine_service import EngineService
 from localai_app.services.estimate_service import EstimateService
 from localai_app.services.events import EventBus
@@ -107,7 +108,7 @@ class AppServices:
     def engine_uses_lent_devices(self) -> bool:
         """Whether a loaded model lies on devices of other computers."""
         buffers = [buffer for model in self.engine.loaded() if model.state.loaded for buffer in model.state.loaded.buffers]
-        return any(buffer.device.startswith(LENT_PREFIX) for buffer in buffers)
+        return any(is_lent(buffer.device) for buffer in buffers)
 
     def close(self) -> None:
         """Stop everything in order; what is unfinished goes on at the next start."""

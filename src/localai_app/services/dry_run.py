@@ -21,6 +21,7 @@ from localai_app.gguf.dimensions import geometry_of
 from localai_app.gguf.header import GgufHeader
 from localai_app.gguf.plan_header import PlanHeader, plan_header, write_plan_file
 from localai_app.gguf.tensors import layer_count
+from localai_app.hardware.report import is_lent
 from localai_app.services.lent_devices import LentDevices
 from localai_app.services.plan_cache import HEADER_SUFFIX, PlacedPoint, PlanCache, PlanKey, PlanRecord
 from localai_app.services.planner import Planner
@@ -30,8 +31,6 @@ log = logging.getLogger(__name__)
 GRID = (4096, 32768)
 """Contexts that are always planned, with the one that is asked for and the longest that the model knows."""
 LONGEST_CTX = 1_048_576
-LENT_PREFIX = "RPC"
-"""How llama.cpp names devices of other computers: RPC0, RPC1."""
 _TRANSIENT = frozenset({errors.ENGINE_MISSING.code, errors.ENGINE_UNUSABLE.code})
 
 
@@ -156,8 +155,8 @@ class DryRunService:
         self._lent_planner.close()
 
     def _ask_planner(self, path: Path, options: LoadOptions) -> Planned:
-        is_lent = any(name.startswith(LENT_PREFIX) for name in options.devices)
-        return (self._lent_planner if is_lent else self._planner).plan(path, options)
+        uses_lent = any(map(is_lent, options.devices))
+        return (self._lent_planner if uses_lent else self._planner).plan(path, options)
 
     def _key(self, header: PlanHeader, ubatch: int, gpu_layers: int, device: str) -> PlanKey:
         return PlanKey(
