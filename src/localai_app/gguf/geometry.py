@@ -63,6 +63,11 @@ class Geometry(msgspec.Struct, frozen=True, kw_only=True):
     unknown_parts: tuple[str, ...] = ()
     """Memory that no formula covers for this architecture (indexer caches), in words."""
 
+    @property
+    def blocks_with_experts(self) -> int:
+        """Blocks whose experts can stay in main memory; 0 where there are none."""
+        return self.n_layer if self.n_expert > 0 else 0
+
 
 class RearrangedWeights(msgspec.Struct, frozen=True, kw_only=True):
     """The part of the weights that llama.cpp rearranges for a processor, in bytes; only in main memory."""

@@ -107,7 +107,7 @@ class LoadPlanner:
             geometry = geometry_of(self._estimate.headers_of(model)[0])
         except AppError:
             return LadderFacts(frozenset(fixed))
-        return LadderFacts(frozenset(fixed), geometry.ctx_train, geometry.n_layer if geometry.n_expert > 0 else 0)
+        return LadderFacts(frozenset(fixed), geometry.ctx_train, geometry.blocks_with_experts)
 
     def _here(self, options: LoadOptions, model: InstalledModel) -> LoadOptions:
         """The options for this computer: with the threads that somebody chose, or else those that were measured as fastest."""

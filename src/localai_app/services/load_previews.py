@@ -145,4 +145,4 @@ def credited_now(request: Request, engine: EngineService) -> Request | None:
 def _facts(model: InstalledModel, geometry: Geometry, chat_template: str) -> LoadFacts:
     return LoadFacts(
         model, ctx_train=geometry.ctx_train, layers=geometry.n_layer + 1,
-        blocks_with_experts=geometry.n_layer if geometry.n_expert > 0 else 0, chat_template=chat_template)
+        blocks_with_experts=geometry.blocks_with_experts, chat_template=chat_template)
