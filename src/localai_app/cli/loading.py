@@ -30,9 +30,13 @@ SetUpOption = Annotated[SetUp, typer.Option(
 
 
 def load_and_wait(
-    session: Session, services: AppServices, key: str, request: Request, *, anyway: bool, set_up: SetUp = SetUp.REMEMBERED,
+    session: Session, services: AppServices, key: str, request: Request | None = None, *, anyway: bool = False,
+    set_up: SetUp = SetUp.REMEMBERED,
 ) -> ChatFormat:
-    """Load a model and wait; its chat template. Raises what the engine says if it fails."""
+    """Load a model, as is remembered for it or as `request` says, and wait; its chat template.
+
+    Raises what the engine says if it fails.
+    """
     outcome: list[ModelLoaded | EngineFailed] = []
     over = threading.Event()
 

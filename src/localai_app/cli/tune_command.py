@@ -12,7 +12,7 @@ from localai_app.cli.loading import load_and_wait
 from localai_app.cli.session import Session
 from localai_app.engine.protocol import TuningKind
 from localai_app.errors import AppError
-from localai_app.services.tuning import BUDGET_S
+from localai_app.services.tuning import BUDGET_S, TuningService
 from localai_app.services.tuning_memory import KnownTuning
 from localai_app.services.tuning_words import tuning_sentence
 from localai_app.units import format_speed
@@ -36,12 +36,12 @@ def tune(
     session: Session = context.obj
     with session.services() as services:
         key = services.library.get(model).key
-        load_and_wait(session, services, key, services.load_planner.request_for(key), anyway=False)
+        load_and_wait(session, services, key)
         options = services.engine.state.options
         known = services.tuning_memory.find(services.library.get(key), options) if options is not None else None
         if known is None or again:
             session.output.say("Measuring ...")
-            known = _measured(services.tuning.measure, key)
+            known = _measured(services.tuning, key)
     session.output.document({
         "model": key, "threads": known.tuning.threads, "prompt_threads": known.tuning.prompt_threads,
         "ubatch": known.tuning.ubatch, "rows": known.rows, "time_s": known.time_s})
@@ -50,7 +50,7 @@ def tune(
     session.output.words(tuning_sentence(known))
 
 
-def _measured(measure: object, key: str) -> KnownTuning:
+def _measured(tuning: TuningService, key: str) -> KnownTuning:
     found: list[KnownTuning | None] = []
     over = threading.Event()
 
@@ -58,8 +58,7 @@ def _measured(measure: object, key: str) -> KnownTuning:
         found.append(known)
         over.set()
 
-    assert callable(measure)
-    measure(key, on_done)
+    tuning.measure(key, on_done)
     if not over.wait(PATIENCE_S):
         raise AppError(errors.ENGINE_NOT_RESPONDING, seconds=round(PATIENCE_S))
     if not found or found[0] is None:

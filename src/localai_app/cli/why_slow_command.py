@@ -77,7 +77,7 @@ def why_slow(
 
 def _ask(session: Session, services: AppServices, key: str) -> None:
     """Load a model as it is remembered and have it answer for a moment."""
-    load_and_wait(session, services, key, services.load_planner.request_for(key), anyway=False)
+    load_and_wait(session, services, key)
     sink = _WaitingSink()
     services.why_slow.tell(TOKENS)
     services.engine.complete(PROMPT, Sampling(max_tokens=TOKENS), sink)
