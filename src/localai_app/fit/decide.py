@@ -27,12 +27,13 @@ from localai_app.fit.speed import UNKNOWN_SPEED, speed_parts, speed_range
 from localai_app.fit.speed_parts import SpeedParts
 from localai_app.gguf.rearranged import rearranging_of
 from localai_app.hardware.report import Cpu, HardwareReport
-from localai_app.units import format_gib
+from localai_app.units import GIB, format_gib
 
 __all__ = ["LONGEST_CTX", "SHORTEST_CTX", "Machine", "decide", "decide_on", "machine_of", "memory_of", "unknown_result"]
 
-_MOST_KEPT_BYTES = 2 * 1024**3
+_MOST_KEPT_BYTES = 2 * GIB
 """Two conversations of 8,000 tokens with an 8B model (128 KiB a token), or some thirty with a 1B one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:

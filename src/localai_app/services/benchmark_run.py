@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from localai_app.engine import protocol
 from localai_app.engine.client import EngineClient
 from localai_app.engine.failure import error_of
@@ -86,9 +88,7 @@ class BenchmarkRun:
             loaded = self._wait_for(protocol.Loaded)
             if ready is None or loaded is None:
                 return None
-            self._client.send(protocol.Benchmark(
-                id=_BENCHMARK_ID, prompt_tokens=wish.prompt_tokens, depths=wish.depths,
-                generated_tokens=wish.generated_tokens, threads=wish.threads, repeats=wish.repeats))
+            self._client.send(msgspec.structs.replace(wish, id=_BENCHMARK_ID))
             self._is_loaded = True
             if self._is_stopped:
                 return None

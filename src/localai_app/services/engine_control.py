@@ -75,8 +75,6 @@ class EngineControl:
     ) -> None:
         """Load a model after what has to leave for it has left. `unload` takes one out and ends it with `retire`."""
         def plan(instead_of: Sequence[LoadedModel] = ()) -> LoadPlan:
-            if not instead_of:
-                return self._plan(slot.model_key, wish.request, anyway=wish.anyway)
             return self._plan(slot.model_key, wish.request, anyway=wish.anyway, instead_of=instead_of)
 
         def begin() -> None:

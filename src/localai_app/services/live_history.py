@@ -24,7 +24,7 @@ class LivePoint:
     used_bytes: int
     """Main memory that is not available."""
     models_bytes: int
-    """Part of it that the worker of the model in use holds."""
+    """Part of it that the workers of loaded models hold."""
     gpu_used_bytes: tuple[int | None, ...]
     tps: float | None
     """Tokens per second since the reading before; None while no answer was written."""

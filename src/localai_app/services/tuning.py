@@ -93,8 +93,10 @@ class TuningService:
         options = loaded.state.options if loaded is not None else None
 
         def on_tuned(tuned: Tuned) -> None:
-            is_useful = tuned.is_complete and bool(tuned.rows) and options is not None
-            on_done(self._keep(model_key, options, tuned) if is_useful and options is not None else None)
+            if options is not None and tuned.is_complete and tuned.rows:
+                on_done(self._keep(model_key, options, tuned))
+            else:
+                on_done(None)
 
         parts.engine.tuner.tune(model_key, self._threads(), UBATCHES, BUDGET_S, on_tuned)
 
