@@ -159,9 +159,7 @@ class LlamaBackend:
         """What the tiny model comes out as on the processor, or on the GPUs; the model in use gives way to it."""
         from localai_app.engine.worker.self_test import run_self_test
 
-        if self._model is not None:
-            self._model.free()
-            self._model = self._conversations = None
+        self._forget_model()
         loader = ModelLoader(self._library, self._devices, self._log, self._stop_flags)
         return run_self_test(loader, request_id, model_path, on_gpu=on_gpu)
 
