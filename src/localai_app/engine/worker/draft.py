@@ -9,13 +9,11 @@ from typing import Any, Protocol
 from localai_app.engine.sampling import Sampling
 from localai_app.engine.speculation_rule import FIRST_REST_TOKENS, REMEMBERED_REST_TOKENS, SpeculationRule
 from localai_app.engine.worker.answer import AnswerAbortedError
+from localai_app.engine.worker.decoding import ABORTED, DONE
 from localai_app.engine.worker.exactness import Exactness
 from localai_app.engine.worker.llama_model import LlamaModel
 from localai_app.engine.worker.lookup import PromptLookup
 from localai_app.engine.worker.sampler import TokenSampler
-
-_ABORTED = 2
-"""Result of `llama_decode`, from llama.h."""
 
 
 class Drafter(Protocol):
@@ -67,6 +65,8 @@ class ModelDrafter:
     def __init__(self, draft: LlamaModel) -> None:
         self._draft = draft
         self._tokens: list[int] = []
+        self._n_evaluated = 0
+        """How many of them the draft model's cache begins with for certain: they are not compared again each time."""
 
     def extend(self, tokens: Iterable[int]) -> None:
         """These tokens of the conversation follow; they are evaluated with the next proposal."""
@@ -77,10 +77,11 @@ class ModelDrafter:
         draft, library = self._draft, self._draft.library
         if count <= 0 or not self._tokens or len(self._tokens) + count > draft.ctx:
             return []
-        draft.keep_common_prefix(self._tokens)
+        draft.keep_common_prefix(self._tokens, known=self._n_evaluated)
         while len(draft.cached) < len(self._tokens):
             start = len(draft.cached)
             self._evaluate(self._tokens[start:start + draft.ubatch])
+        self._n_evaluated = len(self._tokens)
         sampler = TokenSampler(library, draft, Sampling(temperature=0.0))
         try:
             return self._continue(sampler, count)
@@ -103,10 +104,10 @@ class ModelDrafter:
         draft, library = self._draft, self._draft.library
         buffer = (ctypes.c_int32 * len(tokens))(*tokens)
         result: int = library.llama_decode(draft.context, library.llama_batch_get_one(buffer, len(tokens)))
-        if result != 0:
+        if result != DONE:
             draft.truncate_cache(len(draft.cached))
             # Without a draft the answer goes on alone; only the user's own wish to stop ends it.
-            raise AnswerAbortedError if result == _ABORTED else DraftFailedError(result)
+            raise AnswerAbortedError if result == ABORTED else DraftFailedError(result)
         draft.cached.extend(tokens)
 
 

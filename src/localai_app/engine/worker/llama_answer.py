@@ -9,16 +9,12 @@ from typing import Any
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.protocol import Sampling, TokenLogprob
 from localai_app.engine.reading.answer_shape import Reading
-from localai_app.engine.worker.answer import AnswerAbortedError, DraftCounts
+from localai_app.engine.worker.answer import DraftCounts
+from localai_app.engine.worker.decoding import DONE, require_decoded
 from localai_app.engine.worker.detokenize import pieces_within
 from localai_app.engine.worker.llama_model import LlamaModel
 from localai_app.engine.worker.sampler import TokenSampler
 from localai_app.engine.worker.transcript import Transcript
-from localai_app.errors import ENGINE_CRASHED, ENGINE_OUT_OF_MEMORY
-
-_ABORTED = 2
-_NO_MEMORY = -2
-"""Results of `llama_decode`, from llama.h: 1 no room in the cache, 2 aborted, -1 bad input, -2 no memory, -3 compute failed."""
 
 
 class LlamaAnswer:
@@ -50,7 +46,7 @@ class LlamaAnswer:
         try:
             self._sampler.resume(text)
         except RequestRefusedError:
-            self._sampler.close()
+            self.close("")
             raise
 
     def evaluate_prompt_part(self) -> int:
@@ -96,12 +92,7 @@ class LlamaAnswer:
 
     def _evaluate(self, batch: Any) -> None:
         result: int = self._decode(self._model.context, batch)
-        if result == 0:
-            return
-        # Parts of the batch may be in the cache: back to what is known to be there.
-        self._model.truncate_cache(len(self._model.cached))
-        if result == _ABORTED:
-            raise AnswerAbortedError
-        if result == _NO_MEMORY:
-            raise RequestRefusedError(ENGINE_OUT_OF_MEMORY)
-        raise RequestRefusedError(ENGINE_CRASHED, cause=f"llama.cpp could not evaluate a batch (result {result})")
+        if result != DONE:
+            # Parts of the batch may be in the cache: back to what is known to be there.
+            self._model.truncate_cache(len(self._model.cached))
+            require_decoded(result)

@@ -6,17 +6,12 @@ import ctypes
 import random
 from typing import Any
 
-from localai_app.engine.failure import RequestRefusedError
-from localai_app.engine.worker.answer import AnswerAbortedError
+from localai_app.engine.worker.decoding import require_decoded
 from localai_app.engine.worker.llama_model import LlamaModel
-from localai_app.errors import ENGINE_CRASHED, ENGINE_OUT_OF_MEMORY
 
 _SEED = 1
 _TABLE_TOKENS = 8192
 """Random tokens that are made beforehand, and used again after so many."""
-_ABORTED = 2
-_NO_MEMORY = -2
-"""Results of `llama_decode`, from llama.h."""
 
 
 class LlamaBenchmark:
@@ -57,13 +52,7 @@ class LlamaBenchmark:
         batch: Any = self._library.llama_batch_get_one(pointer, count)
         result: int = self._library.llama_decode(self._model.context, batch)
         self._library.llama_synchronize(self._model.context)
-        if result == 0:
-            return
-        if result == _ABORTED:
-            raise AnswerAbortedError
-        if result == _NO_MEMORY:
-            raise RequestRefusedError(ENGINE_OUT_OF_MEMORY)
-        raise RequestRefusedError(ENGINE_CRASHED, cause=f"llama.cpp could not evaluate a batch (result {result})")
+        require_decoded(result)
 
     def truncate(self, length: int) -> bool:
         """Keep the first `length` tokens; recurrent caches cannot."""

@@ -109,12 +109,14 @@ class LlamaModel:
             self._pieces[token] = piece
         return piece
 
-    def keep_common_prefix(self, tokens: list[int]) -> int:
+    def keep_common_prefix(self, tokens: list[int], known: int = 0) -> int:
         """Drop from the cache what differs from `tokens`; how many of them are still in it.
 
-        At least the last token is left to evaluate, since its logits are needed.
+        At least the last token is left to evaluate, since its logits are needed. The first `known` tokens are the same as in
+        the cache, as far as it reaches, and are not compared.
         """
-        shared = min(common_prefix_length(self.cached, tokens), len(tokens) - 1)
+        known = min(known, len(self.cached))
+        shared = min(known + common_prefix_length(self.cached[known:], tokens[known:]), len(tokens) - 1)
         if shared < len(self.cached):
             self.truncate_cache(shared)
         return len(self.cached)

@@ -7,16 +7,12 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from localai_app.engine.failure import RequestRefusedError
-from localai_app.engine.worker.answer import AnswerAbortedError
+from localai_app.engine.worker.decoding import require_decoded
 from localai_app.engine.worker.llama_model import LlamaModel
-from localai_app.errors import ENGINE_CRASHED
 
 ROOM_TOKENS = 256
 """Of the context, beyond one step: single tokens are timed at about this depth."""
 _SEED = 1
-_ABORTED = 2
-"""Result of `llama_decode`, from llama.h."""
 
 
 class LlamaTuning:
@@ -57,10 +53,7 @@ class LlamaTuning:
             self._used = 0
         result: int = self._library.llama_decode(self._context, self._library.llama_batch_get_one(self._tokens, count))
         self._library.llama_synchronize(self._context)
-        if result == _ABORTED:
-            raise AnswerAbortedError
-        if result != 0:
-            raise RequestRefusedError(ENGINE_CRASHED, cause=f"llama.cpp could not evaluate a batch (result {result})")
+        require_decoded(result)
         self._used += count
 
     def use(self, threads: int, prompt_threads: int) -> None:

@@ -7,13 +7,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.protocol import LoadOptions, SelfTested
 from localai_app.engine.self_test import CONTINUATION, PROMPT
 from localai_app.engine.tiny_model import BLOCKS, TRAINED_CTX
+from localai_app.engine.worker.decoding import require_decoded
 from localai_app.engine.worker.llama_load import ModelLoader
 from localai_app.engine.worker.llama_model import LlamaModel
-from localai_app.errors import ENGINE_CRASHED
 
 _ROUNDS = 5
 """The fastest counts: another program may have had the processor for a while."""
@@ -47,9 +46,7 @@ def _timed(model: LlamaModel, batches: Sequence[Sequence[int]]) -> float:
     started_s = time.perf_counter()
     for batch in batches:
         tokens = (ctypes.c_int32 * len(batch))(*batch)
-        result = library.llama_decode(model.context, library.llama_batch_get_one(tokens, len(batch)))
-        if result != 0:
-            raise RequestRefusedError(ENGINE_CRASHED, cause=f"llama.cpp could not evaluate a batch (result {result})")
+        require_decoded(library.llama_decode(model.context, library.llama_batch_get_one(tokens, len(batch))))
     library.llama_synchronize(model.context)
     return time.perf_counter() - started_s
 

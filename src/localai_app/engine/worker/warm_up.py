@@ -5,11 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-from localai_app.engine.failure import RequestRefusedError
-from localai_app.errors import ENGINE_CRASHED, ENGINE_OUT_OF_MEMORY
-
-_DONE, _ABORTED, _NO_MEMORY = 0, 2, -2
-"""Results of `llama_decode`, from llama.h."""
+from localai_app.engine.worker.decoding import ABORTED, require_decoded
 
 
 def warm_up(library: Any, model: Any, context: Any) -> None:
@@ -25,10 +21,7 @@ def warm_up(library: Any, model: Any, context: Any) -> None:
     candidates = (library.llama_vocab_bos(vocab), library.llama_vocab_eos(vocab), 0)
     token = (ctypes.c_int32 * 1)(next(candidate for candidate in candidates if candidate >= 0))
     result: int = library.llama_decode(context, library.llama_batch_get_one(token, 1))
-    if result in (_DONE, _ABORTED):
-        library.llama_synchronize(context)
-        library.llama_memory_clear(library.llama_get_memory(context), False)
-        return
-    if result == _NO_MEMORY:
-        raise RequestRefusedError(ENGINE_OUT_OF_MEMORY)
-    raise RequestRefusedError(ENGINE_CRASHED, cause=f"llama.cpp could not evaluate a first token (result {result})")
+    if result != ABORTED:
+        require_decoded(result)
+    library.llama_synchronize(context)
+    library.llama_memory_clear(library.llama_get_memory(context), False)
