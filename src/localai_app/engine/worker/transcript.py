@@ -95,7 +95,7 @@ def common_prefix_length(left: T, right: T) -> int:
     low, high = 0, limit
     while low < high:
         middle = (low + high + 1) // 2
-        if left[:middle] == right[:middle]:
+        if left[low:middle] == right[low:middle]:
             low = middle
         else:
             high = middle - 1
