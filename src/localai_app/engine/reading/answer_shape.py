@@ -9,7 +9,7 @@ from localai_app.engine.protocol import Chat
 from localai_app.engine.reading.answer_parser import AnswerParser, PlainParser, TagParser
 from localai_app.engine.reading.harmony_parser import CHANNEL, MARKERS, MESSAGE, HarmonyParser
 from localai_app.engine.reading.thinking_tags import TAG_PAIRS, THINK, TagPair, opening_at_end
-from localai_app.engine.reading.tool_calls import HERMES, SYNTAXES, ToolSyntax
+from localai_app.engine.reading.tool_calls import HERMES, SYNTAXES, ToolSyntax, name_of_tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class AnswerShape:
         opened = opening_at_end(prompt)
         parser: AnswerParser = HarmonyParser() if self.is_harmony else TagParser(
             self.pairs, self.syntaxes, opened=opened,
-            bare_tools=[name for tool in request.tools if (name := _name(tool))] if self.may_call_bare else ())
+            bare_tools=[name for tool in request.tools if (name := name_of_tool(tool))] if self.may_call_bare else ())
         parser.feed(resumed)
         return Reading(parser, stop, resumed)
 
@@ -80,8 +80,3 @@ def shape_of(source: str, is_token: Callable[[str], bool]) -> AnswerShape:
     syntaxes = [syntax for syntax in SYNTAXES if syntax is HERMES or is_used(syntax.opening)]
     may_call_bare = "<|python_tag|>" in source or "Environment: ipython" in source
     return AnswerShape(tuple(pairs), tuple(syntaxes), may_call_bare=may_call_bare)
-
-
-def _name(tool: dict[str, object]) -> str:
-    function = tool.get("function", tool)
-    return str(function.get("name", "")) if isinstance(function, dict) else ""

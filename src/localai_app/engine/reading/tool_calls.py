@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,12 @@ SYNTAXES = (
 
 class UnreadableCallError(Exception):
     """A text is no call in the notation that it seems to be in; says why."""
+
+
+def name_of_tool(tool: Mapping[str, Any]) -> str:
+    """The name in a JSON schema of a tool, with or without `{"type": "function", "function": ...}` around it; empty if none."""
+    function = tool.get("function", tool)
+    return str(function.get("name", "")) if isinstance(function, Mapping) else ""
 
 
 def parse_calls(body: str, raw: str, *, first_number: int, is_cut_off: bool = False) -> list[ToolCall]:

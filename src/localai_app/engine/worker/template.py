@@ -15,6 +15,7 @@ import msgspec
 
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.protocol import ChatMessage
+from localai_app.engine.reading.tool_calls import name_of_tool
 from localai_app.engine.worker.guarded import LimitExceededError, run_guarded
 from localai_app.engine.worker.tool_turns import message_document, tool_instructions, tools_as_text
 from localai_app.errors import TEMPLATE_FAILED
@@ -105,7 +106,7 @@ class ChatTemplate:
             raise
         except Exception:  # noqa: BLE001 - whatever it cannot do is then told in words
             return ""
-        names = [_tool_name(tool) for tool in tools] + [call.name for message in messages for call in message.tool_calls]
+        names = [name_of_tool(tool) for tool in tools] + [call.name for message in messages for call in message.tool_calls]
         results = [message.content for message in messages if message.role == "tool"]
         return prompt if all(name in prompt for name in names) and all(_is_in(result, prompt) for result in results) else ""
 
@@ -190,11 +191,6 @@ def join_neighbours(messages: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
 
 def _is_in(content: str, prompt: str) -> bool:
     return content.strip() in prompt
-
-
-def _tool_name(tool: Mapping[str, Any]) -> str:
-    function = tool.get("function", tool)
-    return str(function.get("name", "")) if isinstance(function, Mapping) else ""
 
 
 def _raise_exception(message: str) -> None:
