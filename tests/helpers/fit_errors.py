@@ -184,7 +184,7 @@ def parts_of_memory(memory: ModelMemory, case: Case) -> Parts:
     """What the formulas say."""
     return Parts(
         weights=memory.host_weights(memory.blocks, has_head=True),
-        kv=memory.kv_between(0, memory.blocks, case.ctx, case.kv_type),
+        kv=memory.at(case.ctx, case.kv_type).kv(0, memory.blocks),
         compute=memory.at(case.ctx, case.kv_type).host_with_head,
         rearranged=memory.rearranged_bytes(memory.blocks, has_head=True))
 

@@ -52,7 +52,7 @@ class Moment:
             self._correct(memory, padded, kv_type)
 
     def kv(self, start: int, stop: int) -> int:
-        """Cache and recurrent state of blocks `start` to `stop` (excluded)."""
+        """Cache and recurrent state of blocks `start` to `stop` (excluded) in bytes."""
         needed = (self._full[stop] - self._full[start]) * self._per_cell
         if self._sliding:
             needed += (self._sliding[stop] - self._sliding[start]) * self._per_window_cell
@@ -187,10 +187,6 @@ class ModelMemory:
         """Routed experts of blocks `start` to `stop` (excluded) in bytes."""
         experts = self.sums.experts
         return experts[stop] - experts[start] if experts and stop > start else 0
-
-    def kv_between(self, start: int, stop: int, ctx: int, kv_type: KvType) -> int:
-        """Cache and recurrent state of blocks `start` to `stop` (excluded) in bytes."""
-        return self.at(ctx, kv_type).kv(start, stop)
 
     def copied_bytes(self, *, has_blocks: bool) -> int:
         """What a GPU holds of weights in main memory while it reads a prompt, in bytes: one tensor at a time.

@@ -44,12 +44,6 @@ class Energy(msgspec.Struct, frozen=True, kw_only=True):
     gpu_j: float | None = None
     processor_j: float | None = None
 
-    @property
-    def total_j(self) -> float | None:
-        """The sum of what is known."""
-        known = [part for part in (self.gpu_j, self.processor_j) if part is not None]
-        return sum(known) if known else None
-
 
 class EnergyMeter:
     """Keeps NVML open between readings, so that one costs a millisecond. Use it from one thread; close it."""

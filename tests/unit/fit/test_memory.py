@@ -107,7 +107,7 @@ def test_sliding_layers_keep_a_window_and_a_batch(ctx: int, window: int, ubatch:
 def test_parts_of_a_model_add_up_to_the_whole(geometry: Geometry, kv_type: KvType) -> None:
     memory = ModelMemory(geometry, models.weights(geometry), 512)
     middle = geometry.n_layer // 3
-    halves = memory.kv_between(0, middle, 5000, kv_type) + memory.kv_between(middle, geometry.n_layer, 5000, kv_type)
+    halves = memory.at(5000, kv_type).kv(0, middle) + memory.at(5000, kv_type).kv(middle, geometry.n_layer)
     assert halves == kv_cache_bytes(geometry, 5000, kv_type)
     both = memory.weights_between(0, middle) + memory.weights_between(middle, geometry.n_layer)
     assert both == sum(memory.weights.layers_bytes)
@@ -115,16 +115,16 @@ def test_parts_of_a_model_add_up_to_the_whole(geometry: Geometry, kv_type: KvTyp
 
 def test_hybrid_models_attend_in_every_fourth_block() -> None:
     memory = ModelMemory(models.QWEN35_27B, models.weights(models.QWEN35_27B), 512)
-    state_of_three = memory.kv_between(0, 3, 4096, KvType.F16)
-    with_attention = memory.kv_between(0, 4, 4096, KvType.F16)
+    state_of_three = memory.at(4096, KvType.F16).kv(0, 3)
+    with_attention = memory.at(4096, KvType.F16).kv(0, 4)
     assert with_attention - state_of_three == 4096 * 2 * 4 * 256 * 2
     assert state_of_three == pytest.approx(156_893_184 * 3 / 48, abs=3)
 
 
 def test_models_that_share_caches_own_them_in_the_first_blocks() -> None:
     memory = ModelMemory(models.GEMMA4_E4B, models.weights(models.GEMMA4_E4B), 512)
-    assert memory.kv_between(24, 42, 8192, KvType.F16) == 0
-    assert memory.kv_between(0, 24, 8192, KvType.F16) == kv_cache_bytes(models.GEMMA4_E4B, 8192, KvType.F16)
+    assert memory.at(8192, KvType.F16).kv(24, 42) == 0
+    assert memory.at(8192, KvType.F16).kv(0, 24) == kv_cache_bytes(models.GEMMA4_E4B, 8192, KvType.F16)
 
 
 def test_tied_heads_are_stored_twice_on_a_gpu_and_once_on_the_processor() -> None:

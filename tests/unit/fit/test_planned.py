@@ -97,10 +97,10 @@ def test_a_model_whose_caches_are_unknown_takes_the_planned_ones() -> None:
     blank: Geometry = msgspec.structs.replace(models.QWEN3_8B, cache_layers=())
     planned = planned_memory(kv_factor=1.0)
     memory = ModelMemory(blank, models.weights(blank), 512, planned)
-    whole = memory.kv_between(0, memory.blocks, 4096, KvType.F16)
+    whole = memory.at(4096, KvType.F16).kv(0, memory.blocks)
     assert whole == planned.on_cpu[0].kv_bytes
     half = memory.blocks // 2
-    parts = memory.kv_between(0, half, 4096, KvType.F16) + memory.kv_between(half, memory.blocks, 4096, KvType.F16)
+    parts = memory.at(4096, KvType.F16).kv(0, half) + memory.at(4096, KvType.F16).kv(half, memory.blocks)
     assert parts == whole
 
 
