@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 from localai_app.services.engine_service import EngineService
 from localai_app.services.events import Event, EventBus, ModelLoaded, SettingChanged
+from localai_app.services.late_call import LateCall
 from localai_app.services.settings_service import SettingsService
 
 SETTING = "idle_unload_minutes"
@@ -22,20 +22,13 @@ class IdleUnloader:
         self._settings = settings
         self._engine = engine
         self._minute_s = minute_s
-        self._lock = threading.Lock()
-        self._timer: threading.Timer | None = None
-        self._is_closed = False
+        self._late = LateCall("idle-unload")
         self._unsubscribe = events.subscribe(self._on_event)
 
     def close(self) -> None:
         """Unload nothing more."""
         self._unsubscribe()
-        with self._lock:
-            self._is_closed = True
-            timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.cancel()
-            timer.join()
+        self._late.close()
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, ModelLoaded) or (isinstance(event, SettingChanged) and event.key == SETTING):
@@ -46,17 +39,10 @@ class IdleUnloader:
 
     def _set_timer(self) -> None:
         limit_s, used = self._limit_s(), [model.used_s for model in self._engine.loaded()]
-        with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-            if self._is_closed or not limit_s or not used:
-                return
-            pause_s = max(min(used) + limit_s - time.monotonic(), min(_LOOK_AGAIN_S, limit_s))
-            self._timer = threading.Timer(pause_s, self._on_time)
-            self._timer.name = "idle-unload"
-            self._timer.daemon = True
-            self._timer.start()
+        if limit_s and used:
+            self._late.set(max(min(used) + limit_s - time.monotonic(), min(_LOOK_AGAIN_S, limit_s)), self._on_time)
+        else:
+            self._late.drop()
 
     def _on_time(self) -> None:
         limit_s = self._limit_s()

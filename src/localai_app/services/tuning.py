@@ -6,7 +6,6 @@ It begins when the model has had nothing to do for a moment, takes some seconds,
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from localai_app.hardware.report import Cpu
 from localai_app.services.drafting import drafter_of
 from localai_app.services.engine_service import EngineService
 from localai_app.services.events import AnswerTimed, Event, EventBus, ModelLoaded, TuningChanged
+from localai_app.services.late_call import LateCall
 from localai_app.services.library_service import LibraryService
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.tuning_memory import KnownTuning, TuningMemory
@@ -63,9 +63,7 @@ class TuningService:
         self._parts = parts
         self._idle_s = idle_s
         self._is_busy = is_busy
-        self._lock = threading.Lock()
-        self._timer: threading.Timer | None = None
-        self._is_closed = False
+        self._late = LateCall("tuning")
         self._runs_by_itself = False
         self._unsubscribe = events.subscribe(self._on_event)
 
@@ -76,12 +74,7 @@ class TuningService:
     def close(self) -> None:
         """Measure no more."""
         self._unsubscribe()
-        with self._lock:
-            self._is_closed = True
-            timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.cancel()
-            timer.join()
+        self._late.close()
 
     def measure(self, model_key: str, on_done: Callable[[KnownTuning | None], None]) -> None:
         """Measure a loaded model now; `on_done` gets what was found, None where an answer came between, in another thread.
@@ -132,16 +125,10 @@ class TuningService:
             log.info("what drafting gained was not kept: %s", error.message)
 
     def _set_timer(self, model_key: str) -> None:
-        with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-            if self._is_closed or not self._parts.settings.get(SETTING):
-                return
-            self._timer = threading.Timer(self._idle_s, self._on_idle, (model_key,))
-            self._timer.name = "tuning"
-            self._timer.daemon = True
-            self._timer.start()
+        if self._parts.settings.get(SETTING):
+            self._late.set(self._idle_s, lambda: self._on_idle(model_key))
+        else:
+            self._late.drop()
 
     def _on_idle(self, model_key: str) -> None:
         loaded = self._parts.engine.find(model_key)
