@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from localai_app.errors import STORE_BUSY, AppError
 from localai_app.gui.bridge import Bridge
-from localai_app.gui.itemmodels.measurement_table_model import HEADER, Column
+from localai_app.gui.itemmodels.measurement_table_model import Column, MeasurementTableModel
 from localai_app.gui.performance.measured_card import SHOWN_ROWS, MeasuredCard
 from localai_app.gui.theme import ThemeState
 from localai_app.services.app_services import AppServices
@@ -56,7 +56,7 @@ def test_measurements_arrive_with_their_errors_and_are_forgotten(
     assert spoken == (
         "Tiny, RTX 4090 and processor, q8_0: Answer, 1,840 tokens in, predicted 22 tok/s, measured 20 tok/s, off by +10%")
     titles = [card.table.table_model.headerData(column, Qt.Orientation.Horizontal) for column in Column]
-    assert titles == list(HEADER)
+    assert titles == list(MeasurementTableModel.header)
     assert nameless(card) == []
     card.forget_button.click()
     eventually(qtbot, lambda: card.table.isHidden())

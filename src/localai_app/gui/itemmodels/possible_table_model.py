@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import IntEnum
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtCore import QObject, Qt
 
 from localai_app.fit.result import Verdict
+from localai_app.gui.itemmodels.record_table_model import Index, RecordTableModel
 from localai_app.gui.models.wording import BASIS_WORDS, speed_figures
 from localai_app.gui.widgets.badge import verdict_short, verdict_tone, verdict_words
 from localai_app.services.candidates import runs
 from localai_app.services.views import DiscoveryRow
 from localai_app.units import format_context, format_gib
 
-Index = QModelIndex | QPersistentModelIndex
 NEW_WORDS = "newly possible"
 
 
@@ -29,68 +29,53 @@ class Column(IntEnum):
     SPEED = 5
 
 
-HEADER = ("Model", "Variant", "Needs", "Context", "Where", "tok/s")
 PILL_ROLE = Qt.ItemDataRole.UserRole + 1
 """(text, tone) of a pill in the cell, or None."""
 
 
-class PossibleTableModel(QAbstractTableModel):
+class PossibleTableModel(RecordTableModel[DiscoveryRow]):
     """Newly possible models first, each group by quality; the first `limit` of them, or all."""
+
+    header = ("Model", "Variant", "Needs", "Context", "Where", "tok/s")
+    first_figure = len(Column)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._all: tuple[DiscoveryRow, ...] = ()
         self._new_ids: frozenset[str] = frozenset()
-        self._limit: int | None = None
+        self._total_count = 0
 
     @property
     def total_count(self) -> int:
         """How many models run, shown or not."""
-        return len(self._all)
+        return self._total_count
 
     def show_rows(self, rows: Sequence[DiscoveryRow], new_ids: frozenset[str], limit: int | None) -> None:
         """List what of `rows` runs; `limit` None: all of it."""
         running = [row for row in rows if runs(row)]
         running.sort(key=lambda row: (row.model.id not in new_ids, -row.model.quality, row.model.name))
-        self.beginResetModel()
-        self._all, self._new_ids, self._limit = tuple(running), new_ids, limit
-        self.endResetModel()
-
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's own signature
-        """One row for each model that is shown."""
-        if parent.isValid():
-            return 0
-        return len(self._all) if self._limit is None else min(self._limit, len(self._all))
-
-    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's own signature
-        """The columns of `HEADER`."""
-        return 0 if parent.isValid() else len(HEADER)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        """Titles of the columns."""
-        if orientation is not Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return HEADER[section]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
-        return None
+        self._new_ids, self._total_count = new_ids, len(running)
+        self.show_records(running[:limit])
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        """Text of a cell, its pill, its words for screen readers and on hover."""
-        if not index.isValid() or index.row() >= self.rowCount():
+        """Besides: the pill of a cell, and words of each cell's own but the first."""
+        if not index.isValid():
             return None
-        row = self._all[index.row()]
-        is_new = row.model.id in self._new_ids
-        if role == Qt.ItemDataRole.DisplayRole:
-            return _text(row, index.column())
+        row, column = self._records[index.row()], index.column()
         if role == PILL_ROLE:
-            return _pill(row, index.column(), is_new=is_new)
-        if role == Qt.ItemDataRole.AccessibleTextRole:
-            return _spoken(row, is_new=is_new) if index.column() == Column.MODEL else _text(row, index.column())
+            return _pill(row, column, is_new=row.model.id in self._new_ids)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return _hint(row, index.column())
-        return None
+            return _hint(row, column)
+        if role == Qt.ItemDataRole.AccessibleTextRole and column != Column.MODEL:
+            return _text(row, column)
+        return super().data(index, role)
+
+    def text(self, record: DiscoveryRow, column: int) -> str:
+        """What stands in a cell."""
+        return _text(record, column)
+
+    def spoken(self, record: DiscoveryRow) -> str:
+        """A whole row in words."""
+        return _spoken(record, is_new=record.model.id in self._new_ids)
 
 
 def _text(row: DiscoveryRow, column: int) -> str:

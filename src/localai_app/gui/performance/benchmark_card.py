@@ -175,7 +175,7 @@ class BenchmarkCard(Card):
             return
         newest = records[0]
         earlier = earlier_of(newest, records)
-        self._table_model.show_lines(benchmark_lines(newest, earlier))
+        self._table_model.show_records(benchmark_lines(newest, earlier))
         self.table.leave_out(*(() if earlier is not None else (Column.EARLIER, Column.CHANGE)))
         words = f"{date_words(newest)}: {setup_words(newest)}."
         if earlier is not None:

@@ -63,7 +63,7 @@ class MeasuredCard(Card):
         summary = summary_words(measurements)
         self.name_label.setText(summary)
         self.setAccessibleName(f"Predicted and measured: {summary}")
-        self.table.table_model.show_rows(rows)
+        self.table.table_model.show_records(rows)
         self.table.setVisible(bool(rows))
         self.forget_button.setVisible(bool(rows))
 
