@@ -10,7 +10,7 @@ from pytestqt.qtbot import QtBot
 from localai_app.gui.chat.answer_footer import AnswerFooter
 from localai_app.gui.chat.welcome import _two_lines
 from localai_app.gui.theme import ThemeState
-from localai_app.store.records import MessageState
+from localai_app.store.records import AnswerCut, MessageState
 from tests.gui.chat.chat_fakes import kept, stats
 
 
@@ -30,6 +30,26 @@ def test_figures_that_do_not_fit_are_left_out_the_least_important_first(qtbot: Q
     assert "prompt" in footer.figures
     assert shown.fontMetrics().horizontalAdvance(shown.text()) <= shown.width()
     assert footer.minimumSizeHint().width() <= 420
+
+
+def test_badges_that_leave_no_room_stand_in_a_line_of_their_own(qtbot: QtBot, theme: ThemeState) -> None:
+    footer = AnswerFooter(theme)
+    qtbot.addWidget(footer)
+    cut = AnswerCut(left_out=(1, 2))
+    slow = msgspec.structs.replace(kept(stats(), "context"), expected_tps=200.0)
+    footer.show_final(slow, MessageState.DONE, cut)
+    footer.set_actions_visible(can_copy=True, can_retry=True, can_continue=True)
+    footer.resize(900, footer.sizeHint().height())
+    footer.show()
+    in_one_line = footer.sizeHint().height()
+    footer.resize(440, in_one_line)
+    assert footer.sizeHint().height() > in_one_line
+    footer.resize(440, footer.sizeHint().height())
+    for part in (footer._reason, footer._cut, footer._why_slow, footer._copy, footer._continue, footer._again):
+        assert footer.rect().contains(part.geometry())
+        assert part.width() >= part.sizeHint().width()
+    footer.resize(900, in_one_line)
+    assert footer.sizeHint().height() == in_one_line
 
 
 def test_an_example_is_two_lines_at_most(qtbot: QtBot) -> None:

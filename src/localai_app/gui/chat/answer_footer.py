@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
+from PySide6.QtWidgets import QBoxLayout, QHBoxLayout, QSizePolicy, QWidget
 
 from localai_app.engine.protocol import GenerationStats
 from localai_app.gui import metrics
@@ -67,17 +69,34 @@ class AnswerFooter(QWidget):
         self._why_slow.hide()
         self._copied_timer = QTimer(self, singleShot=True, interval=COPIED_SHOWN_MS)
         self._copied_timer.timeout.connect(lambda: self._copy.setText("Copy"))
-        row = QHBoxLayout(self)
-        set_spacing(row, metrics.SPACE_2)
-        row.addWidget(self._figures)
-        row.addWidget(self._reason)
-        row.addWidget(self._cut)
-        row.addStretch()
-        row.addWidget(self._why_slow)
-        row.addWidget(self._copy)
-        row.addWidget(self._continue)
-        row.addWidget(self._again)
+        self._lay_out()
+        # Else a transcript could not become narrower than all of it in one line.
+        self.setMinimumWidth(1)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def _lay_out(self) -> None:
+        """Figures and badges, then actions: in one line, or in two where it is narrow."""
+        facts, actions = QHBoxLayout(), QHBoxLayout()
+        for layout in (facts, actions):
+            set_spacing(layout, metrics.SPACE_2)
+        for widget in (self._figures, *self._badges):
+            facts.addWidget(widget)
+        facts.addStretch()
+        actions.addStretch()
+        for widget in self._actions:
+            actions.addWidget(widget)
+        self._lines = QBoxLayout(QBoxLayout.Direction.LeftToRight, self)
+        set_spacing(self._lines, metrics.SPACE_1)
+        self._lines.addLayout(facts, 1)
+        self._lines.addLayout(actions)
+
+    @property
+    def _badges(self) -> tuple[QWidget, ...]:
+        return self._reason, self._cut
+
+    @property
+    def _actions(self) -> tuple[QWidget, ...]:
+        return self._why_slow, self._copy, self._continue, self._again
 
     @property
     def figures(self) -> str:
@@ -142,12 +161,15 @@ class AnswerFooter(QWidget):
         self._fit()
 
     def _fit(self) -> None:
-        """As many figures as there is room for beside what can be done."""
-        others = [
-            widget for widget in (self._reason, self._cut, self._why_slow, self._copy, self._continue, self._again)
-            if not widget.isHidden()]
-        room = self.width() - sum(widget.sizeHint().width() + metrics.SPACE_2 for widget in others) - metrics.SPACE_2
+        """As many figures as there is room for beside the rest; two lines where badges leave no room for one."""
         letters = self._figures.fontMetrics()
+        room = self.width() - metrics.SPACE_2 - _width_of(self._badges)
+        first = letters.horizontalAdvance(self._parts[0]) if self._parts else 0
+        has_badges = any(not widget.isHidden() for widget in self._badges)
+        is_stacked = has_badges and first + _width_of(self._actions) > room
+        self._lines.setDirection(QBoxLayout.Direction.TopToBottom if is_stacked else QBoxLayout.Direction.LeftToRight)
+        if not is_stacked:
+            room -= _width_of(self._actions)
         shown = self._parts
         while len(shown) > 1 and letters.horizontalAdvance(GAP.join(shown)) > room:
             shown = shown[:-1]
@@ -164,6 +186,11 @@ class AnswerFooter(QWidget):
         """Say for a moment that it was copied."""
         self._copy.setText("Copied")
         self._copied_timer.start()
+
+
+def _width_of(widgets: Sequence[QWidget]) -> int:
+    """Pixels that those take that are not hidden, with a gap beside each."""
+    return sum(widget.sizeHint().width() + metrics.SPACE_2 for widget in widgets if not widget.isHidden())
 
 
 def figure_parts(tps: float, tokens: int, ttft_s: float, prompt_tps: float) -> tuple[str, ...]:
