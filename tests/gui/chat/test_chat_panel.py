@@ -140,6 +140,32 @@ def test_biases_and_ends_are_written_a_line_each(page: ChatPage, services: FakeS
     assert services.chat_settings.kept[chat].sampling == expected
 
 
+def test_what_is_written_with_a_mistake_outlives_other_changes_and_not_its_chat(
+    qtbot: QtBot, page: ChatPage, services: FakeServices,
+) -> None:
+    side, field = page.side, page.side.form.fields["top_k"]
+    chat = services.chat.add_chat("a")
+    page.open_conversation(chat)
+    settle(qtbot, lambda: field.origin == "Recommended by Acme")
+    side.shape.kind_box.setCurrentIndex(1)
+    side.shape.kind_box.activated.emit(1)
+    side.shape.text.setPlainText('{"type": ')
+    side.shape.check()
+    side.biases.setPlainText("hello")
+    side.write_texts()
+    side.prompt.setPlainText("Be brief.")
+    field.spin.setValue(5)
+    settle(qtbot, lambda: field.origin == "Set for this chat")
+    assert (side.shape.kind, side.shape.text.toPlainText(), side.biases.toPlainText()) == ("schema", '{"type": ', "hello")
+    assert "hello" in side.bias_note.text()
+    assert services.chat_settings.kept[chat] == ChatSettings(
+        system_prompt="Be brief.", sampling=SamplingValues(numbers={"top_k": 5}))
+    page.open_conversation(services.chat.add_chat("b"))
+    settle(qtbot, lambda: field.origin == "Recommended by Acme")
+    assert (side.shape.kind, side.shape.text.toPlainText(), side.biases.toPlainText()) == ("free", "", "")
+    assert side.bias_note.isHidden()
+
+
 def test_in_a_narrow_window_the_list_of_chats_gives_way(qtbot: QtBot, page: ChatPage) -> None:
     assert page.panel.isVisible()
     page.resize(700, 600)

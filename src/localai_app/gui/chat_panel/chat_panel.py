@@ -34,7 +34,6 @@ from localai_app.gui.styling import (
     divider,
     icon_button,
     label,
-    set_compact,
     set_role,
     set_spacing,
 )
@@ -50,7 +49,7 @@ PANEL_WIDTH = 304
 PROMPT_HEIGHT = 88
 STOP_HEIGHT = 56
 WRITE_DELAY_MS = 600
-"""Text is stored when nothing was typed for this long, and when the cursor leaves."""
+"""Text is stored when nothing was typed for this long, and before anything else is shown in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,6 @@ class ChatPanel(QFrame):
         self.seed.setToolTip("The same seed and the same questions give the same answers")
         self.seed.setValidator(QIntValidator(0, min(SEED_BOUND - 1, 2**31 - 1), self.seed))
         self.seed.editingFinished.connect(self._on_seed_edited)
-        set_compact(self.seed)
         add_clear_button(self.seed, "Take a random seed", theme)
         self.shape = ShapeField()
         self.shape.changed.connect(self._on_shape_changed)
@@ -175,13 +173,19 @@ class ChatPanel(QFrame):
 
     def show_settings(self, settings: ChatSettings, facts: PanelFacts) -> None:
         """Show what is set and what holds where nothing is, without announcing it."""
+        before = self._settings
+        if self._timer.isActive():
+            self.write_texts()
+            if self._settings is not before:
+                # Shown once it is stored.
+                return
         self._settings = settings
-        self._timer.stop()
         _show_text(self.prompt, settings.system_prompt or "")
         default = facts.default_prompt.strip()
         self.prompt.setPlaceholderText(f"As in the settings: {default}" if default else "Instructions for the model")
         _show_text(self.stop, "\n".join(settings.sampling.stop or ()))
-        _show_text(self.biases, "\n".join(bias_text(entry) for entry in settings.sampling.logit_bias or ()))
+        biases = settings.sampling.logit_bias
+        self._show_biases(biases or (), is_same=biases == before.sampling.logit_bias)
         self.presets.show_presets(facts.presets, SamplingValues(numbers=settings.sampling.numbers))
         self.form.show_sampling(facts.effective)
         recommendation = facts.effective.recommendation
@@ -202,6 +206,11 @@ class ChatPanel(QFrame):
         if sampling.json_schema or sampling.grammar or sampling.stop or sampling.logit_bias:
             self.shape_fold.open()
 
+    def forget_unused(self) -> None:
+        """What is written with a mistake belongs to a chat that is no longer shown."""
+        self.shape.forget()
+        self.bias_note.hide()
+
     def write_texts(self) -> None:
         """Announce what was typed, now."""
         self._timer.stop()
@@ -218,6 +227,12 @@ class ChatPanel(QFrame):
         self.bias_note.setText(f"Not used yet: “{wrong}” is not of the form word=-5.")
         self.bias_note.setVisible(bool(wrong))
         return self._settings.sampling.logit_bias if wrong else tuple(bias for bias in biases if bias is not None) or None
+
+    def _show_biases(self, biases: Sequence[LogitBias], *, is_same: bool) -> None:
+        """A text with a mistake stays until it is mended or other biases are set."""
+        if self.bias_note.isHidden() or not is_same:
+            self.bias_note.hide()
+            _show_text(self.biases, "\n".join(bias_text(entry) for entry in biases))
 
     def _show_thinking(self, facts: PanelFacts) -> None:
         usual = THINKING_LABELS.get(facts.default_thinking, facts.default_thinking).lower()

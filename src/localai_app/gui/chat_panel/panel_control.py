@@ -108,6 +108,7 @@ class PanelControl(QObject):
         if self._session.conversation_id != self._shown_chat:
             self._shown_chat = self._session.conversation_id
             self._panel.tokens.clear()
+            self._panel.forget_unused()
             if self._shown_chat is None:
                 self._draft = ChatSettings()
         if not self.is_open:

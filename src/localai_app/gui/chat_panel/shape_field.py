@@ -46,6 +46,7 @@ class ShapeField(QWidget):
         set_spacing(column, SPACE_2)
         for part in (self.kind_box, self.text, self.note):
             column.addWidget(part)
+        self._used = ("", "")
         self.show_shape("", "")
 
     @property
@@ -54,8 +55,13 @@ class ShapeField(QWidget):
         return str(self.kind_box.currentData())
 
     def show_shape(self, schema: str, grammar: str) -> None:
-        """Show what is set, without announcing it."""
+        """Show what is set, without announcing it. A text that is still being written stays, if nothing else is set now."""
+        text = self.text.toPlainText()
+        is_being_written = self.kind != FREE and (not text.strip() or text != "".join(self._used))
+        if is_being_written and (schema, grammar) == self._used:
+            return
         self._timer.stop()
+        self._used = (schema, grammar)
         self.kind_box.setCurrentIndex(self.kind_box.findData(SCHEMA if schema else GRAMMAR if grammar else FREE))
         self.text.blockSignals(True)
         if self.text.toPlainText() != (schema or grammar):
@@ -64,18 +70,27 @@ class ShapeField(QWidget):
         self._follow_kind()
         self._say(HINT if self.kind != FREE else "")
 
+    def forget(self) -> None:
+        """What is being written belongs to a chat that is no longer shown."""
+        self.kind_box.setCurrentIndex(self.kind_box.findData(FREE))
+        self.show_shape("", "")
+
     def check(self) -> None:
         """Announce the text, or say what is wrong with it."""
         self._timer.stop()
         text = self.text.toPlainText()
         if self.kind == FREE or not text.strip():
             self._say(HINT if self.kind != FREE else "")
-            self.changed.emit("", "")
+            self._announce("", "")
             return
         problem = shape_problem(self.kind, text)
         self._say(f"Not used yet: {problem}." if problem else HINT, is_bad=bool(problem))
         if not problem:
-            self.changed.emit(*((text, "") if self.kind == SCHEMA else ("", text)))
+            self._announce(*((text, "") if self.kind == SCHEMA else ("", text)))
+
+    def _announce(self, schema: str, grammar: str) -> None:
+        self._used = (schema, grammar)
+        self.changed.emit(schema, grammar)
 
     def _on_kind_chosen(self, _index: int) -> None:
         self._follow_kind()
