@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
@@ -12,14 +13,14 @@ from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.chart import Axis, Chart, Series
 from localai_app.services.benchmark_words import GENERATION, PROMPT, build_words, date_words, figure_tps, figure_words
 from localai_app.store.records import BenchmarkRecord
-from localai_app.units import format_context, format_speed
+from localai_app.units import format_count, format_speed
 
 EARLIER_LINES = 3
 """More of them would hide the present one."""
 
 
 def _tokens(value: float) -> str:
-    return format_context(round(value))
+    return format_count(round(value))
 
 
 def _points(record: BenchmarkRecord, kind: str) -> tuple[tuple[float, float], ...]:
@@ -47,8 +48,10 @@ class BenchmarkCharts(QWidget):
         """Show a result; `earlier` ones of the same model, newest first, lie behind it."""
         for chart, kind, token in ((self.answers, GENERATION, "gpu"), (self.prompts, PROMPT, "ram")):
             lines = [
-                Series(f"earlier, {date_words(one)}, {build_words(one)}", points, is_faint=True, in_legend=False)
+                Series(f"earlier, {date_words(one)}, {build_words(one)}", points, is_faint=True, legend="")
                 for one in earlier[:EARLIER_LINES] if (points := _points(one, kind))]
+            if lines:
+                lines[0] = replace(lines[0], legend="earlier")
             lines.append(Series("this result", _points(record, kind), token))
             chart.show_series(lines, _summary(record, kind))
 

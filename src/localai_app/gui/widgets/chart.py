@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QFont, QFontMetrics, QHelpEvent, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtGui import QFont, QFontMetrics, QHelpEvent, QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from localai_app.gui.metrics import SPACE_1, SPACE_2, SPACE_3, SPACE_4
@@ -36,14 +36,22 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One line. `token` is a field of Palette; `is_faint`: thin, without points, in the background."""
+    """One line. `token` is a field of Palette; `is_faint`: thin, without points, in the background.
+
+    `legend` stands for the name in the legend; empty: the line is not named there.
+    """
 
     name: str
     points: tuple[tuple[float, float], ...]
     token: str = "accent"
     is_faint: bool = False
     has_points: bool = True
-    in_legend: bool = True
+    legend: str | None = None
+
+    @property
+    def legend_words(self) -> str:
+        """How the legend calls it."""
+        return self.name if self.legend is None else self.legend
 
 
 class Chart(QWidget):
@@ -54,6 +62,7 @@ class Chart(QWidget):
         self._theme = theme
         self._x, self._y = x_axis, y_axis
         self._series: tuple[Series, ...] = ()
+        self._frame: tuple[QRectF, float, float] | None = None
         self.setAccessibleName(name)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         theme.changed.connect(self._on_theme_changed)
@@ -71,6 +80,7 @@ class Chart(QWidget):
         if shown == (self._series, self._y):
             return
         self._series, self._y = shown
+        self._frame = None
         self.update()
 
     def sizeHint(self) -> QSize:
@@ -91,7 +101,7 @@ class Chart(QWidget):
 
     def position_of(self, x: float, y: float) -> QPointF:
         """Where a point lies on the widget."""
-        plot, x_end, y_end = self._plot(), self.x_marks()[-1], self.y_marks()[-1]
+        plot, x_end, y_end = self._placed_frame()
         return QPointF(plot.left() + plot.width() * x / x_end, plot.bottom() - plot.height() * y / y_end)
 
     def words_at(self, position: QPointF) -> str:
@@ -112,6 +122,11 @@ class Chart(QWidget):
             QToolTip.showText(event.globalPos(), self.words_at(QPointF(event.pos())), self)
             return True
         return super().event(event)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Another size has other places."""
+        super().resizeEvent(event)
+        self._frame = None
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         """Grid, titles, faint lines, then the others."""
@@ -134,15 +149,19 @@ class Chart(QWidget):
         font.setPixelSize(self._theme.sizes.caption)
         return font
 
-    def _plot(self) -> QRectF:
-        letters = QFontMetrics(self._font())
-        left = max(letters.horizontalAdvance(self._y.format(mark)) for mark in self.y_marks()) + SPACE_2
-        right = letters.horizontalAdvance(self._x.format(self.x_marks()[-1])) / 2 + SPACE_1
-        top, bottom = 1.6 * letters.height() + SPACE_1, 2.4 * letters.height()
-        return QRectF(left, top, max(1.0, self.width() - left - right), max(1.0, self.height() - top - bottom))
+    def _placed_frame(self) -> tuple[QRectF, float, float]:
+        """The plot and the ends of its axes. They depend on all points, and each point asks for them: found out once."""
+        if self._frame is None:
+            letters, x_marks, y_marks = QFontMetrics(self._font()), self.x_marks(), self.y_marks()
+            left = max(letters.horizontalAdvance(self._y.format(mark)) for mark in y_marks) + SPACE_2
+            right = letters.horizontalAdvance(self._x.format(x_marks[-1])) / 2 + SPACE_1
+            top, bottom = 1.6 * letters.height() + SPACE_1, 2.4 * letters.height()
+            plot = QRectF(left, top, max(1.0, self.width() - left - right), max(1.0, self.height() - top - bottom))
+            self._frame = (plot, x_marks[-1], y_marks[-1])
+        return self._frame
 
     def _paint_axes(self, painter: QPainter) -> None:
-        palette, letters, plot = self._theme.palette, QFontMetrics(self._font()), self._plot()
+        palette, letters, plot = self._theme.palette, QFontMetrics(self._font()), self._placed_frame()[0]
         # Frames in high contrast are as bright as text; the grid has to stay behind the lines.
         grid = "pressed" if palette.name == "contrast" else "line"
         for mark in self.y_marks():
@@ -172,18 +191,18 @@ class Chart(QWidget):
 
     def _paint_legend(self, painter: QPainter) -> None:
         """Names below the axis, each behind a piece of its line; none where there is one line only."""
-        named = [one for one in self._series if one.in_legend]
+        named = [one for one in self._series if one.legend_words]
         if len(named) < 2:
             return
         palette, letters = self._theme.palette, QFontMetrics(self._font())
-        top, left = self.height() - letters.height(), self._plot().left()
+        top, left = self.height() - letters.height(), self._placed_frame()[0].left()
         room = self.width() - left - letters.horizontalAdvance(self._x.title) - 2 * SPACE_4 * len(named)
-        wanted = sum(letters.horizontalAdvance(one.name) for one in named)
+        wanted = sum(letters.horizontalAdvance(one.legend_words) for one in named)
         for series in named:
             painter.setPen(self._pen(series))
             painter.drawLine(QPointF(left, top + letters.height() / 2), QPointF(left + SPACE_3, top + letters.height() / 2))
             left += SPACE_4
-            name = series.name
+            name = series.legend_words
             if wanted > room:
                 name = letters.elidedText(name, Qt.TextElideMode.ElideRight, round(room / len(named)))
             width = letters.horizontalAdvance(name)
@@ -209,5 +228,6 @@ class Chart(QWidget):
         return pen
 
     def _on_theme_changed(self) -> None:
+        self._frame = None
         self.updateGeometry()
         self.update()
