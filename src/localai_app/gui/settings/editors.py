@@ -154,6 +154,8 @@ class LineEditor(Editor):
     def _show(self, value: SettingValue) -> None:
         self._shown = str(value)
         self._field.setText(self._shown)
+        # What is longer than the field is read from its beginning.
+        self._field.setCursorPosition(0)
 
     def set_placeholder(self, text: str) -> None:
         """What is in force while the field is empty."""
