@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
 from localai_app.gui import metrics
 from localai_app.gui.chat.markdown_view import FLUSH_INTERVAL_MS
 from localai_app.gui.chat.plain_text import harmless
-from localai_app.gui.chat.quiet_button import QuietButton
+from localai_app.gui.chat.quiet_button import PADDING, QuietButton
 from localai_app.gui.styling import set_role, set_spacing
 from localai_app.gui.theme import ThemeState
 
@@ -31,14 +31,15 @@ class FoldedText(QWidget):
         self._toggle.setCheckable(True)
         self._toggle.toggled.connect(self._on_toggled)
         self._text = QPlainTextEdit()
-        set_role(self._text, "plain")
+        set_role(self._text, "aside")
+        self._text.document().setDocumentMargin(PADDING)
         self._text.setReadOnly(True)
         self._text.setUndoRedoEnabled(False)
         self._text.setAccessibleName(name)
         self._text.document().documentLayout().documentSizeChanged.connect(lambda _size: self._fit_height())
         self._text.hide()
         column = QVBoxLayout(self)
-        set_spacing(column, metrics.SPACE_1, (metrics.SPACE_1, 0, 0, 0))
+        set_spacing(column, 0, (metrics.SPACE_1, 0, 0, 0))
         column.addWidget(self._toggle, 0, Qt.AlignmentFlag.AlignLeft)
         column.addWidget(self._text)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
