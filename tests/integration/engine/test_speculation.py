@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
-from localai_app.engine.protocol import FinishReason, GenerationStats, KvType, Sampling
+from localai_app.engine.protocol import FinishReason, GenerationStats, KvType, Sampling, SelfTest, SelfTested
+from localai_app.engine.tiny_model import write_tiny_model
 from tests.helpers.gguf_files import TinyModel, Typed, tiny_metadata, write_tiny_gguf
 from tests.helpers.real_models import gemma_path, smollm2_path
 
@@ -121,3 +124,19 @@ def test_a_vocabulary_with_another_token_is_refused_in_words(start_worker, tmp_p
     other = write_tiny_gguf(tmp_path / "other.gguf", metadata={"tokenizer.ggml.tokens": Typed("arr", tokens, "str")})
     request_id = worker.send_load(model_path=str(main), ctx=256, draft_tokens=4, draft_path=str(other))
     assert worker.refusal(request_id).fields["reason"] == "token 100 of its vocabulary is another one"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc to see which files are mapped")
+def test_a_self_test_gives_the_draft_model_back_too(start_worker, tmp_path: Path) -> None:
+    path = smollm2_path().resolve()
+    worker = start_worker("llama")
+    worker.load(model_path=str(path), ctx=256, use_repack=False, draft_tokens=4, draft_path=str(path))
+
+    def mapped() -> bool:
+        return str(path) in {entry.path for entry in psutil.Process(worker.client.pid).memory_maps()}
+
+    assert mapped()
+    request_id = worker.new_id()
+    worker.client.send(SelfTest(id=request_id, model_path=str(write_tiny_model(tmp_path))))
+    worker.wait_for(SelfTested, request_id)
+    assert not mapped()
