@@ -27,10 +27,13 @@ from localai_app.engine.worker.channel import EventSender
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes cannot be asked for room there")
 
 
-def test_text_of_one_channel_is_joined_while_nobody_reads() -> None:
+@pytest.mark.timeout(20)
+def test_text_of_one_channel_is_joined_while_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "PULSE_INTERVAL_S", 0.0)
     with full_pipe() as (sender, read_rest):
         sender.send(text("I ", Channel.THINKING, logprob=-1.0))
         sender.send(text("think", Channel.THINKING, logprob=-2.0))
+        sender.repeat_progress()
         sender.send(text("So", tokens=3))
         sender.send(text(" it is", tokens=4))
         sender.send(text("so", Channel.THINKING, takes_back=True))

@@ -76,7 +76,8 @@ class EventSender:
         """Say again what was last said about a running request: a sign of life, with nothing new in it."""
         with self._lock:
             last = self._last
-            if time.monotonic() - self._last_sent_s < PULSE_INTERVAL_S / 2:
+            # While the pipe is full, its reader has something to read yet; a write would hold up the answer.
+            if time.monotonic() - self._last_sent_s < PULSE_INTERVAL_S / 2 or not self._has_room():
                 return
             if isinstance(last, TextGenerated):
                 if not self._held:
