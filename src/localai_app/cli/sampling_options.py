@@ -22,10 +22,10 @@ from localai_app.engine.sampling import (
     SamplingSpec,
     parse_bias,
 )
+from localai_app.engine.sampling_values import SamplingValues
 from localai_app.errors import FILE_UNREADABLE, AppError
 from localai_app.services.chat_settings import ChatSettings
 from localai_app.services.sampling_service import SamplingService
-from localai_app.services.sampling_values import SamplingValues
 
 MAX_FILE_BYTES = 1024 * 1024
 

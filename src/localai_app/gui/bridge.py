@@ -11,10 +11,13 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 from localai_app.services.events import (
     AnswerProgressed,
     BenchmarkChanged,
+    ComparisonChanged,
+    ComparisonProgressed,
     DownloadChanged,
     EngineChanged,
     Event,
     EventBus,
+    LossChanged,
     MemoryMeasured,
     VariantsRefined,
 )
@@ -22,7 +25,9 @@ from localai_app.services.events import (
 FLUSH_MS = 33
 """Bursts are shown thirty times a second, which is as fast as anyone reads."""
 
-BURST_EVENTS = (AnswerProgressed, DownloadChanged, MemoryMeasured, EngineChanged, VariantsRefined, BenchmarkChanged)
+BURST_EVENTS = (
+    AnswerProgressed, DownloadChanged, MemoryMeasured, EngineChanged, VariantsRefined, BenchmarkChanged, ComparisonChanged,
+    ComparisonProgressed, LossChanged)
 
 
 class Bridge(QObject):
@@ -111,20 +116,24 @@ def put_together(events: Iterable[Event]) -> list[Event]:
 
 def _is_continued(older: Event, newer: Event) -> bool:
     """Whether two events of one burst can become one: text only of the same channel."""
-    if isinstance(older, AnswerProgressed) and isinstance(newer, AnswerProgressed):
-        return older.channel is newer.channel and not newer.takes_back
-    return True
+    match older, newer:
+        case (AnswerProgressed(), AnswerProgressed()) | (ComparisonProgressed(), ComparisonProgressed()):
+            return older.channel is newer.channel and not newer.takes_back
+        case _:
+            return True
 
 
 def _burst_key(event: Event) -> object:
     match event:
         case AnswerProgressed(conversation_id=conversation_id, message_id=message_id):
             return (conversation_id, message_id)
+        case ComparisonProgressed(comparison_id=comparison_id, key=key):
+            return (ComparisonProgressed, comparison_id, key)
         case DownloadChanged(download_id=download_id):
             return download_id
         case VariantsRefined(repo_id=repo_id):
             return repo_id
-        case MemoryMeasured() | EngineChanged() | BenchmarkChanged():
+        case MemoryMeasured() | EngineChanged() | BenchmarkChanged() | ComparisonChanged() | LossChanged():
             return type(event)
         case _:
             return None
@@ -134,4 +143,6 @@ def _merged(older: Event, newer: Event) -> Event:
     if isinstance(older, AnswerProgressed) and isinstance(newer, AnswerProgressed):
         return dataclasses.replace(
             newer, text=older.text + newer.text, takes_back=older.takes_back, logprobs=older.logprobs + newer.logprobs)
+    if isinstance(older, ComparisonProgressed) and isinstance(newer, ComparisonProgressed):
+        return dataclasses.replace(newer, text=older.text + newer.text, takes_back=older.takes_back)
     return newer

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from localai_app.engine.sampling_values import SamplingValues
 from localai_app.services.events import ChatSettingsChanged, EventBus
-from localai_app.services.sampling_values import SamplingValues
 from localai_app.services.stored_json import stored_value
 from localai_app.store.database import Store
 

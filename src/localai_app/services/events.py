@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from localai_app.compare.comparison import CellKey
 from localai_app.engine.outcome import WorkerOutcome
 from localai_app.engine.protocol import Channel, GenerationStats, Loaded, TokenLogprob, TokensCounted
 from localai_app.errors import AppError
@@ -262,6 +263,47 @@ class BenchmarkChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ComparisonChanged:
+    """A comparison began, a contestant went on to another phase, a cell was finished, or it ended; read it from
+    ComparisonService.
+    """
+
+    comparison_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonProgressed:
+    """New text of one cell of a running comparison; `text` is only what is new."""
+
+    comparison_id: int
+    key: CellKey
+    text: str
+    stats: GenerationStats
+    channel: Channel = Channel.ANSWER
+    takes_back: bool = False
+    """All of the answer so far was thinking."""
+
+
+@dataclass(frozen=True, slots=True)
+class VotesChanged:
+    """Answers of a comparison were judged, or a judgement was taken back; leaderboards may change."""
+
+    comparison_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSetsChanged:
+    """The user's prompt sets changed; read them from PromptSetService."""
+
+
+@dataclass(frozen=True, slots=True)
+class LossChanged:
+    """A measurement of what a smaller file loses began, went on or ended, or a file was re-quantized; read it from
+    LossService.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class RuntimesChanged:
     """Builds of the engine were tested, so another one may be in use; read them from RuntimeService."""
 
@@ -279,6 +321,7 @@ Event = (
     | DownloadFinished | EngineChanged | ModelLoaded | EngineFailed | MessageAdded | AnswerProgressed | AnswerEnded
     | ContextChecked | ConversationsChanged | ConversationDeleted | SettingChanged | LoadSettingsChanged | ChatSettingsChanged
     | SamplingChanged
+    | ComparisonChanged | ComparisonProgressed | VotesChanged | PromptSetsChanged | LossChanged
     | InstalledFitsChanged | AnswerTimed | MeasurementsChanged | TuningChanged | BenchmarkChanged | ErrorHappened
 )
 Subscriber = Callable[[Event], None]

@@ -9,11 +9,11 @@ from enum import StrEnum
 import msgspec
 
 from localai_app.engine.sampling import SAMPLING_SPECS, Sampling
+from localai_app.engine.sampling_values import SamplingValues
 from localai_app.errors import AppError
 from localai_app.services.chat_settings import ChatSettings
 from localai_app.services.events import EventBus, SamplingChanged
 from localai_app.services.library_service import LibraryService
-from localai_app.services.sampling_values import SamplingValues
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.stored_json import stored_value
 from localai_app.services.vendor_sampling import Recommendation, VendorSampling

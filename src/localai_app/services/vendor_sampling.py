@@ -10,11 +10,11 @@ from pathlib import Path
 
 from localai_app.catalog.model import Catalog, CatalogModel
 from localai_app.engine.sampling import SPEC_OF
+from localai_app.engine.sampling_values import known_numbers
 from localai_app.errors import AppError
 from localai_app.gguf.header import GgufHeader
 from localai_app.gguf.label import label_of_name
 from localai_app.gguf.reader import read_header_file
-from localai_app.services.sampling_values import known_numbers
 from localai_app.services.views import InstalledModel
 
 FILE_KEYS = {

@@ -13,6 +13,7 @@ from pathlib import Path
 from localai_app.errors import STORE_DAMAGED, AppError
 from localai_app.store.benchmarks import BenchmarkStore
 from localai_app.store.chat_settings import ChatSettingsStore
+from localai_app.store.comparisons import ComparisonStore
 from localai_app.store.connection import DAMAGED, StoreConnection, errors_in_words, primary_code
 from localai_app.store.conversations import ConversationStore
 from localai_app.store.downloads import DownloadStore
@@ -20,6 +21,7 @@ from localai_app.store.library import LibraryStore
 from localai_app.store.load_settings import LoadSettingsStore
 from localai_app.store.measurements import MeasurementStore
 from localai_app.store.migrations import MIGRATIONS, Migration, migrate, refuse_newer
+from localai_app.store.prompt_sets import LossStore, PromptSetStore
 from localai_app.store.recovery import find_damage, is_torso, move_aside, remove_database, salvage
 from localai_app.store.text import FOLDED_CONTAINS, folded_contains
 from localai_app.store.tuning import TuningStore
@@ -44,6 +46,9 @@ class Store:
         self.tuning = TuningStore(connection)
         self.chat_settings = ChatSettingsStore(connection)
         self.benchmarks = BenchmarkStore(connection)
+        self.comparisons = ComparisonStore(connection, clock)
+        self.prompt_sets = PromptSetStore(connection)
+        self.losses = LossStore(connection, clock)
 
     def close(self) -> None:
         """Write everything into the main file and let go of it; a second call does nothing."""

@@ -106,6 +106,29 @@ def _add_tuning(connection: sqlite3.Connection) -> None:
         "CREATE TABLE tuning (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, json TEXT NOT NULL)")
 
 
+def _add_comparisons(connection: sqlite3.Connection) -> None:
+    for statement in (
+        """CREATE TABLE comparisons (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, created_s REAL NOT NULL, state TEXT NOT NULL, title TEXT NOT NULL,
+            searched TEXT NOT NULL, json TEXT NOT NULL)""",
+        """CREATE TABLE comparison_runs (
+            comparison_id INTEGER NOT NULL REFERENCES comparisons (id) ON DELETE CASCADE, contestant INTEGER NOT NULL,
+            json TEXT NOT NULL, PRIMARY KEY (comparison_id, contestant))""",
+        """CREATE TABLE comparison_answers (
+            comparison_id INTEGER NOT NULL REFERENCES comparisons (id) ON DELETE CASCADE, contestant INTEGER NOT NULL,
+            prompt INTEGER NOT NULL, repeat INTEGER NOT NULL, json TEXT NOT NULL,
+            PRIMARY KEY (comparison_id, contestant, prompt, repeat))""",
+        """CREATE TABLE comparison_votes (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            comparison_id INTEGER NOT NULL REFERENCES comparisons (id) ON DELETE CASCADE, prompt INTEGER NOT NULL,
+            repeat INTEGER NOT NULL, judge TEXT NOT NULL, json TEXT NOT NULL)""",
+        "CREATE INDEX comparison_votes_by_comparison ON comparison_votes (comparison_id, id)",
+        "CREATE TABLE prompt_sets (name TEXT PRIMARY KEY NOT NULL, json TEXT NOT NULL)",
+        "CREATE TABLE losses (id INTEGER PRIMARY KEY AUTOINCREMENT, measured_s REAL NOT NULL, json TEXT NOT NULL)",
+    ):
+        connection.execute(statement)
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     Migration("schema", _create_schema),
     Migration("load_settings", _add_load_settings),
@@ -115,6 +138,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration("answer_cuts", _add_answer_cuts),
     Migration("message_parts", _add_message_parts),
     Migration("tuning", _add_tuning),
+    Migration("comparisons", _add_comparisons),
 )
 
 

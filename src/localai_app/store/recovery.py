@@ -14,7 +14,8 @@ from pathlib import Path
 from localai_app.store.connection import immediate_transaction
 
 TABLES = ("conversations", "messages", "downloads", "linked_models", "model_uses", "facts", "load_settings", "measurements",
-          "chat_settings", "model_sampling", "sampling_presets", "tuning", "benchmarks")
+          "chat_settings", "model_sampling", "sampling_presets", "tuning", "benchmarks", "comparisons", "comparison_runs",
+          "comparison_answers", "comparison_votes", "prompt_sets", "losses")
 """In the order in which rows refer to earlier ones."""
 PAGE_BYTES = 4096
 """SQLite's default, which the store uses."""

@@ -12,6 +12,7 @@ from PySide6.QtCore import QObject, Signal
 
 from localai_app.engine.protocol import ChatFormat, GenerationStats, Loaded
 from localai_app.engine.sampling import SAMPLING_SPECS, Sampling
+from localai_app.engine.sampling_values import SamplingValues
 from localai_app.fit.result import FitResult
 from localai_app.services.chat_settings import ChatSettings
 from localai_app.services.events import (
@@ -24,7 +25,6 @@ from localai_app.services.events import (
     ModelLoaded,
 )
 from localai_app.services.sampling_service import BUILT_IN_PRESETS, EffectiveSampling, Origin, Preset
-from localai_app.services.sampling_values import SamplingValues
 from localai_app.services.vendor_sampling import Recommendation
 from localai_app.services.views import EngineState, EngineStatus, InstalledModel, LoadedModel
 from localai_app.settings.declaration import SPECS

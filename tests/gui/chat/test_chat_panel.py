@@ -10,12 +10,12 @@ from pytestqt.qtbot import QtBot
 
 from localai_app.engine.protocol import TokenLogprob
 from localai_app.engine.sampling import LogitBias
+from localai_app.engine.sampling_values import SamplingValues
 from localai_app.gui.chat_panel.shape_field import HINT, ShapeField, shape_problem
 from localai_app.gui.pages.chat_page import ChatPage
 from localai_app.gui.theme import ThemeState
 from localai_app.services.chat_settings import ChatSettings
 from localai_app.services.events import AnswerProgressed
-from localai_app.services.sampling_values import SamplingValues
 from tests.gui.chat.chat_fakes import KEY, FakeServices, stats
 
 

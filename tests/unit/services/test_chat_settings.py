@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localai_app.engine.sampling import SAMPLING_SPECS, LogitBias, Sampling, sampling_problem
+from localai_app.engine.sampling_values import SamplingValues
 from localai_app.services.chat_settings import ChatSettings, ChatSettingsService
 from localai_app.services.events import ChatSettingsChanged, Event, EventBus
-from localai_app.services.sampling_values import SamplingValues
 from localai_app.store.database import Store, open_store
 
 

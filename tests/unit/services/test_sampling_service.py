@@ -9,6 +9,7 @@ import pytest
 from localai_app.catalog.load import load_catalog
 from localai_app.catalog.model import Catalog
 from localai_app.engine.sampling import SPEC_OF, Sampling, sampling_problem
+from localai_app.engine.sampling_values import SamplingValues
 from localai_app.gguf.header import GgufHeader
 from localai_app.paths import app_paths, resources_dir
 from localai_app.services.chat_requests import ChatRequests
@@ -16,7 +17,6 @@ from localai_app.services.chat_settings import ChatSettings, ChatSettingsService
 from localai_app.services.events import Event, EventBus, SamplingChanged
 from localai_app.services.library_service import LibraryService
 from localai_app.services.sampling_service import BUILT_IN_PRESETS, Origin, SamplingService
-from localai_app.services.sampling_values import SamplingValues
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.vendor_sampling import VendorSampling, plain_name, sampling_in_header
 from localai_app.services.views import InstalledModel

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from localai_app.engine.sampling import SEED_BOUND, LogitBias, bias_text, parse_bias
+from localai_app.engine.sampling_values import SamplingValues
 from localai_app.gui.chat_panel.fold import Fold
 from localai_app.gui.chat_panel.preset_row import PresetRow
 from localai_app.gui.chat_panel.sampling_form import SamplingForm
@@ -42,7 +43,6 @@ from localai_app.gui.widgets.wheel_guard import ignore_wheel_unless_focused
 from localai_app.services.chat_format_words import THINKING_LABELS
 from localai_app.services.chat_settings import ChatSettings
 from localai_app.services.sampling_service import EffectiveSampling, Preset
-from localai_app.services.sampling_values import SamplingValues
 from localai_app.settings.declaration import SPECS
 
 PANEL_WIDTH = 304

@@ -9,6 +9,7 @@ import msgspec
 from PySide6.QtCore import QObject, Signal
 
 from localai_app.engine.protocol import Loaded
+from localai_app.engine.sampling_values import SamplingValues
 from localai_app.errors import AppError
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.chat.chat_session import ChatSession
@@ -19,7 +20,6 @@ from localai_app.services.chat_settings import ChatSettings, ChatSettingsService
 from localai_app.services.engine_service import EngineService
 from localai_app.services.events import AnswerProgressed, Event, SamplingChanged, SettingChanged
 from localai_app.services.sampling_service import SamplingService
-from localai_app.services.sampling_values import SamplingValues
 from localai_app.services.settings_service import SettingsService
 
 

@@ -8,12 +8,12 @@ from functools import partial
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QInputDialog, QMenu, QWidget
 
+from localai_app.engine.sampling_values import SamplingValues
 from localai_app.gui.metrics import SPACE_2
 from localai_app.gui.styling import combo_box, icon_button, set_spacing
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.wheel_guard import ignore_wheel_unless_focused
 from localai_app.services.sampling_service import Preset
-from localai_app.services.sampling_values import SamplingValues
 
 NOTHING = "As recommended"
 OWN = "Own values"
