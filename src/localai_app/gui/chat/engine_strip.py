@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QEvent, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from localai_app.errors import AppError, Remedy
@@ -57,7 +57,7 @@ class EngineStrip(QWidget):
         self._banner = ErrorBanner(theme)
         self._banner.remedy_requested.connect(self.remedy_requested)
         self._banner.other_requested.connect(self.load_anyway_requested)
-        column = QVBoxLayout(self)
+        column = self._column = QVBoxLayout(self)
         set_spacing(column, metrics.SPACE_2)
         for widget in (self._banner, self._template, self.reduced, self._loading):
             column.addWidget(widget)
@@ -65,6 +65,12 @@ class EngineStrip(QWidget):
         self._template.hide()
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
         theme.changed.connect(self._draw_sign)
+
+    def event(self, event: QEvent) -> bool:
+        """Keep off the transcript above as long as there is something to say."""
+        if event.type() is QEvent.Type.LayoutRequest:
+            self._column.setContentsMargins(0, 0 if self._column.isEmpty() else metrics.SPACE_2, 0, 0)
+        return super().event(event)
 
     @property
     def banner(self) -> ErrorBanner:

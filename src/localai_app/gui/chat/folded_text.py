@@ -21,6 +21,8 @@ OPEN_HEIGHT = 240
 class FoldedText(QWidget):
     """A title that unfolds plain text; `name` is what it is called for a screen reader."""
 
+    role = "aside"
+
     def __init__(self, theme: ThemeState, title: str, name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
@@ -31,7 +33,7 @@ class FoldedText(QWidget):
         self._toggle.setCheckable(True)
         self._toggle.toggled.connect(self._on_toggled)
         self._text = QPlainTextEdit()
-        set_role(self._text, "aside")
+        set_role(self._text, self.role)
         self._text.document().setDocumentMargin(PADDING)
         self._text.setReadOnly(True)
         self._text.setUndoRedoEnabled(False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from localai_app.gui import metrics
@@ -28,7 +28,7 @@ class ReducedNote(QWidget):
         self.close_button.clicked.connect(self.hide)
         row = QHBoxLayout(self)
         set_spacing(row, metrics.SPACE_2, (metrics.SPACE_3, metrics.SPACE_2, metrics.SPACE_2, metrics.SPACE_2))
-        row.addWidget(IconLabel("info", theme, "accent"))
+        row.addWidget(IconLabel("info", theme, "accent"), 0, Qt.AlignmentFlag.AlignTop)
         row.addWidget(self._words, 1)
         row.addWidget(self.full_button)
         row.addWidget(self.close_button)

@@ -13,6 +13,8 @@ from localai_app.store.records import CallRecord
 class ToolCallBox(FoldedText):
     """Shows a call. Nothing runs it."""
 
+    role = "aside-code"
+
     def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
         super().__init__(theme, "Asking for a tool…", "Tool call", parent)
         self.setToolTip("The model asks for a tool. Local AI runs none.")
