@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tools.dev.commands import NO_QT_VENV
 from tools.dev.console import format_seconds
-from tools.dev.environment import ROOT, clean_environment
+from tools.dev.environment import ROOT, cache_dir, clean_environment
 from tools.dev.stamp import venv_python
 
 ALL_BUT_BENCHMARKS = ("-m", "not bench")
@@ -37,6 +37,8 @@ class Check:
 def run_tests(arguments: Sequence[str], models: Path) -> int:
     """Run everything, also after a failure, or only pytest with the given arguments; 0 if all passed."""
     env = clean_environment() | {"LOCALAI_TEST_MODELS": str(models)}
+    # The tests start the program and its workers by the thousand: without bytecode each start compiles every module.
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
     python = str(venv_python(ROOT))
     if arguments:
         return subprocess.call([python, "-m", "pytest", *arguments], cwd=ROOT, env=env)
@@ -69,7 +71,7 @@ def _checks(python: str, python_without_qt: str) -> tuple[Check, ...]:
             python, *pytest, "tests/integration/acceptance", "tests/e2e", *ALL_BUT_BENCHMARKS)),
         Check("tests of the window", (python, *pytest, "tests/gui", *ALL_BUT_BENCHMARKS)),
         Check("unit tests without Qt", (python_without_qt, *pytest, "tests/unit", *ALL_BUT_BENCHMARKS)),
-        Check("mypy: types", (python, "-m", "mypy")),
+        Check("mypy: types", (python, "-m", "mypy", "--cache-dir", str(cache_dir() / "mypy"))),
         Check("ruff: style and likely mistakes", (python, "-m", "ruff", "check", ".")),
         Check("import-linter: layers", (str(programs / ("lint-imports.exe" if os.name == "nt" else "lint-imports")),)),
         Check("no Qt in the second environment", (python_without_qt, "-c", PROOF_OF_NO_QT)),

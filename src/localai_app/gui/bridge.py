@@ -117,7 +117,9 @@ def put_together(events: Iterable[Event]) -> list[Event]:
 def _is_continued(older: Event, newer: Event) -> bool:
     """Whether two events of one burst can become one: text only of the same channel."""
     match older, newer:
-        case (AnswerProgressed(), AnswerProgressed()) | (ComparisonProgressed(), ComparisonProgressed()):
+        case AnswerProgressed(), AnswerProgressed():
+            return older.channel is newer.channel and not newer.takes_back
+        case ComparisonProgressed(), ComparisonProgressed():
             return older.channel is newer.channel and not newer.takes_back
         case _:
             return True
