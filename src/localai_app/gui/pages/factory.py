@@ -9,11 +9,13 @@ from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.rail import RailEntry
 from localai_app.services.app_services import AppServices
 
-CHAT, MODELS, FIRST_START, PERFORMANCE, SETTINGS = "chat", "models", "first_start", "performance", "settings"
+CHAT, MODELS, FIRST_START, COMPARE = "chat", "models", "first_start", "compare"
+PERFORMANCE, SETTINGS = "performance", "settings"
 
 RAIL_ENTRIES = (
     RailEntry(CHAT, "chat", "Chat"),
     RailEntry(MODELS, "models", "Models"),
+    RailEntry(COMPARE, "compare", "Compare"),
     RailEntry(PERFORMANCE, "performance", "Performance"),
     RailEntry(SETTINGS, "settings", "Settings"),
 )
@@ -33,6 +35,10 @@ def make_page(name: str, services: AppServices, theme: ThemeState, bridge: Bridg
         from localai_app.gui.pages.first_start_page import FirstStartPage
 
         return FirstStartPage(services, theme, bridge)
+    if name == COMPARE:
+        from localai_app.gui.pages.compare_page import ComparePage
+
+        return ComparePage(services, theme, bridge)
     if name == PERFORMANCE:
         from localai_app.gui.pages.performance_page import PerformancePage
 
