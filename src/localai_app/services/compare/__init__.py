@@ -1,0 +1,1 @@
+"""Comparing installed models: the runs behind the Compare page."""
