@@ -42,6 +42,8 @@ class ComparisonSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Repeat r is sampled with seed + r by every contestant; otherwise each answer has a seed of its own, kept with it."""
     sampling: SamplingValues = SamplingValues()
     """For all contestants; what a contestant sets goes before."""
+    max_tokens: int | None = None
+    """Longest answer; None: as the setting says."""
     system_prompt: str | None = None
     ctx: int | None = None
     way: Way | None = None
