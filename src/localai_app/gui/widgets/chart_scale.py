@@ -23,3 +23,14 @@ def binary_marks(highest: float, count: int = 4) -> tuple[float, ...]:
         return (0.0, 1.0)
     step = 2.0 ** math.ceil(math.log2(highest / max(1, count)) - 1e-9)
     return tuple(step * number for number in range(math.ceil(highest / step - 1e-9) + 1))
+
+
+def marks_between(lowest: float, highest: float, count: int = 4) -> tuple[float, ...]:
+    """Round marks of which the first is at most `lowest` and the last at least `highest`; two at least."""
+    if not (math.isfinite(lowest) and math.isfinite(highest)) or highest <= lowest:
+        lowest, highest = (lowest - 0.5, lowest + 0.5) if math.isfinite(lowest) and lowest else (0.0, 1.0)
+    rough = (highest - lowest) / max(1, count)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in _STEPS if power * factor >= rough * (1 - 1e-9))
+    first, last = math.floor(lowest / step + 1e-9), math.ceil(highest / step - 1e-9)
+    return tuple(step * number for number in range(first, max(last, first + 1) + 1))
