@@ -226,6 +226,19 @@ BENCHMARK_BUSY = ErrorSpec(
 BENCHMARK_INTERRUPTED = ErrorSpec(
     "benchmark_interrupted", "The benchmark was stopped because a model was wanted for an answer.",
     "Run it again when nothing else is asked.")
+PROMPT_FILE_WRONG = ErrorSpec(
+    "prompt_file_wrong", "The prompts in {file} cannot be used: {reason}", "Correct the file and try again.")
+PROMPT_FILE_UNREADABLE = ErrorSpec(
+    "prompt_file_unreadable", "The file {file} cannot be opened: {reason}.", "Check its path and your rights to it.")
+PROMPT_SET_UNKNOWN = ErrorSpec(
+    "prompt_set_unknown", "There is no prompt set called {name}.", "Choose one of the list.")
+PROMPT_SET_WRONG = ErrorSpec(
+    "prompt_set_wrong", "The prompt set {name} cannot be kept: {reason}", "Change it and save it again.")
+PROMPT_SET_BUILT_IN = ErrorSpec(
+    "prompt_set_built_in", "The prompt set {name} belongs to the program and stays as it is.",
+    "Duplicate it and change the copy, or choose another name.")
+PROMPT_SET_NAME_TAKEN = ErrorSpec(
+    "prompt_set_name_taken", "There is another prompt set called {name}.", "Choose another name.")
 
 # --- store and settings ------------------------------------------------------------------------
 STORE_DAMAGED = ErrorSpec(

@@ -8,6 +8,7 @@ import site
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,13 @@ class Installation:
             env={**environment, "QT_QPA_PLATFORM": "offscreen", "HF_ENDPOINT": endpoint})
         assert "Traceback" not in result.stderr, result.stderr
         return result.returncode, json.loads(result.stdout)
+
+
+def test_the_wheel_has_the_prompt_sets(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if name.startswith("localai_app/resources/prompts/")}
+    assert packed == {f"localai_app/resources/prompts/{path.name}" for path in (CHECKOUT / "resources" / "prompts").iterdir()}
+    assert len(packed) == 5
 
 
 def test_the_wheel_passes_its_self_check_without_a_screen(tmp_path: Path, wheel: Path) -> None:
