@@ -13,7 +13,7 @@ from localai_app.engine.launch import command_now
 from localai_app.fit.gpu_table import load_gpu_table
 from localai_app.hardware.cpu import this_cpu
 from localai_app.hardware.detect import detect_hardware
-from localai_app.paths import app_paths, resources_dir
+from localai_app.paths import AppPaths, app_paths, resources_dir
 from localai_app.services.answer_meter import AnswerMeter
 from localai_app.services.app_services import AppServices
 from localai_app.services.background import BackgroundPool
@@ -22,6 +22,13 @@ from localai_app.services.calibration import CalibrationService
 from localai_app.services.chat_requests import ChatRequests
 from localai_app.services.chat_service import ChatService
 from localai_app.services.chat_settings import ChatSettingsService
+from localai_app.services.compare.cell_request import CellRequests
+from localai_app.services.compare.compare_services import CompareServices
+from localai_app.services.compare.comparison_keeper import ComparisonKeeper
+from localai_app.services.compare.comparison_runner import ComparisonParts
+from localai_app.services.compare.comparison_service import ComparisonService
+from localai_app.services.compare.contestant_plans import ContestantPlanner
+from localai_app.services.compare.file_hashes import FileHashes
 from localai_app.services.discovery_service import DiscoveryService
 from localai_app.services.downloads_service import DownloadsService
 from localai_app.services.drafting import DraftPlanner
@@ -58,7 +65,7 @@ from localai_app.services.vendor_sampling import VendorSampling
 from localai_app.services.what_if import WhatIfService
 from localai_app.services.why_slow import LoadParts, WhySlowService
 from localai_app.settings.file import SettingsFile
-from localai_app.store.database import open_store
+from localai_app.store.database import Store, open_store
 from localai_app.units import GB
 
 
@@ -91,10 +98,7 @@ def build_services(options: LaunchOptions) -> AppServices:
     hub = HubService(settings)
     library = LibraryService(events, store, settings)
     hardware = HardwareService(events, store, paths, worker, engine_pids=lambda: worker_pids(engine))
-    # Another worker than the program's own has nothing to plan with.
-    dry_runs = DryRunService(
-        runtimes.planner_command if options.worker is None else None, paths.worker_dir, paths.cache, build=runtimes.build_name,
-        lent=(runtimes.lent_planner_command, lent))
+    dry_runs = _dry_runs(runtimes, paths, lent, is_possible=options.worker is None)
     headers = HeaderService(hub, paths.cache)
     calibration = CalibrationService(events, store, runtimes.build_name())
     facts = FitFacts(load_gpu_table(gpu_table_file), calibration)
@@ -112,10 +116,13 @@ def build_services(options: LaunchOptions) -> AppServices:
         EngineControl(events, load_planner.plan, EngineRoom(lambda: room_rules(settings)), hardware.free_now))
     benchmarks = BenchmarkService(
         events, store.benchmarks, hardware, load_planner, engine, (lambda: command_now(worker), paths.worker_dir))
+    meter = AnswerMeter(lambda tokens: why_slow.tell(tokens))
+    compare = _compare(events, store, ComparisonParts(
+        settings, library, hardware, engine, ContestantPlanner(load_planner), CellRequests(settings, sampling), meter,
+        FileHashes(store.library), (worker, paths.worker_dir), lambda: benchmarks.state.is_running))
     load_previews = LoadPreviews(library, estimate, hardware, load_settings, engine, drafts)
     load_parts = LoadParts(load_previews, load_settings)
     why_slow = WhySlowService(engine, hardware, settings, load_parts, calibration, benchmarks)
-    meter = AnswerMeter(why_slow.tell)
     return AppServices(
         paths=paths, events=events, pool=pool, store=store, settings=settings, hardware=hardware,
         discovery=DiscoveryService(
@@ -132,6 +139,18 @@ def build_services(options: LaunchOptions) -> AppServices:
         lending=LendingService(events, settings, runtimes.lending_command, paths.worker_dir),
         variants=VariantEstimates(events, pool, hub, sizes, estimate, headers),
         dry_runs=dry_runs, calibration=calibration, recorder=MeasurementRecorder(events, engine, hardware, calibration),
-        benchmarks=benchmarks, history=LiveHistory(events, engine), why_slow=why_slow, meter=meter,
+        benchmarks=benchmarks, compare=compare, history=LiveHistory(events, engine), why_slow=why_slow, meter=meter,
         what_if=WhatIfService(catalog, estimate, gpu_table_file),
     )
+
+
+def _dry_runs(runtimes: RuntimeService, paths: AppPaths, lent: LentDevices, *, is_possible: bool) -> DryRunService:
+    """Plans loads with the build in use; another worker than the program's own has nothing to plan with."""
+    return DryRunService(
+        runtimes.planner_command if is_possible else None, paths.worker_dir, paths.cache, build=runtimes.build_name,
+        lent=(runtimes.lent_planner_command, lent))
+
+
+def _compare(events: EventBus, store: Store, parts: ComparisonParts) -> CompareServices:
+    """What belongs to comparing models."""
+    return CompareServices(comparisons=ComparisonService(events, ComparisonKeeper(store.comparisons), parts))

@@ -239,6 +239,18 @@ PROMPT_SET_BUILT_IN = ErrorSpec(
     "Duplicate it and change the copy, or choose another name.")
 PROMPT_SET_NAME_TAKEN = ErrorSpec(
     "prompt_set_name_taken", "There is another prompt set called {name}.", "Choose another name.")
+COMPARISON_BUSY = ErrorSpec(
+    "comparison_busy", "A comparison cannot begin while {what}.",
+    "A comparison needs the computer for itself: wait until that is over.")
+COMPARISON_INVALID = ErrorSpec(
+    "comparison_invalid", "This cannot be compared: {reason}.", "Change what is to be compared.")
+COMPARISON_MISSING = ErrorSpec(
+    "comparison_missing", "There is no comparison number {id}.", "See the list of comparisons for those that there are.")
+COMPARISON_RUNS = ErrorSpec(
+    "comparison_runs", "This comparison is running.", "Cancel it first.")
+OVER_MEMORY_LIMIT = ErrorSpec(
+    "over_memory_limit", "{name} needs {needed}, and the memory limit of comparisons is {limit}.",
+    "Choose a smaller model or context, or raise the limit.", Remedy.OPEN_SETTINGS)
 
 # --- store and settings ------------------------------------------------------------------------
 STORE_DAMAGED = ErrorSpec(

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import math
+
 KIB = 1024
 MIB = 1024**2
 GIB = 1024**3
 GB = 1000**3
 MB = 1000**2
+
+
+_MEMORY_UNITS = {"": 1, "b": 1, "kib": KIB, "mib": MIB, "gib": GIB, "kb": 1000, "mb": MB, "gb": GB}
+
+
+def parse_memory(text: str) -> int:
+    """Bytes of a size as people write it: 6 GiB, 800MiB, 2.5 GB, or plain bytes; ValueError for anything else."""
+    number = text.strip().rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ").strip()
+    unit = text.strip()[len(number):].strip().lower()
+    n_bytes = float(number) * _MEMORY_UNITS.get(unit, math.nan)
+    if not math.isfinite(n_bytes):
+        raise ValueError(f"{text!r} is no size")
+    return round(n_bytes)
 
 
 def format_gib(n_bytes: int) -> str:

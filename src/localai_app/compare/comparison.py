@@ -180,6 +180,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     hardware: dict[str, Any] = {}
     """Processor, memory and GPUs, as `hardware --json` prints them."""
     app_version: str = ""
+    peak_bytes: int = 0
+    """Most main memory that all workers together held at one moment: the sum of their resident sizes, sampled."""
     runs: tuple[ContestantRun, ...] = ()
     """The latest of each contestant, by its place; without those that never started."""
     answers: tuple[AnswerRecord, ...] = ()

@@ -41,6 +41,8 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Layers of each device in their order; empty: llama.cpp divides them by free memory."""
     kept_bytes: int = 0
     """Main memory for copies of conversations that are not being answered, beside the context itself; 0 keeps none."""
+    starts_empty: bool = False
+    """Nothing of an earlier answer is reused: each prompt is read from its beginning, so that times can be compared."""
     draft_path: str = ""
     """A smaller model of the same vocabulary that drafts tokens; empty: none."""
     draft_gpu_layers: int = 0

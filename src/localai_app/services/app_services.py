@@ -12,6 +12,7 @@ from localai_app.services.benchmarks import BenchmarkService
 from localai_app.services.calibration import CalibrationService
 from localai_app.services.chat_service import ChatService
 from localai_app.services.chat_settings import ChatSettingsService
+from localai_app.services.compare.compare_services import CompareServices
 from localai_app.services.discovery_service import DiscoveryService
 from localai_app.services.downloads_service import DownloadsService
 from localai_app.services.drafting import DraftPlanner
@@ -80,6 +81,7 @@ class AppServices:
     calibration: CalibrationService
     recorder: MeasurementRecorder
     benchmarks: BenchmarkService
+    compare: CompareServices
     history: LiveHistory
     runtimes: RuntimeService
     why_slow: WhySlowService
@@ -125,6 +127,7 @@ class AppServices:
         self.downloads.close()
         self.history.close()
         self.benchmarks.close()
+        self.compare.close()
         self.chat.close()
         self.idle_unloader.close()
         self.tuning.close()

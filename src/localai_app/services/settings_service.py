@@ -10,6 +10,9 @@ from localai_app.paths import AppPaths
 from localai_app.services.events import EventBus, SettingChanged
 from localai_app.settings.declaration import SPECS, Kind, SettingValue
 from localai_app.settings.file import SettingsFile
+from localai_app.units import parse_memory
+
+_HINTS = {Kind.SWITCH: "Enter “on” or “off”.", Kind.MEMORY: "Enter a size such as 6 GiB."}
 
 
 class SettingsService:
@@ -56,12 +59,14 @@ class SettingsService:
                     value = int(text)
                 case Kind.NUMBER:
                     value = float(text)
+                case Kind.MEMORY:
+                    value = parse_memory(text)
                 case Kind.SWITCH:
                     value = {"true": True, "on": True, "yes": True, "false": False, "off": False, "no": False}[text.lower()]
                 case _:
                     value = text
         except (ValueError, KeyError) as error:
-            hint = "Enter “on” or “off”." if spec.kind is Kind.SWITCH else "Enter a number."
+            hint = _HINTS.get(spec.kind, "Enter a number.")
             raise AppError(errors.SETTING_INVALID, value=text, label=spec.label, hint=hint) from error
         self.set(key, value)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from localai_app.units import GIB
+
 SettingValue = str | int | float | bool
 
 
@@ -25,6 +27,8 @@ class Kind(StrEnum):
     CHOICE = "choice"
     INTEGER = "integer"
     NUMBER = "number"
+    MEMORY = "memory"
+    """Bytes, shown and entered in GiB."""
     SWITCH = "switch"
     TEXT = "text"
     LONG_TEXT = "long_text"
@@ -67,6 +71,7 @@ class SettingSpec:
 
 AT_ONCE = "At once"
 NEXT_LOAD = "When a model is loaded next"
+NEXT_COMPARISON = "With the next comparison"
 NEXT_ANSWER = "With the next answer"
 NEXT_REQUEST = "With the next request to the Hub"
 
@@ -133,6 +138,11 @@ SETTINGS: tuple[SettingSpec, ...] = (
         "most_models", Section.ENGINE, Kind.INTEGER, 0, "Most models at once",
         "More than this many are never loaded side by side.", NEXT_LOAD, minimum=0, maximum=32, unit="models",
         zero_means="As many as fit", keywords=("several models", "limit", "memory")),
+    SettingSpec(
+        "memory_limit_bytes", Section.ENGINE, Kind.MEMORY, 0, "Memory limit of comparisons",
+        "The most that all models of a comparison may take together; where they need more, they run in turn.", NEXT_COMPARISON,
+        minimum=0, maximum=1024 * GIB, unit="GiB", zero_means="What is free",
+        keywords=("guardrail", "memory", "compare", "ram")),
     SettingSpec(
         "idle_unload_minutes", Section.ENGINE, Kind.INTEGER, 0, "Unload idle models after",
         "A model that nobody asked for that long gives its memory back; the next message loads it again.", AT_ONCE,

@@ -11,12 +11,13 @@ from localai_app import errors
 from localai_app.errors import AppError
 from localai_app.settings.addresses import parse_address, parse_addresses
 from localai_app.settings.declaration import SPECS, Kind, SettingSpec, SettingValue
-from localai_app.units import format_count
+from localai_app.units import GIB, format_count
 
 MAX_SHOWN_CHARACTERS = 60
 _HINTS = {
     Kind.INTEGER: "Enter a whole number{range}.",
     Kind.NUMBER: "Enter a number{range}.",
+    Kind.MEMORY: "Enter a size{range}.",
     Kind.SWITCH: "Enter “on” or “off”.",
     Kind.TEXT: "Enter one line of text.",
     Kind.LONG_TEXT: "Enter text.",
@@ -54,7 +55,8 @@ def hint(spec: SettingSpec) -> str:
 
 def _range_words(spec: SettingSpec) -> str:
     unit = "" if not spec.unit else spec.unit if spec.unit == "%" else f" {spec.unit}"
-    low, high = (None if limit is None else _number_text(limit) for limit in (spec.minimum, spec.maximum))
+    scale = GIB if spec.kind is Kind.MEMORY else 1
+    low, high = (None if limit is None else _number_text(limit / scale) for limit in (spec.minimum, spec.maximum))
     if low is not None and high is not None:
         return f" from {low} to {high}{unit}"
     if low is not None:
@@ -70,7 +72,7 @@ def _accepted(spec: SettingSpec, value: object) -> SettingValue | None:
     match spec.kind:
         case Kind.SWITCH:
             return value if isinstance(value, bool) else None
-        case Kind.INTEGER | Kind.NUMBER:
+        case Kind.INTEGER | Kind.NUMBER | Kind.MEMORY:
             return _number(spec, value)
         case Kind.CHOICE:
             return value if isinstance(value, str) and value in {choice.value for choice in spec.choices} else None

@@ -53,8 +53,10 @@ class KeptState:
 class Conversations:
     """The conversation in the cache and the kept ones, last used last; the first ones go where memory runs short."""
 
-    def __init__(self, model: LlamaModel, kept_bytes: int) -> None:
+    def __init__(self, model: LlamaModel, kept_bytes: int, *, starts_empty: bool = False) -> None:
+        """`starts_empty`: as in LoadOptions."""
         self._model = model
+        self._starts_empty = starts_empty
         self._limit_bytes = kept_bytes - kept_bytes // _CHECKPOINT_SHARE
         self._kept: list[KeptState] = []
         self.transcript = Transcript()
@@ -70,6 +72,9 @@ class Conversations:
 
         The conversation's own state, that of one it branched off from, or none at all: what counts is the text.
         """
+        if self._starts_empty:
+            self._model.truncate_cache(0)
+            self.transcript = Transcript()
         best = self._nearest(conversation, prompt)
         if best is not None:
             self._swap_in(best, keeps=best.conversation != conversation)

@@ -63,6 +63,7 @@ class EchoBackend:
         self._faults = faults
         self._stop_flags = stop_flags
         self._ctx = _DEFAULT_CTX
+        self._starts_empty = False
         self._cached: list[int] = []
         if faults.place == "start":
             faults.reach("start")
@@ -83,6 +84,7 @@ class EchoBackend:
             time.sleep(self._pace.load_s / _LOAD_STEPS)
             on_progress(step / _LOAD_STEPS)
         self._ctx = options.ctx
+        self._starts_empty = options.starts_empty
         self._cached = []
         return Loaded(
             id=request_id,
@@ -150,6 +152,8 @@ class EchoBackend:
         tokens = [hash(piece) for piece in split_pieces(prompt)] or [0]
         if len(tokens) >= self._ctx:
             raise RequestRefusedError(PROMPT_TOO_LONG, needed=format_count(len(tokens)), context=format_count(self._ctx))
+        if self._starts_empty:
+            self._cached = []
         reused = min(common_prefix_length(self._cached, tokens), len(tokens) - 1)
         self._cached = tokens
         text = question if self._pace.repeats_prompt else sample_text(sampling)

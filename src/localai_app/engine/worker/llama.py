@@ -80,7 +80,7 @@ class LlamaBackend:
             model.free()
             raise
         self._model, self._options = model, options
-        self._conversations = Conversations(model, options.kept_bytes)
+        self._conversations = Conversations(model, options.kept_bytes, starts_empty=options.starts_empty)
         self._state_key = state_key(options, model.ctx, self.engine_build())
         self._chosen = choose_template(options.chat_template, template_facts(model, options))
         if self._chosen.template is not None:

@@ -22,6 +22,7 @@ from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.switch import Switch
 from localai_app.gui.widgets.wheel_guard import ignore_wheel_unless_focused
 from localai_app.settings.declaration import Kind, SettingSpec, SettingValue
+from localai_app.units import GIB, format_gib
 
 CONTROL_WIDTH = 264
 TYPING_PAUSE_MS = 600
@@ -85,6 +86,7 @@ class NumberEditor(Editor):
     def __init__(self, spec: SettingSpec) -> None:
         super().__init__(spec)
         self._box: OpenSpinBox | OpenDoubleSpinBox
+        self._scale = GIB if spec.kind is Kind.MEMORY else 1
         if spec.kind is Kind.INTEGER:
             self._box = whole = OpenSpinBox()
             whole.setRange(int(spec.minimum or 0), int(2**31 - 1 if spec.maximum is None else spec.maximum))
@@ -92,8 +94,9 @@ class NumberEditor(Editor):
             whole.setGroupSeparatorShown(True)
         else:
             self._box = decimal = OpenDoubleSpinBox()
-            decimal.setRange(float(spec.minimum or 0.0), float(1e9 if spec.maximum is None else spec.maximum))
-            decimal.setSingleStep(0.1)
+            decimal.setRange(
+                float(spec.minimum or 0.0) / self._scale, float(1e9 if spec.maximum is None else spec.maximum) / self._scale)
+            decimal.setSingleStep(0.5 if spec.kind is Kind.MEMORY else 0.1)
             decimal.setDecimals(2)
         if spec.unit:
             self._box.setSuffix(f" {spec.unit}")
@@ -104,7 +107,8 @@ class NumberEditor(Editor):
         # The style sheet's padding does not reach the line inside a spin box.
         self._box.lineEdit().setTextMargins(SPACE_2 + 1, 0, 0, 0)
         self._box.valueChanged.connect(self._on_value_changed)
-        self._box.refused.connect(lambda text: self.decided.emit(int(text) if text.lstrip("-").isdigit() else float(text)))
+        self._box.refused.connect(lambda text: self.decided.emit(
+            int(text) * self._scale if text.lstrip("-").isdigit() else float(text) * self._scale))
         ignore_wheel_unless_focused(self._box)
         self._layout.addWidget(self._box)
 
@@ -113,14 +117,17 @@ class NumberEditor(Editor):
         if isinstance(self._box, QSpinBox):
             self._box.setValue(int(value))
         else:
-            self._box.setValue(float(value))
+            self._box.setValue(float(value) / self._scale)
         self._box.blockSignals(False)
 
     def _control(self) -> QWidget:
         return self._box
 
     def _on_value_changed(self, value: float) -> None:
-        self.decided.emit(int(value) if self.spec.kind is Kind.INTEGER else float(value))
+        if self.spec.kind is Kind.MEMORY:
+            self.decided.emit(round(value * self._scale))
+        else:
+            self.decided.emit(int(value) if self.spec.kind is Kind.INTEGER else float(value))
 
 
 class SwitchEditor(Editor):
@@ -246,7 +253,7 @@ def make_editor(spec: SettingSpec, theme: ThemeState) -> Editor:
     match spec.kind:
         case Kind.CHOICE:
             editor: Editor = ChoiceEditor(spec)
-        case Kind.INTEGER | Kind.NUMBER:
+        case Kind.INTEGER | Kind.NUMBER | Kind.MEMORY:
             editor = NumberEditor(spec)
         case Kind.SWITCH:
             editor = SwitchEditor(spec, theme)
@@ -271,6 +278,8 @@ def value_words(spec: SettingSpec, value: SettingValue) -> str:
         return value or "empty"
     if value == spec.minimum and special_words(spec):
         return special_words(spec)
+    if spec.kind is Kind.MEMORY:
+        return format_gib(int(value))
     number = f"{value:,}" if isinstance(value, int) else f"{value:g}"
     return f"{number} {spec.unit}".strip()
 

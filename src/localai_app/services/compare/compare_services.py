@@ -1,0 +1,18 @@
+"""Everything about comparing, as one part of the program's services."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from localai_app.services.compare.comparison_service import ComparisonService
+
+
+@dataclass(frozen=True, slots=True)
+class CompareServices:
+    """`close` ends their threads and processes."""
+
+    comparisons: ComparisonService
+
+    def close(self) -> None:
+        """Stop everything in order; what is unfinished can go on at the next start."""
+        self.comparisons.close()

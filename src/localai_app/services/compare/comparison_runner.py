@@ -1,0 +1,211 @@
+"""Takes a comparison from where it stands to its end: plans it, gives it the computer, lets others go before it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from localai_app import errors
+from localai_app.compare.comparison import CellKey, Comparison, ComparisonSpec, ComparisonState, Schedule
+from localai_app.compare.matrix import cells_left
+from localai_app.compare.schedule import Circumstances, make_schedule
+from localai_app.engine.launch import CommandSource
+from localai_app.errors import AppError
+from localai_app.services.answer_meter import AnswerMeter
+from localai_app.services.compare.cell_request import CellRequests
+from localai_app.services.compare.comparison_keeper import ComparisonKeeper
+from localai_app.services.compare.comparison_run import ComparisonRun
+from localai_app.services.compare.contestant_lane import LaneParts
+from localai_app.services.compare.contestant_plans import ContestantPlanner, PlannedContestant
+from localai_app.services.compare.file_hashes import FileHashes
+from localai_app.services.compare.running_state import RunningProgress
+from localai_app.services.engine_service import EngineService
+from localai_app.services.events import EventBus
+from localai_app.services.hardware_service import HardwareService
+from localai_app.services.library_service import LibraryService
+from localai_app.services.settings_service import SettingsService
+from localai_app.services.thinking import AnswerText
+from localai_app.services.views import EngineStatus
+
+log = logging.getLogger(__name__)
+
+QUIET_S = 60.0
+"""So long after the last answer in a chat a comparison goes on."""
+_UNLOAD_S = 10.0
+_WAIT_S = 0.05
+_BUSY = {EngineStatus.LOADING: "a model is being loaded", EngineStatus.ANSWERING: "an answer is being written"}
+WAITS_FOR_CHAT = "It waits, because a model was wanted for an answer, and goes on a minute after the last one."
+IDENTIFIES = "All answers are there; the model files are being identified."
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonParts:
+    """What comparisons are made with."""
+
+    settings: SettingsService
+    library: LibraryService
+    hardware: HardwareService
+    engine: EngineService
+    planner: ContestantPlanner
+    requests: CellRequests
+    meter: AnswerMeter
+    hashes: FileHashes
+    worker: tuple[CommandSource, Path]
+    """The command of a worker, and the folder in which it starts."""
+    is_benchmarking: Callable[[], bool] = lambda: False
+
+    def busy_words(self) -> str:
+        """What else computes; empty where nothing does."""
+        if self.is_benchmarking():
+            return "a benchmark runs"
+        states = (self.engine.state, *(model.state for model in self.engine.loaded()))
+        return next((words for state in states if (words := _BUSY.get(state.status))), "")
+
+    def limit_bytes(self, spec: ComparisonSpec) -> int:
+        """What all workers together may take; 0: what is free."""
+        if spec.memory_limit_bytes is not None:
+            return spec.memory_limit_bytes
+        return self.settings.integer("memory_limit_bytes")
+
+    def schedule(self, spec: ComparisonSpec, contestants: Sequence[PlannedContestant]) -> Schedule:
+        """How planned contestants run on this computer."""
+        cores = self.hardware.report_now().cpu.physical_cores
+        needs = [contestant.need for contestant in contestants]
+        return make_schedule(needs, Circumstances(cores, self.limit_bytes(spec), spec.way, spec.seed))
+
+
+class ComparisonRunner:
+    """Used once, in a thread of its own; `cancel` and `disturb` may come from any thread."""
+
+    def __init__(
+        self, events: EventBus, keeper: ComparisonKeeper, parts: ComparisonParts, progress: RunningProgress,
+        comparison_id: int, *, quiet_s: float = QUIET_S,
+    ) -> None:
+        """`quiet_s`: how long the engine has to be idle before a disturbed comparison goes on."""
+        command, folder = parts.worker
+        self._keeper = keeper
+        self._parts = parts
+        self._progress = progress
+        self._lane_parts = LaneParts(events, keeper, progress, parts.requests, parts.meter, command, folder)
+        self._comparison_id = comparison_id
+        self._quiet_s = quiet_s
+        self._run: ComparisonRun | None = None
+        self._is_cancelled = threading.Event()
+        self._is_disturbed = threading.Event()
+        self._keeps_running_state = False
+
+    def cancel(self, *, may_go_on: bool = False) -> None:
+        """End soon; what is finished is kept. `may_go_on`: it counts as cut off, not as cancelled."""
+        self._keeps_running_state |= may_go_on
+        self._is_cancelled.set()
+        self._stop_run()
+
+    def disturb(self) -> None:
+        """Somebody else needs the computer: give it back, and go on when it is quiet."""
+        self._is_disturbed.set()
+        self._stop_run()
+
+    def text_of(self, key: CellKey) -> AnswerText | None:
+        """What a cell that is being answered says so far."""
+        run = self._run
+        return run.text_of(key) if run is not None else None
+
+    def work(self) -> None:
+        """Run to the end; what goes wrong is in the state."""
+        error: AppError | None = None
+        try:
+            is_complete = self._run_passes()
+            if is_complete:
+                self._identify_files()
+            if is_complete or not self._keeps_running_state:
+                self._keeper.set_state(
+                    self._comparison_id, ComparisonState.DONE if is_complete else ComparisonState.CANCELLED)
+        except AppError as failure:
+            error = failure
+        except Exception as failure:
+            log.exception("comparison %d failed unexpectedly", self._comparison_id)
+            cause = f"of an internal error ({type(failure).__name__})"
+            error = AppError(errors.ENGINE_CRASHED, cause=cause, detail=repr(failure))
+        finally:
+            self._progress.end(error)
+
+    def _run_passes(self) -> bool:
+        """Run until nothing is left, with pauses while others need the computer; false where it was cancelled."""
+        while True:
+            self._is_disturbed.clear()
+            is_complete = self._run_pass()
+            if is_complete or self._is_cancelled.is_set():
+                return is_complete
+            self._progress.note(WAITS_FOR_CHAT)
+            if not self._wait_for_quiet():
+                return False
+
+    def _run_pass(self) -> bool:
+        comparison = self._keeper.get(self._comparison_id)
+        finished = [answer.key for answer in comparison.answers]
+        cells = [cells_left(comparison.spec, place, finished) for place in range(len(comparison.spec.contestants))]
+        if not any(cells):
+            return True
+        self._unload()
+        contestants = self._parts.planner.plan(comparison.spec, self._parts.limit_bytes(comparison.spec))
+        schedule = self._parts.schedule(comparison.spec, contestants)
+        comparison = self._keep_circumstances(comparison, schedule)
+        self._progress.begin_pass(schedule, [len(left) for left in cells])
+        self._run = run = ComparisonRun(self._lane_parts, comparison, schedule, contestants, cells)
+        try:
+            if self._is_cancelled.is_set() or self._is_disturbed.is_set():
+                return False
+            return run.run()
+        finally:
+            self._run = None
+            self._keeper.set_circumstances(comparison, peak_bytes=max(comparison.peak_bytes, run.peak_bytes))
+
+    def _keep_circumstances(self, comparison: Comparison, schedule: Schedule) -> Comparison:
+        hardware = comparison.hardware or msgspec.to_builtins(self._parts.hardware.report_now())
+        return self._keeper.set_circumstances(comparison, schedule=schedule, hardware=hardware)
+
+    def _identify_files(self) -> None:
+        """Keep the checksums of the models' files with each contestant that ran."""
+        comparison = self._keeper.get(self._comparison_id)
+        self._progress.note(IDENTIFIES)
+        for run in comparison.runs:
+            try:
+                model = self._parts.library.get(comparison.spec.contestants[run.contestant].model_key)
+            except AppError:
+                continue
+            found = [self._parts.hashes.of(path, self._is_cancelled.is_set) for path in model.paths]
+            if all(found):
+                self._keeper.set_run(self._comparison_id, msgspec.structs.replace(
+                    run, sha256=tuple(one for one in found if one), size_bytes=model.size_bytes))
+
+    def _unload(self) -> None:
+        """Give the computer to the comparison: what is loaded would share it, and its memory."""
+        loaded = self._parts.engine.loaded()
+        for model in loaded:
+            self._parts.engine.unload(model.state.model_key)
+        pids = [model.pid for model in loaded if model.pid is not None]
+        deadline_s = time.monotonic() + _UNLOAD_S
+        while any(psutil.pid_exists(pid) for pid in pids) and time.monotonic() < deadline_s:
+            time.sleep(_WAIT_S)
+
+    def _wait_for_quiet(self) -> bool:
+        """Wait until nobody has needed the computer for a while; false where the comparison was cancelled meanwhile."""
+        quiet_since_s = time.monotonic()
+        while not self._is_cancelled.wait(_WAIT_S):
+            if self._parts.busy_words():
+                quiet_since_s = time.monotonic()
+            elif time.monotonic() - quiet_since_s >= self._quiet_s:
+                return True
+        return False
+
+    def _stop_run(self) -> None:
+        run = self._run
+        if run is not None:
+            run.stop()
