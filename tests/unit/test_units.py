@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localai_app import units
+from localai_app.units import parse_memory
 
 
 @pytest.mark.parametrize(("n_bytes", "text"), [
@@ -53,3 +54,16 @@ def test_every_duration_has_a_number_and_a_unit(seconds: float) -> None:
     text = units.format_duration(seconds)
     assert text[0].isdigit()
     assert text.rstrip("0123456789. ")[-1] in ("s", "n", "h")
+
+
+@pytest.mark.parametrize(("text", "n_bytes"), [
+    ("6 GiB", 6 * 1024**3), ("1.5gib", 3 * 1024**3 // 2), ("800 MiB", 800 * 1024**2), ("2 GB", 2 * 10**9), ("123", 123),
+    ("0", 0)])
+def test_a_size_is_read_as_people_write_it(text: str, n_bytes: int) -> None:
+    assert parse_memory(text) == n_bytes
+
+
+@pytest.mark.parametrize("text", ["", "GiB", "six GiB", "1 GiB more", "nan", "inf GiB", "1 PiB", "1,5 GiB"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is no size|convert"):
+        parse_memory(text)

@@ -13,12 +13,14 @@ from localai_app.gui.settings.setting_row import SettingRow
 from localai_app.gui.theme import LIGHT, ThemeState
 from localai_app.settings.declaration import SETTINGS, SPECS, Kind, Section, SettingSpec, SettingValue
 from localai_app.settings.file import SettingsFile
+from localai_app.units import GIB
 from tests.helpers.frame_fakes import FakeServices, frame_services
 
 OTHER_VALUES: dict[str, SettingValue] = {
     "theme": "dark", "text_scale_percent": 125, "models_folder": "", "task": "code", "bandwidth_limit_mb_per_s": 20,
     "hub_endpoint": "http://127.0.0.1:9", "proxy": "http://127.0.0.1:3128", "context_tokens": 16_384, "kv_type": "q8_0",
     "gpu_layers": 0, "memory_short": "ask", "most_models": 2, "idle_unload_minutes": 30, "chat_states_gb": 8, "threads": 4,
+    "memory_limit_bytes": 3 * GIB // 2,
     "system_prompt": "Be brief.\nAlways.", "temperature": 0.25, "max_answer_tokens": 100,
     "lent_addresses": "127.0.0.1:50052, tower:1", "lend_devices": True, "lend_address": "0.0.0.0:50053",
     "network_is_trusted": True, "measure_models": False,
@@ -57,7 +59,7 @@ def enter(row: SettingRow, value: SettingValue) -> None:
         if control.isChecked() is not value:
             control.click()
     else:
-        control.setValue(value)
+        control.setValue(value / GIB if row.editor.spec.kind is Kind.MEMORY else value)
 
 
 @pytest.mark.parametrize("spec", SETTINGS, ids=lambda spec: spec.key)
@@ -163,6 +165,8 @@ def test_the_wheel_scrolls_the_page_and_not_a_value(page: SettingsPage, services
 
 def test_special_values_are_shown_in_words(qtbot) -> None:
     assert value_words(SPECS["threads"], 0) == "Automatic"
+    assert value_words(SPECS["memory_limit_bytes"], 0) == "What is free"
+    assert value_words(SPECS["memory_limit_bytes"], 6 * GIB) == "6.0 GiB"
     assert value_words(SPECS["gpu_layers"], -1) == "Automatic"
     assert value_words(SPECS["gpu_layers"], 0) == "0 layers"
     assert value_words(SPECS["context_tokens"], 8192) == "8,192 tokens"

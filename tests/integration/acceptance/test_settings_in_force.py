@@ -18,6 +18,9 @@ from urllib.parse import urlsplit
 import pytest
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QLineEdit, QPlainTextEdit, QSpinBox
 
+from localai_app.compare.comparison import ComparisonSpec, Way
+from localai_app.compare.contestant import Contestant
+from localai_app.compare.prompts import Prompt
 from localai_app.engine.launch import worker_command
 from localai_app.engine.rpc_greeting import Answer
 from localai_app.gui.metrics import type_sizes
@@ -30,7 +33,8 @@ from localai_app.services.events import DownloadFinished
 from localai_app.services.lending import LendingStatus
 from localai_app.services.tuning import IDLE_S
 from localai_app.services.views import EngineStatus
-from localai_app.settings.declaration import SETTINGS, SettingValue
+from localai_app.settings.declaration import SETTINGS, Kind, SettingValue
+from localai_app.units import GIB
 from tests.helpers.forward_proxy import ForwardProxy
 from tests.helpers.frame_fakes import REPORT
 from tests.helpers.gguf_files import write_tiny_gguf
@@ -90,7 +94,7 @@ def enter(row: SettingRow, value: SettingValue) -> None:
             row.reset_button.setFocus()
             row.editor._decide()
         case QSpinBox() | QDoubleSpinBox():
-            control.setValue(value)
+            control.setValue(value / GIB if row.editor.spec.kind is Kind.MEMORY else value)
         case Switch():
             if control.isChecked() != value:
                 control.click()
@@ -109,7 +113,7 @@ def shown(row: SettingRow) -> object:
         case QPlainTextEdit():
             return control.toPlainText()
         case QSpinBox() | QDoubleSpinBox():
-            return control.value()
+            return control.value() * GIB if row.editor.spec.kind is Kind.MEMORY else control.value()
         case Switch():
             return control.isChecked()
         case _:
@@ -140,6 +144,7 @@ def test_every_setting_is_kept_and_in_force_after_a_restart(
         "context_policy": "cut_middle", "chat_states_gb": 0, "measure_models": False, "memory_short": "one", "most_models": 3,
         "idle_unload_minutes": 90, "lent_addresses": LENDER_THAT_NOBODY_KNOWS, "lend_devices": True,
         "lend_address": f"127.0.0.1:{free_port()}", "network_is_trusted": True,
+        "memory_limit_bytes": GIB // 4,
     }
     assert values.keys() == {spec.key for spec in SETTINGS}, "a setting without a check of its effect"
     assert all(values[spec.key] != spec.default for spec in SETTINGS)
@@ -157,6 +162,7 @@ def test_every_setting_is_kept_and_in_force_after_a_restart(
         check_suggestions(run.services)
         check_downloads(run.services, proxy, hub, models_folder)
         check_sharing(run.services, str(values["lend_address"]), qtbot)
+        check_comparisons(run.services)
         check_engine(run, record, qtbot)
         check_chat(run, record, qtbot)
         check_what_waits_for_idle(run, record, qtbot)
@@ -190,6 +196,15 @@ def check_downloads(services: AppServices, proxy: ForwardProxy, hub: HubServer, 
     assert services.library.get(KEY).paths[0].is_relative_to(models_folder)
     assert len(hub.requests) == len(proxy.addresses) >= 4, "a request went around the proxy"
     assert any(address.startswith(f"{HUB_THAT_ONLY_THE_PROXY_KNOWS}/api/models/{REPO}") for address in proxy.addresses)
+
+
+def check_comparisons(services: AppServices) -> None:
+    """More models than the memory limit allows run in turn, for that reason."""
+    tiny = Contestant(model_key=KEY, name="Tiny")
+    spec = ComparisonSpec(contestants=(tiny,) * 6, prompts=(Prompt(text="Hello"),), way=Way.SIDE_BY_SIDE)
+    schedule = services.compare.comparisons.plan(spec)
+    assert schedule.way is Way.IN_TURN
+    assert "the limit is 0.2 GiB" in schedule.reason
 
 
 def check_sharing(services: AppServices, address: str, qtbot: object) -> None:

@@ -18,7 +18,10 @@ from localai_app.fit.result import FitResult
 from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.load_way import LoadPlan
 from localai_app.services.views import InstalledModel, LoadedModel
-from localai_app.units import format_gib
+from localai_app.units import MIB, format_gib
+
+WORKER_BYTES = 64 * MIB
+"""What a worker takes before it has loaded anything (46 MiB measured), and what answers add to the plan of a load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +88,11 @@ def need_of(plan: LoadPlan) -> ContestantNeed:
     devices = plan.fit.devices if plan.fit is not None else ()
     uses = tuple(
         DeviceUse(
-            PROCESSOR if device.kind == "cpu" else device.engine_name or device.name, device.total_bytes,
+            PROCESSOR if device.kind == "cpu" else device.engine_name or device.name,
+            device.total_bytes + (WORKER_BYTES if device.kind == "cpu" else 0),
             max(0, device.free_bytes - device.reserve_bytes), computes=bool(device.layers or device.expert_blocks),
             shares_host=device.shares_host)
-        for device in devices if device.total_bytes > 0)
+        for device in devices if device.kind == "cpu" or device.total_bytes > 0)
     return ContestantNeed(uses, speed_alone(plan.model, plan.fit), plan.options.threads)
 
 
