@@ -18,11 +18,12 @@ import pytest
 from tests.helpers.isolation import guard_network, private_environment
 from tests.helpers.leaks import QtWatch, ResourceWatch
 from tests.helpers.log_watch import LogWatch
+from tests.helpers.torture import rounds
 
 HAS_QT = importlib.util.find_spec("PySide6") is not None
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-hypothesis.settings.register_profile("localai", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("localai", deadline=None, print_blob=True, max_examples=rounds(50, 1000))
 hypothesis.settings.load_profile("localai")
 
 

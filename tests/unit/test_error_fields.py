@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import string
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import localai_app
@@ -35,7 +36,12 @@ def _name(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
-def calls() -> Iterator[tuple[str, ast.Call, dict[str, ErrorSpec]]]:
+@cache
+def calls() -> tuple[tuple[str, ast.Call, dict[str, ErrorSpec]], ...]:
+    return tuple(_calls())
+
+
+def _calls() -> Iterator[tuple[str, ast.Call, dict[str, ErrorSpec]]]:
     for path in sorted(SOURCE.rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         specs = specs_of(tree)

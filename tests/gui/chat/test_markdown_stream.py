@@ -9,6 +9,7 @@ from markdown_it.tree import SyntaxTreeNode
 from localai_app.gui.chat.markdown_html import CodePart, Part, TextPart, list_start, markdown_parser, parts_of
 from localai_app.gui.chat.markdown_stream import MarkdownStream
 from localai_app.gui.chat.plain_text import harmless
+from tests.helpers.torture import rounds
 
 FRAGMENTS = (
     "Some *text* here", "**bold** and `code`", "\n", "\n\n", "\n\n\n", "- item", "* star", "+ plus", "1. one", "2. two",
@@ -49,21 +50,21 @@ def cut(source: str, widths: list[int]) -> list[str]:
     return [*pieces, source[position:]]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=rounds(120, 3000), deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=25), st.lists(st.integers(0, 12), max_size=40))
 def test_any_chunking_equals_the_whole(fragments: list[str], widths: list[int]) -> None:
     source = "".join(fragments)
     assert streamed(cut(source, widths)) == in_whole(source)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=rounds(60, 1500), deadline=None)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=15))
 def test_one_character_at_a_time_equals_the_whole(fragments: list[str]) -> None:
     source = "".join(fragments)
     assert streamed(list(source)) == in_whole(source)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=rounds(40, 1000), deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_keeps_its_letters(source: str) -> None:
     assert streamed(list(source)) == in_whole(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -41,6 +42,20 @@ def test_every_library_comes_from_the_named_folder(start_worker: StartWorker, tm
     tested = worker.wait_for(SelfTested, 1)
     assert difference(tested.after_prompt, tested.after_continuation) < MAX_DIFFERENCE / 5
     assert tested.devices == ()
+
+
+def test_only_the_binding_of_the_package_is_imported() -> None:
+    """The package's own code takes four times as long, at each start of a worker."""
+    code = (
+        "import sys\n"
+        "from localai_app.engine.worker.binding import package_version\n"
+        "from localai_app.engine.worker.library import Library, load_library\n"
+        "load_library(Library())\n"
+        "print(package_version(), sorted({'numpy', 'jinja2', 'llama_cpp'} & sys.modules.keys()))\n"
+        "import llama_cpp\n"
+        "print(llama_cpp.Llama.__name__)\n")
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split("\n") == [f"{importlib.metadata.version('llama-cpp-python')} []", "Llama", ""]
 
 
 def test_libraries_in_the_working_directory_are_left_alone(

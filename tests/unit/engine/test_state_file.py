@@ -21,6 +21,7 @@ from localai_app.engine.worker.state_file import (
     state_key,
     write_state,
 )
+from tests.helpers.torture import rounds
 
 KEY = "model|1|2"
 LIMIT = 1024**2
@@ -62,7 +63,7 @@ def test_another_key_and_too_large_a_file_are_refused(tmp_path: Path) -> None:
         read_state(tmp_path / "2.state", KEY, LIMIT)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=rounds(80, 2000), deadline=None)
 @given(st.data())
 def test_a_damaged_file_is_refused(tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / "1.state"
@@ -77,7 +78,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, data: st.DataObject) -> None:
         read_state(path, KEY, LIMIT)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=rounds(40, 1000), deadline=None)
 @given(st.binary(max_size=200))
 def test_a_foreign_file_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "1.state"

@@ -14,6 +14,7 @@ from localai_app.gguf.geometry import CacheLayer, Geometry, Weights
 from localai_app.hardware.report import Gpu, HardwareReport, Vendor
 from localai_app.units import GIB
 from tests.helpers.fit_subjects import computer, gpu_table
+from tests.helpers.torture import rounds
 
 GPUS = gpu_table()
 RANKS = {Verdict.NO: 0, Verdict.CPU: 1, Verdict.GPU_PARTIAL: 2, Verdict.GPU: 3}
@@ -73,7 +74,7 @@ def answer(hardware: HardwareReport, subject: Subject, request: Request) -> FitR
     return decide(hardware, subject, request, GPUS)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=rounds(100, 2500), deadline=None)
 @given(computers(), subjects(), requests)
 def test_totals_add_up_and_stay_within_the_budgets(hardware: HardwareReport, subject: Subject, request: Request) -> None:
     result = answer(hardware, subject, request)
@@ -98,7 +99,7 @@ def test_totals_add_up_and_stay_within_the_budgets(hardware: HardwareReport, sub
         assert 0 < result.speed.low < result.speed.high
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=rounds(60, 1500), deadline=None)
 @given(computers(), subjects(), requests, st.integers(0, 60), st.integers(0, 60))
 def test_less_memory_never_improves_the_verdict(
     hardware: HardwareReport, subject: Subject, request: Request, gpu_gib: int, ram_gib: int
@@ -114,7 +115,7 @@ def test_less_memory_never_improves_the_verdict(
     assert RANKS[after.verdict] <= RANKS[before.verdict]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=rounds(60, 1500), deadline=None)
 @given(computers(), subjects(), requests, st.integers(101, 400))
 def test_more_bits_never_improve_the_verdict(
     hardware: HardwareReport, subject: Subject, request: Request, percent: int
@@ -127,7 +128,7 @@ def test_more_bits_never_improve_the_verdict(
     assert RANKS[answer(hardware, larger, request).verdict] <= RANKS[answer(hardware, subject, request).verdict]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=rounds(60, 1500), deadline=None)
 @given(computers(), subjects(), st.integers(1, 200_000), st.integers(1, 200_000), st.sampled_from(list(KvType)))
 def test_a_longer_context_never_improves_the_verdict(
     hardware: HardwareReport, subject: Subject, one: int, other: int, kv_type: KvType
@@ -139,7 +140,7 @@ def test_a_longer_context_never_improves_the_verdict(
     assert RANKS[large.verdict] <= RANKS[small.verdict]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=rounds(60, 1500), deadline=None)
 @given(computers(), subjects(), st.sampled_from(list(KvType)))
 def test_the_verdict_flips_at_the_longest_context(hardware: HardwareReport, subject: Subject, kv_type: KvType) -> None:
     result = answer(hardware, subject, Request(kv_type=kv_type))

@@ -19,6 +19,7 @@ from localai_app.gguf.tensors import weights_of
 from tests.helpers.fit_subjects import computer, gpu_table, nvidia
 from tests.helpers.gguf_files import Typed, encode_gguf
 from tests.helpers.synthetic import SyntheticModel, synthesise, write_sparse
+from tests.helpers.torture import rounds
 
 SOURCES = Path(__file__).resolve().parents[3] / "resources" / "catalog" / "sources" / "models.json"
 ROWS = {row["id"]: row for row in json.loads(SOURCES.read_text(encoding="utf-8"))}
@@ -68,7 +69,7 @@ def test_the_headers_themselves_are_decided(model_id: str, headers: dict[str, tu
 
 
 @given(st.sampled_from(MODELS), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=rounds(60, 1500), deadline=None)
 def test_changed_bytes_end_in_words_or_in_an_answer(
     headers: dict[str, tuple[SyntheticModel, bytes, int]], model_id: str, data: st.DataObject
 ) -> None:
@@ -86,7 +87,7 @@ NUMBERS = st.sampled_from((0, 1, 2, 7, 255, 256, 513, 2**20, 2**31 - 1, LARGEST)
 
 
 @given(st.sampled_from(MODELS), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=rounds(80, 2000), deadline=None)
 def test_absurd_dimensions_end_in_words_or_in_an_answer(
     headers: dict[str, tuple[SyntheticModel, bytes, int]], model_id: str, data: st.DataObject
 ) -> None:

@@ -16,6 +16,7 @@ from localai_app.gguf.geometry import CacheLayer, Geometry, Weights
 from localai_app.hardware.report import Gpu, HardwareReport, Vendor
 from localai_app.units import GIB
 from tests.helpers.fit_subjects import computer, gpu_table
+from tests.helpers.torture import rounds
 
 GPUS = gpu_table()
 NAMES = (
@@ -75,7 +76,7 @@ def speed_of(hardware: HardwareReport, subject: Subject, request: Request) -> Sp
     return decide(hardware, subject, request, GPUS).speed
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=rounds(120, 3000), deadline=None)
 @given(
     computers(), subjects(), kv_types, st.one_of(st.none(), st.integers(1, 2_000_000)),
     st.one_of(st.none(), st.integers(0, 40)))
@@ -100,7 +101,7 @@ def test_speeds_are_positive_numbers_in_order(
     assert (speed.prompt_low is None) == (speed.full_prompt_low is None)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=rounds(60, 1500), deadline=None)
 @given(computers(), subjects(), kv_types, st.lists(st.integers(1, 200_000), min_size=2, max_size=4))
 def test_answers_and_prompts_never_get_faster_with_a_fuller_context(
     hardware: HardwareReport, subject: Subject, kv_type: KvType, contexts: list[int],
@@ -114,7 +115,7 @@ def test_answers_and_prompts_never_get_faster_with_a_fuller_context(
     assert all(later <= earlier * (1 + 1e-9) for earlier, later in pairwise(prompts))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=rounds(60, 1500), deadline=None)
 @given(computers(), subjects(), kv_types, st.integers(101, 400))
 def test_answers_never_get_faster_with_more_bits(
     hardware: HardwareReport, subject: Subject, kv_type: KvType, percent: int,

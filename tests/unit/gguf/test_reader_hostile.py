@@ -250,7 +250,7 @@ _ARCHITECTURES = [
     st.dictionaries(st.sampled_from(_SUFFIXES), st.sampled_from(_NUMBERS) | st.integers(1, 64).map(lambda n: Typed("u32", n))),
     st.booleans(),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=rounds(160, 4000), deadline=None)
 def test_strange_dimensions_never_raise_anything_else(architecture: str, values: dict[str, Typed], split: bool) -> None:
     keys = [("general.architecture", Typed("str", architecture))]
     plain = {name: Typed("u32", 8) for name in ("context_length", "embedding_length", "block_count", "attention.head_count")}
@@ -260,7 +260,7 @@ def test_strange_dimensions_never_raise_anything_else(architecture: str, values:
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=rounds(80, 2000), deadline=None)
 def test_any_bytes_after_the_magic(content: bytes) -> None:
     _never_unexpected(b"GGUF\3\0\0\0" + content)
 

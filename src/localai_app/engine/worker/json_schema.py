@@ -7,6 +7,7 @@ from typing import Any
 
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.grammar import MAX_GRAMMAR_CHARS
+from localai_app.engine.worker.binding import bare_package
 from localai_app.engine.worker.guarded import LimitExceededError, run_guarded
 from localai_app.errors import JSON_SCHEMA_INVALID
 
@@ -43,7 +44,8 @@ class _SchemaError(Exception):
 
 
 def _converted(schema: str) -> str:
-    from llama_cpp.llama_grammar import json_schema_to_gbnf
+    with bare_package():
+        from llama_cpp.llama_grammar import json_schema_to_gbnf
 
     parsed = json.loads(schema)
     if parsed is True:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from localai_app.engine.outcome import EXIT_ENGINE_MISSING, EXIT_ENGINE_UNSUPPORTED, EXIT_ENGINE_UNUSABLE
+from localai_app.engine.worker.binding import bare_package
 
 _FOLDER_VARIABLE = "LLAMA_CPP_LIB_PATH"
 """Read by llama_cpp while it is imported."""
@@ -82,7 +83,8 @@ def _import(folder: Path | None) -> Any:
     if folder is not None:
         os.environ[_FOLDER_VARIABLE] = str(folder)
     try:
-        from llama_cpp import llama_cpp as library
+        with bare_package():
+            from llama_cpp import llama_cpp as library
     except Exception as error:
         raise EngineAbsentError(EXIT_ENGINE_UNUSABLE, f"llama_cpp cannot be imported: {error}") from error
     return library

@@ -13,6 +13,7 @@ import msgspec
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.outcome import EXIT_ENGINE_UNUSABLE
 from localai_app.engine.protocol import Chat, ChatFormat, Device, Loaded, LoadOptions, Planned, Sampling, SelfTested
+from localai_app.engine.worker.binding import package_version
 from localai_app.engine.worker.conversations import Conversations
 from localai_app.engine.worker.devices import DeviceRegistry, add_lent_devices
 from localai_app.engine.worker.draft import Drafting
@@ -59,10 +60,8 @@ class LlamaBackend:
 
     def engine_build(self) -> str:
         """Version of the package, and llama.cpp's own line about the instructions it uses."""
-        import llama_cpp
-
         system = self._library.llama_print_system_info().decode("utf-8", "replace").strip()
-        return f"llama-cpp-python {llama_cpp.__version__}; {system}"
+        return f"llama-cpp-python {package_version()}; {system}"
 
     def supports_gpu_offload(self) -> bool:
         """Whether this build can use a GPU at all."""

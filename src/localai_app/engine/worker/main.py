@@ -134,11 +134,12 @@ def _make_backend(options: argparse.Namespace, stop_flags: StopFlags, sender: Ev
 
 def _lend(options: argparse.Namespace) -> int:
     """Serve until stdin ends, which the command reader sees; 1 where the address cannot be used."""
-    from llama_cpp import llama_cpp as library
-
+    from localai_app.engine.worker.binding import bare_package
     from localai_app.engine.worker.lending import serve_devices
     from localai_app.engine.worker.library import EngineAbsentError
 
+    with bare_package():
+        from llama_cpp import llama_cpp as library
     try:
         serve_devices(library._lib, options.lend, hides_gpus=options.no_gpu)
     except EngineAbsentError as error:
