@@ -20,6 +20,7 @@ from localai_app.bootstrap import LaunchOptions
 from localai_app.cli import (
     bench_command,
     chat_commands,
+    compare_command,
     lend_command,
     load_commands,
     machine_commands,
@@ -61,6 +62,7 @@ chat_commands.register(app)
 load_commands.register(app)
 bench_command.register(app)
 tune_command.register(app)
+compare_command.register(app)
 runtimes_command.register(app)
 why_slow_command.register(app)
 lend_command.register(app)

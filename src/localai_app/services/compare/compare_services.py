@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from localai_app.services.compare.comparison_service import ComparisonService
+from localai_app.services.compare.prompt_sets import PromptSetService
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +13,7 @@ class CompareServices:
     """`close` ends their threads and processes."""
 
     comparisons: ComparisonService
+    prompt_sets: PromptSetService
 
     def close(self) -> None:
         """Stop everything in order; what is unfinished can go on at the next start."""
