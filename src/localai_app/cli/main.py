@@ -26,6 +26,7 @@ from localai_app.cli import (
     machine_commands,
     measurement_command,
     model_commands,
+    prompts_command,
     runtimes_command,
     tune_command,
     what_if_command,
@@ -66,6 +67,7 @@ compare_command.register(app)
 runtimes_command.register(app)
 why_slow_command.register(app)
 lend_command.register(app)
+prompts_command.register(app)
 
 
 def run_command(arguments: Sequence[str]) -> int:

@@ -49,7 +49,7 @@ def check_problem(check: Check) -> str:
 
 
 def check_words(check: Check) -> str:
-    """What a check asks for, for people."""
+    """What an answer does that passes a check, for people."""
     match check:
         case ExactCheck():
             return f"is exactly “{check.text}”"
@@ -58,7 +58,7 @@ def check_words(check: Check) -> str:
         case PatternCheck():
             return f"{'does not match' if check.is_absent else 'matches'} {check.pattern}"
         case NumberCheck():
-            return f"last number is {check.value:.12g}" + (f" ± {check.tolerance:.12g}" if check.tolerance else "")
+            return f"has {check.value:.12g}{f' ± {check.tolerance:.12g}' if check.tolerance else ''} as its last number"
         case SchemaCheck():
             return "is JSON that follows a schema"
 
