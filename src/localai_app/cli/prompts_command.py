@@ -29,7 +29,7 @@ def prompts(
     check: Annotated[
         Path | None,
         typer.Option("--check", help="Say what is wrong in a file of prompts (.json, .jsonl, .csv, .txt, .md).")] = None,
-    add: Annotated[Path | None, typer.Option("--add", help="Keep the prompts of a file as a set, called NAME if given.")] = None,
+    add: Annotated[Path | None, typer.Option("--add", help="Keep the prompts of a file as the set NAME.")] = None,
     export: Annotated[Path | None, typer.Option("--export", help="Write the set NAME into a .json file.")] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Forget the set NAME.")] = False,
 ) -> int:

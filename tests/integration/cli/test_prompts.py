@@ -31,7 +31,8 @@ def test_a_file_is_checked_kept_exported_and_forgotten(data_dir: Path, tmp_path:
     assert outcome.code == 1
     assert outcome.document == {
         "ok": False, "prompts": 1, "problems": [{"line": 3, "message": "'number' has to be a number such as 12.5."}]}
-    assert run_program("prompts", "--add", file, "--json", "--data-dir", data_dir).document["error"]["code"] == "prompt_file_wrong"
+    refused = run_program("prompts", "--add", file, "--json", "--data-dir", data_dir)
+    assert refused.document["error"]["code"] == "prompt_file_wrong"
 
     file.write_text("prompt,number\n2 + 2?,4\n5 + 5?,10\n")
     words = run_program("prompts", "--check", file, "--data-dir", data_dir)
