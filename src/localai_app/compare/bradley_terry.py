@@ -6,14 +6,14 @@ such votes this estimate is consistent (Azari Soufiani et al. 2013, "Generalized
 position-1 breaking).
 
 The likelihood alone has no maximum where somebody won or lost every vote (Hunter 2004, "MM algorithms for generalized
-Bradley-Terry models", assumption 1). So each contestant is given `PRIOR` of a win and of a loss against an imagined one of
-middling strength.
+Bradley-Terry models", assumption 1). So each contestant is given a win and a loss against an imagined one of middling
+strength, which is half of each between any two.
 
 Intervals: the Bayesian bootstrap (Rubin 1981), which weighs each vote with an exponential random number in place of drawing
-it zero to several times. The imagined results are weighed too, by Gamma(`PRIOR`): for two contestants that comes close to
-Jeffreys' interval of a proportion, so that three wins out of three do not look certain. As estimates follow the votes that
-they are made from, intervals are widened by v / (v - p) for v votes and p free strengths (the mean of the correction HC3,
-MacKinnon & White 1985).
+it zero to several times. The imagined results are weighed too: for two contestants that comes close to Jeffreys' interval of
+a proportion, so that three wins out of three do not look certain. As estimates follow the votes that they are made from,
+intervals are widened by v / (v - p) for v votes and p free strengths (the mean of the correction HC3, MacKinnon & White
+1985).
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Places = NDArray[np.intp]
 
-PRIOR = 0.5
+PRIOR = 1.0
+"""Wins, and losses, of each contestant against an imagined one."""
 POINTS_PER_STRENGTH = 400 / math.log(10)
 """Elo's scale: 400 points are odds of ten to one."""
 DRAWS = 500

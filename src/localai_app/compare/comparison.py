@@ -140,6 +140,16 @@ class Verdict(StrEnum):
     """No answer is any good."""
 
 
+class Duel(msgspec.Struct, frozen=True, kw_only=True):
+    """What a judge model thinks of two answers to one prompt."""
+
+    first: int
+    second: int
+    """Places of the contestants."""
+    winner: int | None = None
+    """Place of the better one, where both orders of showing them led to it; None: a tie."""
+
+
 class Vote(msgspec.Struct, frozen=True, kw_only=True):
     """A judgement on the answers to one prompt in one repeat."""
 
@@ -156,6 +166,8 @@ class Vote(msgspec.Struct, frozen=True, kw_only=True):
     time_s: float = 0.0
     reason: str = ""
     """A judge's own words."""
+    duels: tuple[Duel, ...] = ()
+    """Of a judge model, which sees two answers at a time; `verdict` is then who won all of its duels."""
 
 
 class ComparisonState(StrEnum):

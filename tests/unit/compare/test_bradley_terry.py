@@ -33,7 +33,7 @@ def of_choix(n: int, ballots: Sequence[Ballot]) -> np.ndarray:
     """The same estimate by choix: everything twice, since it takes whole wins, and one win and loss against one that is
     imagined.
     """
-    data = [pair for place in range(n) for pair in ((place, n), (n, place))]
+    data = [pair for place in range(n) for pair in ((place, n), (n, place))] * 2
     for ballot in ballots:
         for one in ballot.contestants:
             for other in ballot.contestants:
