@@ -29,6 +29,7 @@ from localai_app.services.compare.comparison_runner import ComparisonParts
 from localai_app.services.compare.comparison_service import ComparisonService
 from localai_app.services.compare.contestant_plans import ContestantPlanner
 from localai_app.services.compare.file_hashes import FileHashes
+from localai_app.services.compare.leaderboard import LeaderboardService
 from localai_app.services.compare.prompt_sets import PromptSetService
 from localai_app.services.discovery_service import DiscoveryService
 from localai_app.services.downloads_service import DownloadsService
@@ -154,6 +155,7 @@ def _dry_runs(runtimes: RuntimeService, paths: AppPaths, lent: LentDevices, *, i
 
 def _compare(events: EventBus, store: Store, parts: ComparisonParts) -> CompareServices:
     """What belongs to comparing models."""
+    comparisons = ComparisonService(events, ComparisonKeeper(store.comparisons), parts)
     return CompareServices(
-        comparisons=ComparisonService(events, ComparisonKeeper(store.comparisons), parts),
+        comparisons=comparisons, leaderboard=LeaderboardService(events, comparisons),
         prompt_sets=PromptSetService(events, store.prompt_sets, store.conversations, resources_dir() / "prompts"))

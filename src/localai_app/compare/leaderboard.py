@@ -252,6 +252,7 @@ def _ballots(one: _Known, vote: Vote, cluster: int) -> list[Ballot]:
     answered = {
         place for place in vote.rivals or range(len(one.entries))
         if CellKey(place, vote.prompt, vote.repeat) in one.answered}
+    met: list[tuple[tuple[int, ...], int | None]]
     if vote.duels:
         met = [((duel.first, duel.second), duel.winner) for duel in vote.duels if {duel.first, duel.second} <= answered]
     elif vote.verdict is Verdict.BEST:

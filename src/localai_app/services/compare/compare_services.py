@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from localai_app.services.compare.comparison_service import ComparisonService
+from localai_app.services.compare.leaderboard import LeaderboardService
 from localai_app.services.compare.prompt_sets import PromptSetService
 
 
@@ -14,7 +15,9 @@ class CompareServices:
 
     comparisons: ComparisonService
     prompt_sets: PromptSetService
+    leaderboard: LeaderboardService
 
     def close(self) -> None:
         """Stop everything in order; what is unfinished can go on at the next start."""
+        self.leaderboard.close()
         self.comparisons.close()
