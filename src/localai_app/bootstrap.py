@@ -31,6 +31,7 @@ from localai_app.services.compare.contestant_plans import ContestantPlanner
 from localai_app.services.compare.file_hashes import FileHashes
 from localai_app.services.compare.leaderboard import LeaderboardService
 from localai_app.services.compare.prompt_sets import PromptSetService
+from localai_app.services.compare.side_by_side_memory import SideBySideMemory
 from localai_app.services.discovery_service import DiscoveryService
 from localai_app.services.downloads_service import DownloadsService
 from localai_app.services.drafting import DraftPlanner
@@ -121,7 +122,7 @@ def build_services(options: LaunchOptions) -> AppServices:
     meter = AnswerMeter(lambda tokens: why_slow.tell(tokens))
     compare = _compare(events, store, ComparisonParts(
         settings, library, hardware, engine, ContestantPlanner(load_planner), CellRequests(settings, sampling), meter,
-        FileHashes(store.library), (worker, paths.worker_dir), lambda: benchmarks.state.is_running))
+        FileHashes(store.library), SideBySideMemory(store.library), set_ups, (worker, paths.worker_dir), benchmarks))
     load_previews = LoadPreviews(library, estimate, hardware, load_settings, engine, drafts)
     load_parts = LoadParts(load_previews, load_settings)
     why_slow = WhySlowService(engine, hardware, settings, load_parts, calibration, benchmarks)

@@ -66,7 +66,9 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
     threads: tuple[int, ...] = ()
     """Of each contestant, by its place."""
     prepares_next: bool = False
-    """In turn: the next model is loaded while the last answers of the one before are written."""
+    """In turn: a model is loaded while the last answer of the one before is written, where they share no device."""
+    meanwhile: str = ""
+    """What is done for the next model while one answers, as a sentence; empty where nothing is."""
     peak_bytes: int = 0
     """Most memory that it is expected to take at any moment, all workers together."""
 
@@ -88,6 +90,8 @@ class ContestantRun(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 0
     gpu_layers: int = 0
     n_layer: int = 0
+    steps: tuple[str, ...] = ()
+    """What failed at the load and what was tried instead, a sentence each."""
     peak_bytes: int = 0
     """Most resident memory of its worker, and what it allocated on GPUs."""
     template: str = ""

@@ -6,6 +6,7 @@ on the processor, each get that part of its speed. What side by side really gave
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -74,26 +75,26 @@ class Circumstances:
 def make_schedule(needs: Sequence[ContestantNeed], facts: Circumstances) -> Schedule:
     """How these contestants run. The same needs, circumstances and seed give the same schedule."""
     order = shuffled(len(needs), facts.seed)
-    alone = tuple(need.threads or facts.cores for need in needs)
-    in_turn = Schedule(
-        way=Way.IN_TURN, reason="", order=order, threads=alone,
-        peak_bytes=max((need.total_bytes for need in needs), default=0))
     running = [need for need in needs if not need.problem]
-    if len(running) < 2:
-        return _with_reason(in_turn, "In turn: only one of them can be loaded." if running else "None of them can be loaded.")
-    shortage = _shortage(running, facts.limit_bytes)
-    if facts.wish is Way.IN_TURN:
-        return _with_reason(in_turn, "In turn, as chosen.")
-    if shortage:
-        wished = ", although side by side was chosen" if facts.wish is Way.SIDE_BY_SIDE else ""
-        return _with_reason(in_turn, f"In turn{wished}: {shortage}")
-    slower = _slower_words(running, facts)
-    if slower and facts.wish is None:
-        return _with_reason(in_turn, f"In turn, which is faster: {slower}")
+    against = _against_sharing(running, facts)
+    if against:
+        return _in_turn(needs, facts, order, against)
     threads = fair_threads(needs, facts.cores)
     return Schedule(
         way=Way.SIDE_BY_SIDE, order=order, threads=threads, peak_bytes=sum(need.total_bytes for need in running),
         reason=_together_words(running, facts, max(threads)))
+
+
+def loads_ahead(answering: ContestantNeed, following: ContestantNeed, limit_bytes: int) -> bool:
+    """Whether the next model may be loaded while the last answer of the one before is written.
+
+    Only where both fit, where the processor has cores to spare because the answer is computed on GPUs alone, and where the
+    next one uses none of those: nothing may spoil a speed that is being measured.
+    """
+    if answering.problem or following.problem or not answering.computed_on or PROCESSOR in answering.computed_on:
+        return False
+    used = {use.device for use in following.devices if use.device != PROCESSOR}
+    return not used & answering.computed_on and not _shortage((answering, following), limit_bytes)
 
 
 def shuffled(count: int, seed: int) -> tuple[int, ...]:
@@ -117,14 +118,50 @@ def shared_ratio(needs: Sequence[ContestantNeed], gain: float = 1.0) -> float:
 
     A contestant whose speed is not known counts as fast as the mean of the others.
     """
+    return gain * together_tps(needs) / max(_speeds(needs))
+
+
+def together_tps(needs: Sequence[ContestantNeed]) -> float:
+    """What all write side by side by the rule alone: each its part of the device that most of them share."""
+    users = Counter(device for need in needs for device in need.computed_on)
+    return sum(
+        tps / max((users[device] for device in need.computed_on), default=1)
+        for tps, need in zip(_speeds(needs), needs, strict=True))
+
+
+def _speeds(needs: Sequence[ContestantNeed]) -> list[float]:
     known = [need.tps for need in needs if need.tps]
     usual = sum(known) / len(known) if known else 1.0
-    speeds = [need.tps or usual for need in needs]
-    users = Counter(device for need in needs for device in need.computed_on)
-    together = sum(
-        tps / max((users[device] for device in need.computed_on), default=1)
-        for tps, need in zip(speeds, needs, strict=True))
-    return gain * together / max(speeds)
+    return [need.tps or usual for need in needs]
+
+
+def _against_sharing(needs: Sequence[ContestantNeed], facts: Circumstances) -> str:
+    """Why contestants that can be loaded run in turn, as a sentence; empty where they run side by side."""
+    if len(needs) < 2:
+        return "In turn: only one of them can be loaded." if needs else "None of them can be loaded."
+    if facts.wish is Way.IN_TURN:
+        return "In turn, as chosen."
+    shortage = _shortage(needs, facts.limit_bytes)
+    if shortage:
+        wished = ", although side by side was chosen" if facts.wish is Way.SIDE_BY_SIDE else ""
+        return f"In turn{wished}: {shortage}"
+    slower = _slower_words(needs, facts) if facts.wish is None else ""
+    return f"In turn, which is faster: {slower}" if slower else ""
+
+
+def _in_turn(needs: Sequence[ContestantNeed], facts: Circumstances, order: tuple[int, ...], reason: str) -> Schedule:
+    pairs = [(needs[one], needs[other]) for one, other in itertools.pairwise(order)]
+    ahead = [pair for pair in pairs if loads_ahead(*pair, facts.limit_bytes)]
+    meanwhile = ""
+    if ahead:
+        meanwhile = "While one writes its last answer on a GPU, the next one is loaded where that takes nothing from it."
+    elif any(not one.problem and not other.problem for one, other in pairs):
+        meanwhile = "While one writes its last answer, the file of the next one is read ahead where memory allows."
+    peak_bytes = max([
+        *(need.total_bytes for need in needs), *(one.total_bytes + other.total_bytes for one, other in ahead)])
+    return Schedule(
+        way=Way.IN_TURN, reason=reason, order=order, threads=tuple(need.threads or facts.cores for need in needs),
+        prepares_next=bool(ahead), meanwhile=meanwhile, peak_bytes=peak_bytes)
 
 
 def _shortage(needs: Sequence[ContestantNeed], limit_bytes: int) -> str:
@@ -169,7 +206,3 @@ def _together_words(needs: Sequence[ContestantNeed], facts: Circumstances, most_
     slower = _slower_words(needs, facts)
     return f"{words}, and in turn would be faster." if slower else f"{words}."
 
-
-def _with_reason(schedule: Schedule, reason: str) -> Schedule:
-    return Schedule(
-        way=schedule.way, reason=reason, order=schedule.order, threads=schedule.threads, peak_bytes=schedule.peak_bytes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +13,13 @@ import msgspec
 import psutil
 
 from localai_app import errors
-from localai_app.compare.comparison import CellKey, Comparison, ComparisonSpec, ComparisonState, Schedule
+from localai_app.compare.comparison import CellKey, Comparison, ComparisonSpec, ComparisonState, Schedule, Way
 from localai_app.compare.matrix import cells_left
 from localai_app.compare.schedule import Circumstances, make_schedule
 from localai_app.engine.launch import CommandSource
 from localai_app.errors import AppError
 from localai_app.services.answer_meter import AnswerMeter
+from localai_app.services.benchmarks import BenchmarkService
 from localai_app.services.compare.cell_request import CellRequests
 from localai_app.services.compare.comparison_keeper import ComparisonKeeper
 from localai_app.services.compare.comparison_run import ComparisonRun
@@ -26,10 +27,12 @@ from localai_app.services.compare.contestant_lane import LaneParts
 from localai_app.services.compare.contestant_plans import ContestantPlanner, PlannedContestant
 from localai_app.services.compare.file_hashes import FileHashes
 from localai_app.services.compare.running_state import RunningProgress
+from localai_app.services.compare.side_by_side_memory import SideBySideMemory
 from localai_app.services.engine_service import EngineService
 from localai_app.services.events import EventBus
 from localai_app.services.hardware_service import HardwareService
 from localai_app.services.library_service import LibraryService
+from localai_app.services.safe_setups import SafeSetUps
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.thinking import AnswerText
 from localai_app.services.views import EngineStatus
@@ -57,13 +60,15 @@ class ComparisonParts:
     requests: CellRequests
     meter: AnswerMeter
     hashes: FileHashes
+    sharing: SideBySideMemory
+    set_ups: SafeSetUps
     worker: tuple[CommandSource, Path]
     """The command of a worker, and the folder in which it starts."""
-    is_benchmarking: Callable[[], bool] = lambda: False
+    benchmarks: BenchmarkService
 
     def busy_words(self) -> str:
         """What else computes; empty where nothing does."""
-        if self.is_benchmarking():
+        if self.benchmarks.state.is_running:
             return "a benchmark runs"
         states = (self.engine.state, *(model.state for model in self.engine.loaded()))
         return next((words for state in states if (words := _BUSY.get(state.status))), "")
@@ -76,9 +81,10 @@ class ComparisonParts:
 
     def schedule(self, spec: ComparisonSpec, contestants: Sequence[PlannedContestant]) -> Schedule:
         """How planned contestants run on this computer."""
-        cores = self.hardware.report_now().cpu.physical_cores
+        cpu = self.hardware.report_now().cpu
         needs = [contestant.need for contestant in contestants]
-        return make_schedule(needs, Circumstances(cores, self.limit_bytes(spec), spec.way, spec.seed))
+        gain = self.sharing.gain(cpu, [need for need in needs if not need.problem])
+        return make_schedule(needs, Circumstances(cpu.physical_cores, self.limit_bytes(spec), spec.way, spec.seed, gain))
 
 
 class ComparisonRunner:
@@ -93,7 +99,7 @@ class ComparisonRunner:
         self._keeper = keeper
         self._parts = parts
         self._progress = progress
-        self._lane_parts = LaneParts(events, keeper, progress, parts.requests, parts.meter, command, folder)
+        self._lane_parts = LaneParts(events, keeper, progress, parts.requests, parts.meter, command, folder, parts.set_ups)
         self._comparison_id = comparison_id
         self._quiet_s = quiet_s
         self._run: ComparisonRun | None = None
@@ -154,15 +160,19 @@ class ComparisonRunner:
         if not any(cells):
             return True
         self._unload()
-        contestants = self._parts.planner.plan(comparison.spec, self._parts.limit_bytes(comparison.spec))
+        limit_bytes = self._parts.limit_bytes(comparison.spec)
+        contestants = self._parts.planner.plan(comparison.spec, limit_bytes)
         schedule = self._parts.schedule(comparison.spec, contestants)
         comparison = self._keep_circumstances(comparison, schedule)
         self._progress.begin_pass(schedule, [len(left) for left in cells])
-        self._run = run = ComparisonRun(self._lane_parts, comparison, schedule, contestants, cells)
+        self._run = run = ComparisonRun(self._lane_parts, comparison, contestants, cells, limit_bytes)
         try:
             if self._is_cancelled.is_set() or self._is_disturbed.is_set():
                 return False
-            return run.run()
+            is_complete = run.run()
+            if is_complete:
+                self._learn(schedule, contestants, run)
+            return is_complete
         finally:
             self._run = None
             self._keeper.set_circumstances(comparison, peak_bytes=max(comparison.peak_bytes, run.peak_bytes))
@@ -170,6 +180,20 @@ class ComparisonRunner:
     def _keep_circumstances(self, comparison: Comparison, schedule: Schedule) -> Comparison:
         hardware = comparison.hardware or msgspec.to_builtins(self._parts.hardware.report_now())
         return self._keeper.set_circumstances(comparison, schedule=schedule, hardware=hardware)
+
+    def _learn(self, schedule: Schedule, contestants: Sequence[PlannedContestant], run: ComparisonRun) -> None:
+        """Remember the speeds of this pass: of each model where it ran alone, else of all together."""
+        measured = [run.mean_tps(place) for place in range(len(contestants))]
+        if schedule.way is Way.SIDE_BY_SIDE:
+            loadable = [(one.need, tps) for one, tps in zip(contestants, measured, strict=True) if one.plan is not None]
+            if all(tps is not None for _need, tps in loadable):
+                self._parts.sharing.learn(
+                    self._parts.hardware.report_now().cpu, [need for need, _tps in loadable],
+                    sum(tps for _need, tps in loadable if tps is not None))
+            return
+        for contestant, tps in zip(contestants, measured, strict=True):
+            if contestant.plan is not None and tps is not None:
+                self._parts.library.note_use(contestant.plan.model.key, tps=tps)
 
     def _identify_files(self) -> None:
         """Keep the checksums of the models' files with each contestant that ran."""

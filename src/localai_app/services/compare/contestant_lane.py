@@ -21,10 +21,15 @@ from localai_app.hardware.energy import Energy
 from localai_app.services.answer_meter import AnswerMeter
 from localai_app.services.compare.cell_request import CellRequests
 from localai_app.services.compare.comparison_keeper import ComparisonKeeper
+from localai_app.services.compare.contestant_plans import compared_options
 from localai_app.services.compare.contestant_worker import ContestantWorker, LoadFacts, StoppedError, WorkerEndedError
 from localai_app.services.compare.running_state import ContestantPhase, RunningProgress
 from localai_app.services.compare.worker_memory import gpu_bytes
 from localai_app.services.events import ComparisonProgressed, EventBus
+from localai_app.services.load_ladder import failure_of_error, failure_of_outcome
+from localai_app.services.load_way import LoadPlan, LoadWay
+from localai_app.services.measuring import LEAST_TOKENS
+from localai_app.services.safe_setups import SafeSetUps
 from localai_app.services.thinking import AnswerText
 
 log = logging.getLogger(__name__)
@@ -44,15 +49,21 @@ class LaneParts:
     meter: AnswerMeter
     command: CommandSource
     folder: Path
+    set_ups: SafeSetUps | None = None
+    """What is remembered of loads that failed as planned."""
 
 
 class ContestantLane:
     """Used in one thread at a time, which it tells by StoppedError that it was stopped; `stop` may come from any thread."""
 
     def __init__(
-        self, parts: LaneParts, comparison: Comparison, place: int, options: LoadOptions | None, cells: Sequence[CellKey],
+        self, parts: LaneParts, comparison: Comparison, place: int, plan: LoadPlan | None, cells: Sequence[CellKey],
+        sampled_peak: Callable[[int | None], int],
     ) -> None:
-        """`options` None: it cannot be loaded, and can only `fail`. `cells`: those that are left."""
+        """`plan` None: it cannot be loaded, and can only `fail`. `cells`: those that are left.
+
+        `sampled_peak`: most main memory that was seen of a process, by its id.
+        """
         self.place = place
         self.is_shared = False
         """Whether others compute at the same time."""
@@ -60,11 +71,13 @@ class ContestantLane:
         """Of the cell that is being answered, so far."""
         self._parts = parts
         self._comparison = comparison
-        self._options = options
+        self._plan = plan
+        self._sampled_peak = sampled_peak
         self._cells = deque(cells)
         self._worker: ContestantWorker | None = None
         self._facts: LoadFacts | None = None
-        self._run = ContestantRun(contestant=place, options=shown_options(options) if options is not None else {})
+        self._run = ContestantRun(contestant=place)
+        self._tps: list[float] = []
         self._reloads_left = RELOADS
         self._gpu_bytes = 0
         self._is_stopped = False
@@ -81,9 +94,9 @@ class ContestantLane:
         return self._facts is not None
 
     @property
-    def answers_last(self) -> bool:
-        """Whether no cell comes after the one that is being answered."""
-        return not self._cells
+    def mean_tps(self) -> float | None:
+        """Of its answers in this pass that are long enough to tell; None where there is none."""
+        return sum(self._tps) / len(self._tps) if self._tps else None
 
     def stop(self) -> None:
         """End soon; what is finished is kept."""
@@ -96,21 +109,22 @@ class ContestantLane:
         """Start its worker; where that fails, all its cells fail with the reason."""
         self._parts.progress.set_phase(self.place, ContestantPhase.LOADING)
         try:
-            facts = self._start_worker()
-        except (AppError, WorkerEndedError) as failure:
-            error = failure.error if isinstance(failure, WorkerEndedError) else failure
+            facts = self._loaded()
+        except AppError as error:
             self.fail(f"{error.message} {error.action}")
             return
         self._keep_load(facts)
         self._parts.progress.set_phase(self.place, ContestantPhase.WAITING)
 
-    def answer_all(self) -> None:
-        """Ask every cell that is left and keep each as it is finished."""
+    def answer_all(self, before_last: Callable[[], None] = lambda: None) -> None:
+        """Ask every cell that is left and keep each as it is finished. `before_last`: called as the last one begins."""
         if self._facts is None:
             return
         self._parts.progress.set_phase(self.place, ContestantPhase.ANSWERING)
         while self._cells:
             key = self._cells.popleft()
+            if not self._cells:
+                before_last()
             try:
                 record = self._answer(key)
             except WorkerEndedError as ended:
@@ -131,24 +145,45 @@ class ContestantLane:
             key = self._cells.popleft()
             self._keep(AnswerRecord(contestant=key.contestant, prompt=key.prompt, repeat=key.repeat, error=reason))
 
-    def close(self, sampled_peak: Callable[[int | None], int]) -> None:
-        """End the worker, wait for it, and keep what it held at most. `sampled_peak`: by process id."""
+    def close(self) -> None:
+        """End the worker, wait for it, and keep what it held at most."""
         worker, self._worker, self._facts = self._worker, None, None
         if worker is None:
             return
         pid = worker.pid
-        peak_bytes = max(worker.close(), sampled_peak(pid)) + self._gpu_bytes
+        peak_bytes = max(worker.close(), self._sampled_peak(pid)) + self._gpu_bytes
         if peak_bytes > self._run.peak_bytes:
             self._run = msgspec.structs.replace(self._run, peak_bytes=peak_bytes)
             if self._run.engine_build:
                 self._parts.keeper.set_run(self._comparison.id, self._run)
 
-    def _start_worker(self) -> LoadFacts:
+    def _loaded(self) -> LoadFacts:
+        """As planned, or with the next smaller set-up that works; AppError where none does."""
+        assert self._plan is not None
+        way = LoadWay(self._plan, self._parts.set_ups, is_safe=False)
+        while True:
+            try:
+                return self._start_worker(way.options)
+            except WorkerEndedError as ended:
+                is_of_model = self._worker is not None and self._worker.is_ready
+                error, failure = ended.error, failure_of_outcome(ended.outcome) if is_of_model else None
+            except AppError as refused:
+                error, failure = refused, failure_of_error(refused)
+            self.close()
+            step = way.step_down(failure) if failure is not None else None
+            if step is None:
+                raise error
+            log.info("contestant %d: %s (%s)", self.place, step.sentence, error.detail or error.message)
+            self._run = msgspec.structs.replace(self._run, steps=(*self._run.steps, step.sentence))
+
+    def _start_worker(self, planned: LoadOptions) -> LoadFacts:
+        schedule = self._comparison.schedule
+        options = compared_options(planned, schedule, self.place) if schedule is not None else planned
+        self._run = msgspec.structs.replace(self._run, options=shown_options(options))
         worker = self._worker = ContestantWorker(self._parts.command, self._parts.folder)
         if self._is_stopped:
             raise StoppedError
-        assert self._options is not None
-        return worker.load(self._options, lambda fraction: self._parts.progress.note_load(self.place, fraction))
+        return worker.load(options, lambda fraction: self._parts.progress.note_load(self.place, fraction))
 
     def _keep_load(self, facts: LoadFacts) -> None:
         loaded, self._facts = facts.loaded, facts
@@ -165,7 +200,7 @@ class ContestantLane:
         """Load again after the worker's end; false where that was tried already, and the cells that are left have failed."""
         error = ended.error
         log.warning("the worker of contestant %d ended: %s (%s)", self.place, error.message, error.detail)
-        self.close(lambda _pid: 0)
+        self.close()
         if self._reloads_left == 0:
             self.fail(error.message)
             return False
@@ -214,6 +249,8 @@ class ContestantLane:
     def _keep(self, record: AnswerRecord) -> None:
         """A cell counts as finished once it lies in the store."""
         self._parts.keeper.add_answer(self._comparison.id, record)
+        if record.tps > 0 and record.tokens >= LEAST_TOKENS:
+            self._tps.append(record.tps)
         self._parts.progress.end_cell(record.key, record.total_s or None)
 
 

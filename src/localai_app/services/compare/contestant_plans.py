@@ -37,13 +37,13 @@ class PlannedContestant:
         """Why it cannot be loaded, and what to do; empty where it can."""
         return f"{self.error.message} {self.error.action}" if self.error is not None else ""
 
-    def options(self, schedule: Schedule, place: int) -> LoadOptions:
-        """As planned, with its share of the threads, no memory of earlier answers and none kept for later ones."""
-        assert self.plan is not None
-        options = msgspec.structs.replace(self.plan.options, kept_bytes=0, starts_empty=True)
-        if schedule.way is Way.SIDE_BY_SIDE:
-            options = msgspec.structs.replace(options, threads=schedule.threads[place], prompt_threads=0)
-        return options
+
+def compared_options(options: LoadOptions, schedule: Schedule, place: int) -> LoadOptions:
+    """Planned options with the contestant's share of the threads; nothing of an answer is kept for later ones."""
+    options = msgspec.structs.replace(options, kept_bytes=0, starts_empty=True)
+    if schedule.way is Way.SIDE_BY_SIDE:
+        options = msgspec.structs.replace(options, threads=schedule.threads[place], prompt_threads=0)
+    return options
 
 
 class ContestantPlanner:

@@ -53,6 +53,8 @@ class ContestantWorker:
         self._events: queue.SimpleQueue[protocol.Event | WorkerOutcome] = queue.SimpleQueue()
         self._client = EngineClient(command, cwd=folder, on_event=self._events.put, on_exit=self._events.put)
         self._is_stopped = False
+        self.is_ready = False
+        """Whether it ever spoke: one that never did does not fail because of the model."""
         self._next_id = _LOAD_ID
 
     @property
@@ -77,6 +79,7 @@ class ContestantWorker:
         ready = self._next()
         if not isinstance(ready, protocol.Ready):
             raise TypeError(f"a worker began with {type(ready).__name__}")
+        self.is_ready = True
         self._client.send(protocol.Load(id=_LOAD_ID, options=options))
         while True:
             match event := self._next():
