@@ -62,14 +62,15 @@ class ComparisonStore:
         return None if row is None else ComparisonRow(**dict(row))
 
     def list(self, search: str = "") -> tuple[ComparisonRow, ...]:
-        """Newest first; with `search` those in whose prompts, names or answers it is found, case and accents aside."""
+        """Newest first; with `search` those in whose prompts, names or answers it is found, in any case."""
         if not search.strip():
             rows = self._connection.read(f"{_HEAD} ORDER BY id DESC")
         else:
-            wanted = storable(search.strip())
+            wanted = storable(search.strip()).casefold()
             rows = self._connection.read(
                 f"{_HEAD} WHERE {FOLDED_CONTAINS}(searched, ?) OR id IN ("
-                f"SELECT comparison_id FROM comparison_answers WHERE {FOLDED_CONTAINS}(json, ?)) ORDER BY id DESC",
+                "SELECT comparison_id FROM comparison_answers "
+                f"WHERE {FOLDED_CONTAINS}(coalesce(json_extract(json, '$.text'), ''), ?)) ORDER BY id DESC",
                 (wanted, wanted))
         return tuple(ComparisonRow(**dict(row)) for row in rows)
 

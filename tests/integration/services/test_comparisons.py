@@ -123,6 +123,9 @@ def test_comparisons_are_listed_found_and_deleted(services: AppServices) -> None
     second = finished(services, spec(prompts=(Prompt(text="About Störche"),)))
     assert [row.id for row in comparisons.rows()] == [second, first]
     assert [row.title for row in comparisons.rows("STÖRCHE")] == ["About Störche"]
+    said = comparisons.get(first).answers[0].text.split()[0]
+    assert {row.id for row in comparisons.rows(said.upper())} == {first, second}
+    assert comparisons.rows("finish_reason") == (), "found in what is kept beside the text"
     comparisons.delete(second)
     assert [row.id for row in comparisons.rows()] == [first]
     with pytest.raises(AppError, match=f"There is no comparison number {second}"):
