@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 VALUE_TYPES = {
@@ -103,17 +104,18 @@ def encode_gguf(
     head = b"GGUF" + struct.pack(
         "<IQQ", version, len(tensors) if n_tensors is None else n_tensors, len(entries) if n_keys is None else n_keys
     )
-    table, data = b"", b""
+    table, data, n_bytes = b"", [], 0
     for tensor in tensors:
-        offset = len(data) if tensor.offset is None else tensor.offset
+        offset = n_bytes if tensor.offset is None else tensor.offset
         table += text_bytes(tensor.name) + struct.pack("<I", len(tensor.dimensions))
         table += struct.pack(f"<{len(tensor.dimensions)}Q", *tensor.dimensions)
         table += struct.pack("<IQ", tensor.type_code, offset)
-        data += tensor.data + b"\0" * (-len(tensor.data) % alignment)
+        data += [tensor.data, b"\0" * (-len(tensor.data) % alignment)]
+        n_bytes += len(data[-2]) + len(data[-1])
     header = head + b"".join(key_bytes(key, value) for key, value in entries) + table
     if not tensors:
         return header
-    return header + b"\0" * (-len(header) % alignment) + data
+    return header + b"\0" * (-len(header) % alignment) + b"".join(data)
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,12 @@ def tiny_metadata(model: TinyModel) -> dict[str, Typed]:
 
 def tiny_tensors(model: TinyModel) -> list[TensorSpec]:
     """The tensors of a tiny model: F16 matrices, F32 norms."""
+    return list(_tiny_tensors(replace(model, chat_template=None, name="")))
+
+
+@lru_cache(maxsize=16)
+def _tiny_tensors(model: TinyModel) -> tuple[TensorSpec, ...]:
+    """Hundreds of tests want the same ones."""
     source = random.Random(model.seed)
     embd, head_dim = model.n_embd, model.n_embd // model.n_head
     n_vocab = len(_vocabulary()[0])
@@ -208,7 +216,7 @@ def tiny_tensors(model: TinyModel) -> list[TensorSpec]:
                 _matrix(source, block + "ffn_up.weight", embd, model.n_ff),
                 _matrix(source, block + "ffn_down.weight", model.n_ff, embd),
             ]
-    return tensors
+    return tuple(tensors)
 
 
 def _vocabulary() -> tuple[list[str], list[float], list[int]]:

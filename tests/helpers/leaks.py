@@ -129,9 +129,9 @@ def _top_level_widgets() -> list[Any]:
 def _active_timers() -> list[Any]:
     """Every running QTimer that Python knows; those inside Qt itself have no wrapper and are Qt's own business."""
     from PySide6.QtCore import QTimer
-    from shiboken6 import isValid
+    from shiboken6 import getAllValidWrappers
 
-    return [thing for thing in gc.get_objects() if issubclass(type(thing), QTimer) and isValid(thing) and thing.isActive()]
+    return [thing for thing in getAllValidWrappers() if isinstance(thing, QTimer) and thing.isActive()]
 
 
 def _pool_is_busy() -> bool:
