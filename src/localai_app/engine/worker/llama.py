@@ -12,7 +12,21 @@ import msgspec
 
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.outcome import EXIT_ENGINE_UNUSABLE
-from localai_app.engine.protocol import Chat, ChatFormat, Device, Loaded, LoadOptions, Planned, Sampling, SelfTested
+from localai_app.engine.protocol import (
+    Chat,
+    ChatFormat,
+    Device,
+    Loaded,
+    LoadOptions,
+    LossScored,
+    Planned,
+    Quantize,
+    Quantized,
+    Sampling,
+    ScoreLoss,
+    SelfTested,
+)
+from localai_app.engine.worker.answer import Sender
 from localai_app.engine.worker.binding import package_version
 from localai_app.engine.worker.conversations import Conversations
 from localai_app.engine.worker.devices import DeviceRegistry, add_lent_devices
@@ -26,6 +40,8 @@ from localai_app.engine.worker.llama_log import LlamaLog
 from localai_app.engine.worker.llama_model import LlamaModel
 from localai_app.engine.worker.llama_tuning import LlamaTuning
 from localai_app.engine.worker.plan import Planner
+from localai_app.engine.worker.quantizing import run_quantize
+from localai_app.engine.worker.scoring import LossScoring
 from localai_app.engine.worker.speculative_answer import SpeculativeAnswer
 from localai_app.engine.worker.state_file import state_key
 from localai_app.engine.worker.stop_flag import StopFlags
@@ -144,9 +160,8 @@ class LlamaBackend:
 
         def make_context(cells: int, ubatch: int) -> Any:
             options = msgspec.structs.replace(self._options, ctx=cells, batch=ubatch, ubatch=ubatch, draft_tokens=0)
-            loader = ModelLoader(self._library, self._devices, self._log, self._stop_flags)
             return self._library.llama_init_from_model(
-                model.model, loader.context_parameters(options, self._library.llama_n_threads(model.context)))
+                model.model, self._loader().context_parameters(options, self._library.llama_n_threads(model.context)))
 
         return LlamaTuning(model, make_context)
 
@@ -159,8 +174,16 @@ class LlamaBackend:
         from localai_app.engine.worker.self_test import run_self_test
 
         self._forget_model()
-        loader = ModelLoader(self._library, self._devices, self._log, self._stop_flags)
-        return run_self_test(loader, request_id, model_path, on_gpu=on_gpu)
+        return run_self_test(self._loader(), request_id, model_path, on_gpu=on_gpu)
+
+    def score_loss(self, command: ScoreLoss, sender: Sender) -> LossScored:
+        """What a variant loses against a reference; the model in use gives way to the two."""
+        self._forget_model()
+        return LossScoring(command, self._loader, sender, self._stop_flags).run()
+
+    def quantize(self, command: Quantize, sender: Sender) -> Quantized:
+        """Write a model with fewer bits; the model in use stays."""
+        return run_quantize(self._library, self._log, command, sender)
 
     def devices(self) -> tuple[Device, ...]:
         """Every device that llama.cpp has registered."""
@@ -191,7 +214,10 @@ class LlamaBackend:
     def _load(
         self, request_id: int, options: LoadOptions, on_progress: Callable[[float], None],
     ) -> tuple[LlamaModel, Loaded]:
-        return ModelLoader(self._library, self._devices, self._log, self._stop_flags).load(request_id, options, on_progress)
+        return self._loader().load(request_id, options, on_progress)
+
+    def _loader(self) -> ModelLoader:
+        return ModelLoader(self._library, self._devices, self._log, self._stop_flags)
 
     def _forget_model(self) -> None:
         if self._model is not None:
