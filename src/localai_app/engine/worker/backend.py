@@ -65,11 +65,11 @@ class Backend(Protocol):
     def plan(self, request_id: int, header_path: str, options: LoadOptions) -> Planned:
         """What a load would allocate on each device; nothing is loaded."""
 
-    def score_loss(self, command: ScoreLoss, sender: Sender) -> LossScored:
-        """What a variant loses against a reference; the model in use gives way to the two. Progress goes to `sender`."""
+    def work_on_files(self, command: ScoreLoss | Quantize, sender: Sender) -> LossScored | Quantized:
+        """What a variant loses against a reference, for which the model in use may give way; or a model with fewer bits.
 
-    def quantize(self, command: Quantize, sender: Sender) -> Quantized:
-        """Write a model with fewer bits; progress goes to `sender`."""
+        Progress goes to `sender`.
+        """
 
     def devices(self) -> tuple[Device, ...]:
         """What this back end can compute on."""

@@ -148,15 +148,12 @@ class EchoBackend:
         """Refused: the echo computes nothing."""
         raise RequestRefusedError(MODEL_LOAD_FAILED, name=Path(model_path).name, reason="the echo computes nothing")
 
-    def score_loss(self, command: ScoreLoss, sender: Sender) -> LossScored:  # noqa: ARG002 - as in the protocol
+    def work_on_files(
+        self, command: ScoreLoss | Quantize, sender: Sender,  # noqa: ARG002 - as in the protocol
+    ) -> LossScored | Quantized:
         """Refused: the echo computes nothing."""
-        name = Path(command.variant.model_path).name
-        raise RequestRefusedError(MODEL_LOAD_FAILED, name=name, reason="the echo computes nothing")
-
-    def quantize(self, command: Quantize, sender: Sender) -> Quantized:  # noqa: ARG002 - as in the protocol
-        """Refused: the echo computes nothing."""
-        name = Path(command.source_path).name
-        raise RequestRefusedError(MODEL_LOAD_FAILED, name=name, reason="the echo computes nothing")
+        path = command.source_path if isinstance(command, Quantize) else command.variant.model_path
+        raise RequestRefusedError(MODEL_LOAD_FAILED, name=Path(path).name, reason="the echo computes nothing")
 
     def devices(self) -> tuple[Device, ...]:
         """None: the echo computes nothing."""

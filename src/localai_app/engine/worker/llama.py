@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ class LlamaBackend:
             if not add_lent_devices(self._library._lib, endpoint):
                 raise EngineAbsentError(EXIT_ENGINE_UNUSABLE, f"this llama.cpp cannot use devices lent at {endpoint}")
         self._devices = DeviceRegistry(self._library._lib, hides_gpus=library.hides_gpus)
+        self._loader = partial(ModelLoader, self._library, self._devices, self._log, stop_flags)
         self._planner = Planner(self._library, self._devices, self._log, stop_flags)
         self._model: LlamaModel | None = None
         self._options = LoadOptions(model_path="", ctx=0)
@@ -87,10 +89,10 @@ class LlamaBackend:
         """Load a model in place of the present one; every way to fail is told in words."""
         started_s = time.perf_counter()
         self._forget_model()
-        model, loaded = self._load(request_id, options, on_progress)
+        model, loaded = self._loader().load(request_id, options, on_progress)
         try:
             self._drafting, told = load_drafting(
-                self._library, model, options, lambda draft: self._load(request_id, draft, lambda _fraction: None)[0])
+                self._library, model, options, lambda draft: self._loader().load(request_id, draft, lambda _fraction: None)[0])
         except RequestRefusedError:
             model.free()
             raise
@@ -176,14 +178,12 @@ class LlamaBackend:
         self._forget_model()
         return run_self_test(self._loader(), request_id, model_path, on_gpu=on_gpu)
 
-    def score_loss(self, command: ScoreLoss, sender: Sender) -> LossScored:
-        """What a variant loses against a reference; the model in use gives way to the two."""
+    def work_on_files(self, command: ScoreLoss | Quantize, sender: Sender) -> LossScored | Quantized:
+        """What a variant loses against a reference, for which the model in use gives way; or a model with fewer bits."""
+        if isinstance(command, Quantize):
+            return run_quantize(self._library, self._log, command, sender)
         self._forget_model()
         return LossScoring(command, self._loader, sender, self._stop_flags).run()
-
-    def quantize(self, command: Quantize, sender: Sender) -> Quantized:
-        """Write a model with fewer bits; the model in use stays."""
-        return run_quantize(self._library, self._log, command, sender)
 
     def devices(self) -> tuple[Device, ...]:
         """Every device that llama.cpp has registered."""
@@ -210,14 +210,6 @@ class LlamaBackend:
         if self._drafting is None or sampling.logprobs is not None:
             return LlamaAnswer(model, conversations.transcript, tokens, sampling)
         return SpeculativeAnswer(model, conversations.transcript, tokens, sampling, self._drafting)
-
-    def _load(
-        self, request_id: int, options: LoadOptions, on_progress: Callable[[float], None],
-    ) -> tuple[LlamaModel, Loaded]:
-        return self._loader().load(request_id, options, on_progress)
-
-    def _loader(self) -> ModelLoader:
-        return ModelLoader(self._library, self._devices, self._log, self._stop_flags)
 
     def _forget_model(self) -> None:
         if self._model is not None:
