@@ -257,6 +257,9 @@ LOSS_REFUSED = ErrorSpec(
     "Choose two variants of the same model.", Remedy.CHOOSE_MODEL)
 LOSS_BUSY = ErrorSpec(
     "loss_busy", "This cannot begin while {what}.", "Wait until that is over, or stop it.")
+LOSS_TOO_LARGE = ErrorSpec(
+    "loss_too_large", "{reference} and {variant} together need {needed} of memory, and {free} is free.",
+    "Choose a smaller reference, or close other programs.")
 TEXT_TOO_SHORT = ErrorSpec(
     "text_too_short", "The text has {tokens} tokens, and at least {needed} are needed.",
     "Choose a longer text, or a shorter context.")
