@@ -18,6 +18,7 @@ from localai_app.engine.protocol import Event as WorkerEvent
 from localai_app.engine.protocol import LossProgressed, LossScored, ScoreLoss
 from localai_app.engine.scoring import ScoredModel
 from localai_app.errors import AppError
+from localai_app.services.compare.file_hashes import FileHashes
 from localai_app.services.compare.loss_state import LossFailure, LossState, LossStatus
 from localai_app.services.compare.loss_texts import MAX_TEXT_BYTES, bundled_text
 from localai_app.services.compare.model_files import ModelFamily, families_of, headers_of, provenance_of
@@ -46,11 +47,14 @@ class LossParts:
     library: LibraryService
     engine: EngineService
     planner: ScorePlanner
+    hashes: FileHashes
     store: LossStore
     worker: tuple[Callable[[], Sequence[str]], Path]
     models_folder: Callable[[], Path]
     processor: Callable[[], str]
     """What the processor is called; may take a moment."""
+    other_work: Callable[[], str] = str
+    """What else needs the computer for itself now, as part of a sentence; empty where nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ class LossService:
         wish = replace(
             _wish_of(self._parts.library, reference_key, variant_keys, text or bundled_text()), ctx=max(1, ctx),
             max_tokens=max(1, max_tokens))
-        busy = busy_words(self._parts.engine)
+        busy = busy_words(self._parts.engine) or self._parts.other_work()
         if busy:
             raise AppError(errors.LOSS_BUSY, what=busy)
         with self._lock:
@@ -234,10 +238,11 @@ class LossService:
     ) -> LossResult:
         assert scored.sums is not None
         figures = figures_of(scored.sums)
+        hashes = [self._parts.hashes.of_all(model.paths, self._is_stopped.is_set) for model in (wish.reference, variant)]
         return LossResult(
             **{name: getattr(figures, name) for name in figures.__struct_fields__},
-            measured_s=self._clock(), reference=_model(wish.reference, scored.reference),
-            variant=_model(variant, scored.variant), text_name=wish.text.name, text_sha256=wish.text.sha256,
+            measured_s=self._clock(), reference=_model(wish.reference, scored.reference, hashes[0]),
+            variant=_model(variant, scored.variant, hashes[1]), text_name=wish.text.name, text_sha256=wish.text.sha256,
             n_tokens=scored.n_tokens, ctx=scored.ctx, engine_build=run[0], threads=scored.threads,
             processor=self._parts.processor(), seconds=run[1])
 
@@ -280,8 +285,8 @@ def _wish_of(library: LibraryService, reference_key: str, variant_keys: Sequence
     return _Wish(reference, tuple(variants.values()), TextSource(name=text.name, text=cut))
 
 
-def _model(model: InstalledModel, scored: ScoredModel | None) -> LossModel:
-    plain = LossModel(key=model.key, name=model.name, label=model.label, size_bytes=model.size_bytes)
+def _model(model: InstalledModel, scored: ScoredModel | None, sha256: tuple[str, ...]) -> LossModel:
+    plain = LossModel(key=model.key, name=model.name, label=model.label, size_bytes=model.size_bytes, sha256=sha256)
     if scored is None:
         return plain
     return msgspec.structs.replace(
