@@ -11,6 +11,8 @@ from localai_app.errors import AppError
 from localai_app.hardware.report import Cpu, EngineDevice, Gpu, HardwareReport, Memory, MemoryHolder, ProbeNote, Vendor
 from localai_app.paths import AppPaths, app_paths
 from localai_app.services.benchmarks import BenchmarkState
+from localai_app.services.compare.drafts import CompareDraft
+from localai_app.services.compare.running_state import RunningState
 from localai_app.services.events import EventBus
 from localai_app.services.lending import LendingState
 from localai_app.services.lent_devices import Lender
@@ -189,6 +191,31 @@ class FakeStore:
     notice: AppError | None = None
 
 
+class FakeComparisons:
+    """Nothing was ever compared."""
+
+    state = RunningState()
+
+
+class FakeDrafts:
+    """Keeps what is set for the next comparison as long as it lives."""
+
+    def __init__(self) -> None:
+        self.draft = CompareDraft()
+
+    def get(self) -> CompareDraft:
+        return self.draft
+
+    def set(self, draft: CompareDraft) -> None:
+        self.draft = draft
+
+
+@dataclass
+class FakeCompare:
+    comparisons: FakeComparisons = field(default_factory=FakeComparisons)
+    drafts: FakeDrafts = field(default_factory=FakeDrafts)
+
+
 @dataclass
 class FakeServices:
     """As much of AppServices as the frame uses."""
@@ -211,6 +238,7 @@ class FakeServices:
     runtimes: FakeRuntimes = field(default_factory=FakeRuntimes)
     lending: FakeLending = field(default_factory=FakeLending)
     lent: FakeLent = field(default_factory=FakeLent)
+    compare: FakeCompare = field(default_factory=FakeCompare)
 
     def sharing_words(self) -> str:
         """No other computer takes part."""

@@ -14,7 +14,7 @@ from localai_app.gui.dialogs.command_box import CommandBox
 from localai_app.gui.frame_updates import FrameUpdates
 from localai_app.gui.messages import Messages
 from localai_app.gui.metrics import RAIL_WIDE_FROM, WINDOW_MINIMUM, TypeSizes
-from localai_app.gui.pages.factory import CHAT, FIRST_START, MODELS, PERFORMANCE, RAIL_ENTRIES, SETTINGS, make_page
+from localai_app.gui.pages.factory import CHAT, COMPARE, FIRST_START, MODELS, PERFORMANCE, RAIL_ENTRIES, SETTINGS, make_page
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.gauge import GaugesPanel
 from localai_app.gui.widgets.rail import Rail
@@ -64,6 +64,9 @@ class MainWindow(QMainWindow):
             page = make_page(name, self._services, self.theme, self._bridge)
             self._connect_if_there(page, "page_requested", self._on_page_requested)
             self._connect_if_there(page, "chat_requested", self.open_chat)
+            self._connect_if_there(
+                page, "compare_requested", lambda key: self.show_page(COMPARE).add_model(key))  # type: ignore[attr-defined]
+            self._connect_if_there(page, "names_hidden", self.status_line.set_names_hidden)
             self._connect_if_there(page, "model_requested", self.open_reference)
             self._connect_if_there(page, "load_panel_requested", self.open_load_panel)
             self._connect_if_there(page, "why_slow_requested", self.show_why_slow)

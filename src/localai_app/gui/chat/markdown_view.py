@@ -72,6 +72,7 @@ class MarkdownView(QWidget):
 
     def flush(self) -> None:
         """Show what came since the last time."""
+        self._timer.stop()
         started_s = time.perf_counter()
         self._advance(is_final=False)
         cost_ms = (time.perf_counter() - started_s) * 1000

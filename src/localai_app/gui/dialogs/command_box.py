@@ -5,29 +5,42 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QEvent, QObject, Qt
-from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QDialog, QFrame, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtGui import QFontMetrics, QIcon, QKeyEvent, QPainter
+from PySide6.QtWidgets import (
+    QDialog,
+    QFrame,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QVBoxLayout,
+    QWidget,
+)
 
 from localai_app.gui.icons import icon
-from localai_app.gui.metrics import ICON, SPACE_2, TypeSizes
+from localai_app.gui.metrics import ICON, SPACE_2, SPACE_3, SPACE_4, TypeSizes
 from localai_app.gui.styling import divider, icon_size, set_role
 from localai_app.gui.theme import ThemeState
 
 BOX_WIDTH = 560
 ROWS_SHOWN = 9
 FROM_TOP = 96
+DETAIL_ROLE = Qt.ItemDataRole.UserRole
 
 
 @dataclass(frozen=True, slots=True)
 class BoxCommand:
-    """Something to do. `keywords` are found as well but not shown."""
+    """Something to do. `keywords` are found as well but not shown; `detail` stands at the right."""
 
     title: str
     group: str
     icon_name: str
     run: Callable[[], None]
     keywords: str = ""
+    detail: str = ""
 
 
 def matching(commands: Sequence[BoxCommand], text: str) -> list[BoxCommand]:
@@ -39,10 +52,41 @@ def matching(commands: Sequence[BoxCommand], text: str) -> list[BoxCommand]:
     return sorted(found, key=lambda command: not command.title.lower().startswith(start)) if start else found
 
 
+class _DetailDelegate(QStyledItemDelegate):
+    """A row with muted words at its right."""
+
+    def __init__(self, theme: ThemeState, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._theme = theme
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> None:
+        detail = str(index.data(DETAIL_ROLE) or "")
+        font = self._theme.text_font(self._theme.sizes.caption)
+        room = QFontMetrics(font).horizontalAdvance(detail) + SPACE_4 if detail else 0
+        background = QStyleOptionViewItem(option)
+        self.initStyleOption(background, index)
+        background.text, background.icon = "", QIcon()
+        style = option.widget.style()
+        style.drawControl(QStyle.ControlElement.CE_ItemViewItem, background, painter, option.widget)
+        narrower = QStyleOptionViewItem(option)
+        narrower.rect = option.rect.adjusted(0, 0, -room, 0)
+        super().paint(painter, narrower, index)
+        if detail:
+            painter.save()
+            painter.setFont(font)
+            painter.setPen(self._theme.palette.color("muted"))
+            at_right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            painter.drawText(option.rect.adjusted(0, 0, -SPACE_3, 0), int(at_right), detail)
+            painter.restore()
+
+
 class CommandBox(QDialog):
     """A line to type in and the commands that match; arrows choose, Enter runs, Escape closes."""
 
-    def __init__(self, commands: Sequence[BoxCommand], theme: ThemeState, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, commands: Sequence[BoxCommand], theme: ThemeState, parent: QWidget | None = None, *,
+        title: str = "Command box", placeholder: str = "Go to a page, switch the model, change a setting…",
+    ) -> None:
         super().__init__(parent, Qt.WindowType.Popup | Qt.WindowType.FramelessWindowHint)
         self._commands = tuple(commands)
         self._theme = theme
@@ -51,10 +95,10 @@ class CommandBox(QDialog):
         self.setAttribute(Qt.WidgetAttribute.WA_TranslucentBackground)
         growth = max(1.0, theme.sizes.body / TypeSizes().body)
         self.setFixedWidth(min(round(BOX_WIDTH * growth), parent.width() - 2 * SPACE_2 if parent is not None else BOX_WIDTH))
-        self.setWindowTitle("Command box")
+        self.setWindowTitle(title)
         frame = set_role(QFrame(self), "popup")
         self.field = set_role(QLineEdit(), "plain")
-        self.field.setPlaceholderText("Go to a page, switch the model, change a setting…")
+        self.field.setPlaceholderText(placeholder)
         self.field.setAccessibleName("Command")
         self.field.setContentsMargins(SPACE_2, SPACE_2, SPACE_2, SPACE_2)
         self.field.textChanged.connect(self._on_text_changed)
@@ -65,6 +109,7 @@ class CommandBox(QDialog):
         self.list.setIconSize(icon_size(ICON))
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.list.setItemDelegate(_DetailDelegate(theme, self.list))
         self.list.itemClicked.connect(self._run_selected)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -99,7 +144,9 @@ class CommandBox(QDialog):
         for command in self._shown:
             item = QListWidgetItem(icon(command.icon_name, self._theme, "muted", ICON), f"{command.title}")
             item.setToolTip(command.group)
-            item.setData(Qt.ItemDataRole.AccessibleTextRole, f"{command.group}: {command.title}")
+            words = f"{command.group}: {command.title}"
+            item.setData(Qt.ItemDataRole.AccessibleTextRole, f"{words}, {command.detail}" if command.detail else words)
+            item.setData(DETAIL_ROLE, command.detail)
             self.list.addItem(item)
         if not self._shown:
             nothing = QListWidgetItem("Nothing is called like this")

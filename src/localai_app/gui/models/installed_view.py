@@ -30,6 +30,7 @@ class InstalledRow(QWidget):
     """One model with its buttons."""
 
     chat_requested = Signal(str)
+    compare_requested = Signal(str)
     load_panel_requested = Signal(str)
     reveal_requested = Signal(str)
     remove_requested = Signal(str)
@@ -49,6 +50,9 @@ class InstalledRow(QWidget):
         self.load_button = button("Load…", compact=True)
         self.load_button.setToolTip("Choose how it is loaded, and see what that needs")
         self.load_button.clicked.connect(lambda: self.load_panel_requested.emit(self._key))
+        self.compare_button = button("Compare", compact=True)
+        self.compare_button.setToolTip("Put it beside other models on the Compare page")
+        self.compare_button.clicked.connect(lambda: self.compare_requested.emit(self._key))
         self.reveal_button = icon_button("folder", f"Show {model.name} in its folder", theme)
         self.reveal_button.clicked.connect(lambda: self.reveal_requested.emit(self._key))
         self.remove_button = icon_button("trash", f"Remove {model.name}", theme)
@@ -70,7 +74,7 @@ class InstalledRow(QWidget):
         set_spacing(layout, SPACE_1, (SPACE_5, SPACE_3, SPACE_4, SPACE_3))
         layout.addLayout(words, 1)
         layout.addSpacing(SPACE_3)
-        for control in (self.load_button, self.chat_button, self.reveal_button, self.remove_button):
+        for control in (self.load_button, self.compare_button, self.chat_button, self.reveal_button, self.remove_button):
             layout.addWidget(control)
 
     def show_model(self, model: InstalledModel, fit: FitResult | None = None) -> None:
@@ -86,6 +90,8 @@ class InstalledRow(QWidget):
         self._facts.setText(facts_words(model, fit))
         self.chat_button.setAccessibleName(f"Chat with {model.name}")
         self.chat_button.setEnabled(model.is_complete)
+        self.compare_button.setAccessibleName(f"Compare {model.name} with others")
+        self.compare_button.setEnabled(model.is_complete)
         self.load_button.setAccessibleName(f"Load {model.name}, with settings")
         self.load_button.setEnabled(model.is_complete)
 
@@ -94,6 +100,7 @@ class InstalledView(QWidget):
     """A card with a row for each installed model; an empty state that leads to the suggestions."""
 
     chat_requested = Signal(str)
+    compare_requested = Signal(str)
     load_panel_requested = Signal(str)
     suggestions_requested = Signal()
     page_requested = Signal(str)
@@ -164,6 +171,7 @@ class InstalledView(QWidget):
                 self._rows.addWidget(divider())
             row = InstalledRow(model, self._theme)
             row.chat_requested.connect(self.chat_requested)
+            row.compare_requested.connect(self.compare_requested)
             row.load_panel_requested.connect(self.load_panel_requested)
             row.reveal_requested.connect(self._on_reveal_requested)
             row.remove_requested.connect(self._on_remove_requested)

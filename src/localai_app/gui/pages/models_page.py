@@ -27,6 +27,7 @@ class ModelsPage(QWidget):
     """A toolbar with tabs and a search field over the four views."""
 
     chat_requested = Signal(str)
+    compare_requested = Signal(str)
     page_requested = Signal(str)
     load_panel_requested = Signal(str)
 
@@ -89,6 +90,7 @@ class ModelsPage(QWidget):
         self.suggested.suggestions.browse_requested.connect(lambda: self.show_tab("Discover"))
         for model_requested in (self.suggested.suggestions.model_requested, self.downloads.model_requested):
             model_requested.connect(self.open_reference)
+        self.installed.compare_requested.connect(self.compare_requested)
         self.installed.load_panel_requested.connect(self.load_panel_requested)
         self.installed.suggestions_requested.connect(lambda: self.show_tab("Suggested"))
         self.downloads.suggestions_requested.connect(lambda: self.show_tab("Suggested"))

@@ -17,6 +17,8 @@ from localai_app.gui.widgets.loaded_models import LoadedModels
 from localai_app.services.views import DownloadStatus, DownloadView, EngineState, EngineStatus
 from localai_app.units import format_bytes_per_s, format_count, format_speed
 
+HIDDEN = "Names are hidden until the vote"
+
 
 class StatusLine(QFrame):
     """Shows words only; pages do the work."""
@@ -39,16 +41,26 @@ class StatusLine(QFrame):
             layout.addWidget(part)
         layout.addStretch(1)
         layout.addWidget(self._network)
+        self._state, self._next_model = EngineState(EngineStatus.NONE), ""
+        self._hides_names = False
         theme.changed.connect(self._on_theme_changed)
         self._on_theme_changed()
 
     def show_engine(self, state: EngineState, next_model: str = "") -> None:
         """Show the engine's state; `next_model` is what a message would load while nothing is loaded."""
-        self._model.setText(model_words(state, next_model))
+        self._state, self._next_model = state, next_model
+        self._model.setText(HIDDEN if self._hides_names else model_words(state, next_model))
         self._place.setText(place_words(state.loaded) if state.loaded is not None else "")
         self._context.setText(context_words(state))
         self._speed.setText(format_speed(state.tps) if state.tps else "")
         self._fit()
+
+    def set_names_hidden(self, hides_names: bool) -> None:
+        """Name no model while it must not be told whose answers are on screen."""
+        if hides_names != self._hides_names:
+            self._hides_names = hides_names
+            self.models.setEnabled(not hides_names)
+            self.show_engine(self._state, self._next_model)
 
     def show_network(self, downloads: Sequence[DownloadView], others: str = "") -> None:
         """Show whether downloads use the network, or else other computers do (`others`, in words)."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from localai_app.services.compare.comparison_service import ComparisonService
+from localai_app.services.compare.drafts import CompareDrafts
 from localai_app.services.compare.leaderboard import LeaderboardService
-from localai_app.services.compare.losses import LossService
 from localai_app.services.compare.prompt_sets import PromptSetService
 
 
@@ -15,12 +15,11 @@ class CompareServices:
     """`close` ends their threads and processes."""
 
     comparisons: ComparisonService
+    drafts: CompareDrafts
     prompt_sets: PromptSetService
     leaderboard: LeaderboardService
-    losses: LossService
 
     def close(self) -> None:
         """Stop everything in order; what is unfinished can go on at the next start."""
         self.leaderboard.close()
-        self.losses.close()
         self.comparisons.close()
