@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,9 @@ from localai_app.services.compare.contestant_plans import ContestantPlanner
 from localai_app.services.compare.drafts import CompareDrafts
 from localai_app.services.compare.file_hashes import FileHashes
 from localai_app.services.compare.leaderboard import LeaderboardService
+from localai_app.services.compare.losses import LossParts, LossService
 from localai_app.services.compare.prompt_sets import PromptSetService
+from localai_app.services.compare.score_plan import ScorePlanner
 from localai_app.services.compare.side_by_side_memory import SideBySideMemory
 from localai_app.services.discovery_service import DiscoveryService
 from localai_app.services.downloads_service import DownloadsService
@@ -123,7 +125,7 @@ def build_services(options: LaunchOptions) -> AppServices:
     meter = AnswerMeter(lambda tokens: why_slow.tell(tokens))
     compare = _compare(events, store, ComparisonParts(
         settings, library, hardware, engine, ContestantPlanner(load_planner), CellRequests(settings, sampling), meter,
-        FileHashes(store.library), SideBySideMemory(store.library), set_ups, (worker, paths.worker_dir), benchmarks))
+        FileHashes(store.library), SideBySideMemory(store.library), set_ups, (worker, paths.worker_dir), benchmarks), load_planner)
     load_previews = LoadPreviews(library, estimate, hardware, load_settings, engine, drafts)
     load_parts = LoadParts(load_previews, load_settings)
     why_slow = WhySlowService(engine, hardware, settings, load_parts, calibration, benchmarks)
@@ -155,9 +157,21 @@ def _dry_runs(runtimes: RuntimeService, paths: AppPaths, lent: LentDevices, *, i
         lent=(runtimes.lent_planner_command, lent))
 
 
-def _compare(events: EventBus, store: Store, parts: ComparisonParts) -> CompareServices:
+def _compare(events: EventBus, store: Store, parts: ComparisonParts, planner: LoadPlanner) -> CompareServices:
     """What belongs to comparing models."""
     comparisons = ComparisonService(events, ComparisonKeeper(store.comparisons), parts)
+    losses = _losses(events, store, parts, planner, lambda: comparisons.state.is_running)
     return CompareServices(
-        comparisons=comparisons, drafts=CompareDrafts(store), leaderboard=LeaderboardService(events, comparisons),
+        comparisons=comparisons, drafts=CompareDrafts(store), leaderboard=LeaderboardService(events, comparisons), losses=losses,
         prompt_sets=PromptSetService(events, store.prompt_sets, store.conversations, resources_dir() / "prompts"))
+
+
+def _losses(
+    events: EventBus, store: Store, parts: ComparisonParts, planner: LoadPlanner, is_comparing: Callable[[], bool],
+) -> LossService:
+    """What measures smaller files and makes them."""
+    command, folder = parts.worker
+    return LossService(events, LossParts(
+        parts.library, parts.engine, ScorePlanner(planner, lambda: parts.hardware.free_now().main_bytes), parts.hashes,
+        store.losses, (lambda: command_now(command), folder), lambda: parts.settings.models_folder, lambda: this_cpu().model,
+        lambda: "models are being compared" if is_comparing() else "a benchmark runs" if parts.benchmarks.state.is_running else ""))

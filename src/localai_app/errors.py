@@ -252,6 +252,23 @@ OVER_MEMORY_LIMIT = ErrorSpec(
     "over_memory_limit", "{name} needs {needed}, and the memory limit of comparisons is {limit}.",
     "Choose a smaller model or context, or raise the limit.", Remedy.OPEN_SETTINGS)
 
+LOSS_REFUSED = ErrorSpec(
+    "loss_refused", "What {variant} loses against {reference} cannot be measured: {reason}.",
+    "Choose two variants of the same model.", Remedy.CHOOSE_MODEL)
+LOSS_BUSY = ErrorSpec(
+    "loss_busy", "This cannot begin while {what}.", "Wait until that is over, or stop it.")
+LOSS_TOO_LARGE = ErrorSpec(
+    "loss_too_large", "{reference} and {variant} together need {needed} of memory, and {free} is free.",
+    "Choose a smaller reference, or close other programs.")
+TEXT_TOO_SHORT = ErrorSpec(
+    "text_too_short", "The text has {tokens} tokens, and at least {needed} are needed.",
+    "Choose a longer text, or a shorter context.")
+QUANTIZE_REFUSED = ErrorSpec(
+    "quantize_refused", "{name} is not made into {label}: {reason}.", "Choose another variant.")
+QUANTIZE_FAILED = ErrorSpec(
+    "quantize_failed", "{name} could not be made into {label}: {reason}.",
+    "Nothing was kept; choose another variant or another file.")
+
 # --- store and settings ------------------------------------------------------------------------
 STORE_DAMAGED = ErrorSpec(
     "store_damaged", "The file with your chats was damaged.",

@@ -24,6 +24,7 @@ from localai_app.cli import (
     leaderboard_command,
     lend_command,
     load_commands,
+    loss_commands,
     machine_commands,
     measurement_command,
     model_commands,
@@ -69,6 +70,7 @@ leaderboard_command.register(app)
 runtimes_command.register(app)
 why_slow_command.register(app)
 lend_command.register(app)
+loss_commands.register(app)
 prompts_command.register(app)
 
 

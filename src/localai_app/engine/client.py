@@ -30,7 +30,9 @@ from localai_app.engine.protocol import (
     Event,
     Finished,
     Loaded,
+    LossScored,
     Planned,
+    Quantized,
     Ready,
     RequestFailed,
     SelfTested,
@@ -53,7 +55,7 @@ _WATCH_INTERVAL_S = 0.5
 _EXIT_PATIENCE_S = 3.0
 _ENDS = (
     Loaded, Finished, RequestFailed, TokensCounted, DevicesListed, Planned, Benchmarked, SelfTested, StateSaved, StateRestored,
-    Tuned, TemplateRendered)
+    Tuned, LossScored, Quantized, TemplateRendered)
 """What a request is over with."""
 _READY_ID = -1
 """Stands for the Ready that a starting worker owes, among the ids of running requests."""

@@ -25,6 +25,9 @@ from localai_app.engine.conversation import ToolCall as ToolCall
 from localai_app.engine.load_options import KvType as KvType
 from localai_app.engine.load_options import LoadOptions as LoadOptions
 from localai_app.engine.sampling import Sampling as Sampling
+from localai_app.engine.scoring import LossSums as LossSums
+from localai_app.engine.scoring import ScoredModel as ScoredModel
+from localai_app.engine.scoring import TensorFallback as TensorFallback
 from localai_app.engine.tuning import TuningKind as TuningKind
 from localai_app.engine.tuning import TuningRow as TuningRow
 
@@ -162,6 +165,44 @@ class Tune(msgspec.Struct, frozen=True, tag="tune", kw_only=True):
     budget_s: float = 8.0
 
 
+class ScoreLoss(msgspec.Struct, frozen=True, tag="score_loss", kw_only=True):
+    """Measure what a variant loses against a reference on a text: answered by LossProgressed and then LossScored or
+    RequestFailed.
+
+    Both are loaded in place of a model that is loaded, and given back at the end. Of their options, what belongs to contexts
+    is not used. Stopped, it ends with a LossScored without sums.
+    """
+
+    id: int
+    reference: LoadOptions
+    variant: LoadOptions
+    text: str
+    ctx: int = 512
+    """Tokens of a chunk, of which the second half is scored; at most what the reference was trained with."""
+    max_tokens: int = 8192
+    """How much of the text is read, in whole chunks; one chunk at least."""
+    generated_tokens: int = 16
+    """Timed one by one with both afterwards."""
+
+
+class Quantize(msgspec.Struct, frozen=True, tag="quantize", kw_only=True):
+    """Write a model with fewer bits: answered by QuantizeProgressed and then Quantized or RequestFailed.
+
+    llama.cpp cannot be stopped in it but with its process; a part of the file is then left behind.
+    """
+
+    id: int
+    source_path: str
+    target_path: str
+    """A file that may be there already; it is replaced."""
+    label: str
+    """One of `engine.quantizing.FILE_TYPES`."""
+    metadata: dict[str, str] = {}
+    """Texts to add to the file's metadata; at most 127 bytes of each are kept."""
+    threads: int = 0
+    """0: the number of physical cores."""
+
+
 class RenderTemplate(msgspec.Struct, frozen=True, tag="render_template", kw_only=True):
     """Try a chat template out, without any model: answered by TemplateRendered, or RequestFailed TEMPLATE_FAILED."""
 
@@ -178,7 +219,7 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown", kw_only=True):
 
 Command = (
     Load | Chat | CountTokens | Complete | Stop | ListDevices | Plan | Benchmark | SelfTest | SaveState | RestoreState
-    | Tune | RenderTemplate | Shutdown
+    | Tune | ScoreLoss | Quantize | RenderTemplate | Shutdown
 )
 
 
@@ -396,6 +437,47 @@ class Tuned(msgspec.Struct, frozen=True, tag="tuned", kw_only=True):
     is_complete: bool
 
 
+class LossProgressed(msgspec.Struct, frozen=True, tag="loss_progressed", kw_only=True):
+    """How far a ScoreLoss is: share of both files read, then tokens evaluated by both models together, and of how many."""
+
+    id: int
+    load_fraction: float = 0.0
+    done: int = 0
+    total: int = 0
+    """0 until both are loaded."""
+
+
+class LossScored(msgspec.Struct, frozen=True, tag="loss_scored", kw_only=True):
+    """Answer to ScoreLoss; everything but the id is empty where it was stopped."""
+
+    id: int
+    sums: LossSums | None = None
+    reference: ScoredModel | None = None
+    variant: ScoredModel | None = None
+    n_tokens: int = 0
+    """That each model read."""
+    ctx: int = 0
+    threads: int = 0
+
+
+class QuantizeProgressed(msgspec.Struct, frozen=True, tag="quantize_progressed", kw_only=True):
+    """Share of the weights that are written, 0.0 to 1.0."""
+
+    id: int
+    fraction: float = 0.0
+    planned_bytes: int = 0
+    """Of the tensors, as llama.cpp computes it before it begins."""
+
+
+class Quantized(msgspec.Struct, frozen=True, tag="quantized", kw_only=True):
+    """Answer to Quantize: the file is complete."""
+
+    id: int
+    size_bytes: int
+    fallbacks: tuple[TensorFallback, ...] = ()
+    seconds: float = 0.0
+
+
 class TemplateRendered(msgspec.Struct, frozen=True, tag="template_rendered", kw_only=True):
     """Answer to RenderTemplate."""
 
@@ -409,5 +491,5 @@ class TemplateRendered(msgspec.Struct, frozen=True, tag="template_rendered", kw_
 Event = (
     Ready | LoadProgressed | Loaded | PromptProgressed | TextGenerated | Finished | RequestFailed | DevicesListed | Planned
     | ContextCut | TokensCounted | BenchmarkProgressed | Benchmarked | SelfTested | StateSaved | StateRestored | Tuned
-    | TemplateRendered
+    | LossProgressed | LossScored | QuantizeProgressed | Quantized | TemplateRendered
 )

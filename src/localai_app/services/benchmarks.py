@@ -11,7 +11,6 @@ from enum import StrEnum
 from pathlib import Path
 
 import msgspec
-import psutil
 
 from localai_app import errors
 from localai_app.engine.protocol import Benchmark, LoadOptions
@@ -23,7 +22,7 @@ from localai_app.services.hardware_service import HardwareService
 from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.load_way import LoadPlan
 from localai_app.services.measuring import run_of
-from localai_app.services.views import EngineStatus
+from localai_app.services.quiet_engine import busy_words, unload_all
 from localai_app.store.benchmarks import BenchmarkStore
 from localai_app.store.records import BenchmarkFigure, BenchmarkRecord
 
@@ -35,9 +34,6 @@ GENERATED_TOKENS = 32
 REPEATS = 3
 _CTX_STEP = 256
 """llama.cpp rounds a context up to this."""
-_UNLOAD_S = 10.0
-_WAIT_S = 0.05
-_BUSY = {EngineStatus.LOADING: "a model is being loaded", EngineStatus.ANSWERING: "an answer is being written"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +116,7 @@ class BenchmarkService:
 
     def start(self, model_key: str, wish: BenchmarkWish | None = None) -> None:
         """Measure an installed model; AppError if something else is under way. What goes wrong later is in the state."""
-        busy = self._busy_words()
+        busy = busy_words(self._engine)
         if busy:
             raise AppError(errors.BENCHMARK_BUSY, what=busy)
         with self._lock:
@@ -180,7 +176,7 @@ class BenchmarkService:
 
     def _measure(self, model_key: str, wish: BenchmarkWish) -> BenchmarkRecord | None:
         """The result, kept in the store; None where it was stopped before there was one."""
-        self._unload()
+        unload_all(self._engine)
         plan = self._plan(model_key, wish)
         command, folder = self._worker
         folder.mkdir(parents=True, exist_ok=True)
@@ -206,21 +202,6 @@ class BenchmarkService:
         else:
             status = BenchmarkStatus.DONE
         self._show(replace(self._state, status=status, fraction=1.0, left_s=0.0, record=record, error=error))
-
-    def _busy_words(self) -> str:
-        """What the engine is doing; empty where it waits."""
-        states = (self._engine.state, *(model.state for model in self._engine.loaded()))
-        return next((words for state in states if (words := _BUSY.get(state.status))), "")
-
-    def _unload(self) -> None:
-        """Give the computer to the benchmark: what is loaded would share it, and its memory."""
-        loaded = self._engine.loaded()
-        for model in loaded:
-            self._engine.unload(model.state.model_key)
-        pids = [model.pid for model in loaded if model.pid is not None]
-        deadline_s = time.monotonic() + _UNLOAD_S
-        while any(psutil.pid_exists(pid) for pid in pids) and time.monotonic() < deadline_s:
-            time.sleep(_WAIT_S)
 
     def _plan(self, model_key: str, wish: BenchmarkWish) -> LoadPlan:
         """As the model is loaded for a chat, with a longer context where that changes nothing else."""
@@ -262,7 +243,7 @@ class BenchmarkService:
 
     def _on_event(self, event: Event) -> None:
         """Somebody wants an answer: that comes first."""
-        if isinstance(event, EngineChanged) and self._state.is_running and self._busy_words():
+        if isinstance(event, EngineChanged) and self._state.is_running and busy_words(self._engine):
             self._was_disturbed = True
             self.stop()
 

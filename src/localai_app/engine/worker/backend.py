@@ -6,8 +6,20 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from localai_app.engine.protocol import Chat, Device, Loaded, LoadOptions, Planned, Sampling, SelfTested
-from localai_app.engine.worker.answer import AnswerSource
+from localai_app.engine.protocol import (
+    Chat,
+    Device,
+    Loaded,
+    LoadOptions,
+    LossScored,
+    Planned,
+    Quantize,
+    Quantized,
+    Sampling,
+    ScoreLoss,
+    SelfTested,
+)
+from localai_app.engine.worker.answer import AnswerSource, Sender
 from localai_app.engine.worker.benchmark import BenchmarkTarget
 from localai_app.engine.worker.tuning import TuningTarget
 
@@ -52,6 +64,12 @@ class Backend(Protocol):
 
     def plan(self, request_id: int, header_path: str, options: LoadOptions) -> Planned:
         """What a load would allocate on each device; nothing is loaded."""
+
+    def work_on_files(self, command: ScoreLoss | Quantize, sender: Sender) -> LossScored | Quantized:
+        """What a variant loses against a reference, for which the model in use may give way; or a model with fewer bits.
+
+        Progress goes to `sender`.
+        """
 
     def devices(self) -> tuple[Device, ...]:
         """What this back end can compute on."""

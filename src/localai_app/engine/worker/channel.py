@@ -25,11 +25,15 @@ from localai_app.engine.protocol import (
     ListDevices,
     Load,
     LoadProgressed,
+    LossProgressed,
     Plan,
     PromptProgressed,
+    Quantize,
+    QuantizeProgressed,
     RenderTemplate,
     RestoreState,
     SaveState,
+    ScoreLoss,
     SelfTest,
     Shutdown,
     Stop,
@@ -40,10 +44,11 @@ from localai_app.engine.worker.stop_flag import StopFlags
 
 Request = (
     Load | Chat | CountTokens | Complete | ListDevices | Plan | Benchmark | SelfTest | SaveState | RestoreState | Tune
-    | RenderTemplate
+    | ScoreLoss | Quantize | RenderTemplate
 )
 """Commands that are worked on one after the other; the others take effect while one of these runs."""
 
+_PROGRESS = (PromptProgressed, LoadProgressed, BenchmarkProgressed, LossProgressed, QuantizeProgressed)
 _READ_BYTES = 64 * 1024
 PULSE_INTERVAL_S = 5.0
 _PARENT_CHECK_INTERVAL_S = 1.0
@@ -83,7 +88,7 @@ class EventSender:
                 if not self._held:
                     self._write(msgspec.structs.replace(last, text="", logprobs=(), takes_back=False))
                 self._write_held()
-            elif isinstance(last, (PromptProgressed, LoadProgressed, BenchmarkProgressed)):
+            elif isinstance(last, _PROGRESS):
                 self._write(last)
 
     def write_raw(self, data: bytes) -> None:

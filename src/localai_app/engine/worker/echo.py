@@ -21,13 +21,17 @@ from localai_app.engine.protocol import (
     Device,
     Loaded,
     LoadOptions,
+    LossScored,
     Planned,
+    Quantize,
+    Quantized,
     Sampling,
+    ScoreLoss,
     SelfTested,
     TokenLogprob,
 )
 from localai_app.engine.reading.answer_shape import AnswerShape, Reading
-from localai_app.engine.worker.answer import AnswerAbortedError, DraftCounts
+from localai_app.engine.worker.answer import AnswerAbortedError, DraftCounts, Sender
 from localai_app.engine.worker.echo_text import SAMPLE_SECTIONS
 from localai_app.engine.worker.faults import FaultPlan
 from localai_app.engine.worker.stop_flag import StopFlags
@@ -143,6 +147,13 @@ class EchoBackend:
     def self_test(self, request_id: int, model_path: str, *, on_gpu: bool) -> SelfTested:  # noqa: ARG002 - as in the protocol
         """Refused: the echo computes nothing."""
         raise RequestRefusedError(MODEL_LOAD_FAILED, name=Path(model_path).name, reason="the echo computes nothing")
+
+    def work_on_files(
+        self, command: ScoreLoss | Quantize, sender: Sender,  # noqa: ARG002 - as in the protocol
+    ) -> LossScored | Quantized:
+        """Refused: the echo computes nothing."""
+        path = command.source_path if isinstance(command, Quantize) else command.variant.model_path
+        raise RequestRefusedError(MODEL_LOAD_FAILED, name=Path(path).name, reason="the echo computes nothing")
 
     def devices(self) -> tuple[Device, ...]:
         """None: the echo computes nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,21 @@ import msgspec
 
 from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.outcome import EXIT_ENGINE_UNUSABLE
-from localai_app.engine.protocol import Chat, ChatFormat, Device, Loaded, LoadOptions, Planned, Sampling, SelfTested
+from localai_app.engine.protocol import (
+    Chat,
+    ChatFormat,
+    Device,
+    Loaded,
+    LoadOptions,
+    LossScored,
+    Planned,
+    Quantize,
+    Quantized,
+    Sampling,
+    ScoreLoss,
+    SelfTested,
+)
+from localai_app.engine.worker.answer import Sender
 from localai_app.engine.worker.binding import package_version
 from localai_app.engine.worker.conversations import Conversations
 from localai_app.engine.worker.devices import DeviceRegistry, add_lent_devices
@@ -26,6 +41,8 @@ from localai_app.engine.worker.llama_log import LlamaLog
 from localai_app.engine.worker.llama_model import LlamaModel
 from localai_app.engine.worker.llama_tuning import LlamaTuning
 from localai_app.engine.worker.plan import Planner
+from localai_app.engine.worker.quantizing import run_quantize
+from localai_app.engine.worker.scoring import LossScoring
 from localai_app.engine.worker.speculative_answer import SpeculativeAnswer
 from localai_app.engine.worker.state_file import state_key
 from localai_app.engine.worker.stop_flag import StopFlags
@@ -50,6 +67,7 @@ class LlamaBackend:
             if not add_lent_devices(self._library._lib, endpoint):
                 raise EngineAbsentError(EXIT_ENGINE_UNUSABLE, f"this llama.cpp cannot use devices lent at {endpoint}")
         self._devices = DeviceRegistry(self._library._lib, hides_gpus=library.hides_gpus)
+        self._loader = partial(ModelLoader, self._library, self._devices, self._log, stop_flags)
         self._planner = Planner(self._library, self._devices, self._log, stop_flags)
         self._model: LlamaModel | None = None
         self._options = LoadOptions(model_path="", ctx=0)
@@ -71,10 +89,10 @@ class LlamaBackend:
         """Load a model in place of the present one; every way to fail is told in words."""
         started_s = time.perf_counter()
         self._forget_model()
-        model, loaded = self._load(request_id, options, on_progress)
+        model, loaded = self._loader().load(request_id, options, on_progress)
         try:
             self._drafting, told = load_drafting(
-                self._library, model, options, lambda draft: self._load(request_id, draft, lambda _fraction: None)[0])
+                self._library, model, options, lambda draft: self._loader().load(request_id, draft, lambda _fraction: None)[0])
         except RequestRefusedError:
             model.free()
             raise
@@ -144,9 +162,8 @@ class LlamaBackend:
 
         def make_context(cells: int, ubatch: int) -> Any:
             options = msgspec.structs.replace(self._options, ctx=cells, batch=ubatch, ubatch=ubatch, draft_tokens=0)
-            loader = ModelLoader(self._library, self._devices, self._log, self._stop_flags)
             return self._library.llama_init_from_model(
-                model.model, loader.context_parameters(options, self._library.llama_n_threads(model.context)))
+                model.model, self._loader().context_parameters(options, self._library.llama_n_threads(model.context)))
 
         return LlamaTuning(model, make_context)
 
@@ -159,8 +176,14 @@ class LlamaBackend:
         from localai_app.engine.worker.self_test import run_self_test
 
         self._forget_model()
-        loader = ModelLoader(self._library, self._devices, self._log, self._stop_flags)
-        return run_self_test(loader, request_id, model_path, on_gpu=on_gpu)
+        return run_self_test(self._loader(), request_id, model_path, on_gpu=on_gpu)
+
+    def work_on_files(self, command: ScoreLoss | Quantize, sender: Sender) -> LossScored | Quantized:
+        """What a variant loses against a reference, for which the model in use gives way; or a model with fewer bits."""
+        if isinstance(command, Quantize):
+            return run_quantize(self._library, self._log, command, sender)
+        self._forget_model()
+        return LossScoring(command, self._loader, sender, self._stop_flags).run()
 
     def devices(self) -> tuple[Device, ...]:
         """Every device that llama.cpp has registered."""
@@ -187,11 +210,6 @@ class LlamaBackend:
         if self._drafting is None or sampling.logprobs is not None:
             return LlamaAnswer(model, conversations.transcript, tokens, sampling)
         return SpeculativeAnswer(model, conversations.transcript, tokens, sampling, self._drafting)
-
-    def _load(
-        self, request_id: int, options: LoadOptions, on_progress: Callable[[float], None],
-    ) -> tuple[LlamaModel, Loaded]:
-        return ModelLoader(self._library, self._devices, self._log, self._stop_flags).load(request_id, options, on_progress)
 
     def _forget_model(self) -> None:
         if self._model is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import sys
+from collections.abc import Callable
 from typing import Any
 
 _LEVEL_WARN, _LEVEL_ERROR, _LEVEL_CONTINUE = 3, 4, 5
@@ -21,6 +22,8 @@ class LlamaLog:
         self._errors: collections.deque[str] = collections.deque(maxlen=_KEPT_ERRORS)
         self._last_level = 0
         self._captures: list[collections.deque[str]] = []
+        self.on_line: Callable[[str], None] | None = None
+        """Called with every message, or part of one, as it comes; for work that tells of its progress only here."""
         self._n_quiet = 0
         self._written = 0
         self._callback = library.llama_log_callback(self._receive)
@@ -52,9 +55,11 @@ class LlamaLog:
         level = self._last_level if level == _LEVEL_CONTINUE else level
         self._last_level = level
         is_trouble = level in (_LEVEL_WARN, _LEVEL_ERROR)
-        if not self._captures and not is_trouble:
+        if not self._captures and self.on_line is None and not is_trouble:
             return
         line = text.decode("utf-8", "replace").strip()[:_MAX_LINE_CHARS]
+        if self.on_line is not None:
+            self.on_line(line)
         for capture in self._captures:
             capture.append(line)
         if not line or not is_trouble:

@@ -25,9 +25,11 @@ from localai_app.engine.protocol import (
     Load,
     LoadProgressed,
     Plan,
+    Quantize,
     RenderTemplate,
     RestoreState,
     SaveState,
+    ScoreLoss,
     SelfTest,
     StateRestored,
     StateSaved,
@@ -93,6 +95,9 @@ class Session:
                 self._sender.send(tried_template(command))
             case Benchmark() | Tune():
                 self._sender.send(self._measured(command))
+            case ScoreLoss() | Quantize():
+                self._cutter.forget()
+                self._sender.send(self._backend.work_on_files(command, self._sender))
             case Chat() | Complete() if self._stop_flags.is_set:
                 self._sender.send(Finished(id=command.id, reason=FinishReason.CANCELLED, stats=GenerationStats()))
             case Chat():

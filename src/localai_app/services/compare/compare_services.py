@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from localai_app.services.compare.comparison_service import ComparisonService
 from localai_app.services.compare.drafts import CompareDrafts
 from localai_app.services.compare.leaderboard import LeaderboardService
+from localai_app.services.compare.losses import LossService
 from localai_app.services.compare.prompt_sets import PromptSetService
 
 
@@ -18,8 +19,10 @@ class CompareServices:
     drafts: CompareDrafts
     prompt_sets: PromptSetService
     leaderboard: LeaderboardService
+    losses: LossService
 
     def close(self) -> None:
         """Stop everything in order; what is unfinished can go on at the next start."""
         self.leaderboard.close()
+        self.losses.close()
         self.comparisons.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from localai_app.errors import AppError
@@ -47,6 +47,11 @@ class FileHashes:
             with contextlib.suppress(AppError):
                 self._facts.set_fact(name, digest.hexdigest())
         return digest.hexdigest()
+
+    def of_all(self, paths: Sequence[Path], is_cancelled: Callable[[], bool] = lambda: False) -> tuple[str, ...]:
+        """Those of a model's files, in order; empty where one of them cannot be had."""
+        found = [self.of(path, is_cancelled) for path in paths]
+        return tuple(one for one in found if one is not None) if None not in found else ()
 
 
 def _fact(path: Path) -> str:
