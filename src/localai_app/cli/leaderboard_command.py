@@ -63,7 +63,8 @@ def _document(row: Standing) -> dict[str, object]:
     return {
         "rank": row.rank, "group": row.group, "model": row.model_key, "name": row.name, "settings": row.settings,
         "points": round(known.points, 1) if known else None, "low": round(known.low, 1) if known else None,
-        "high": round(known.high, 1) if known else None, "words": row.words, "votes": row.n_votes, "wins": row.n_wins,
+        "high": round(known.high, 1) if known else None, "words": row.words,
+        "beats_next": round(known.beats_next, 4) if known and known.beats_next is not None else None, "votes": row.n_votes, "wins": row.n_wins,
         "ties": row.n_ties, "all_bad": row.n_all_bad, "right": row.right.n_right, "checked": row.right.n,
         "right_interval": [round(end, 4) for end in row.right.interval] if row.right.n else None,
         "tps": round(row.tps, 2) if row.tps else None, "is_speed_shared": row.is_speed_shared if row.tps else None,

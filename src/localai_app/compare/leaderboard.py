@@ -70,11 +70,13 @@ class Share(NamedTuple):
 
 
 class Strength(NamedTuple):
-    """Points on Elo's scale with the ends of the 95 % interval."""
+    """Points on Elo's scale with the ends of the 95 % interval, and what they mean."""
 
     points: float
     low: float
     high: float
+    beats_next: float | None
+    """Share of votes that it wins against the row below, a tie counted half; None in the last row of a group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,18 @@ class Leaderboard:
     """Of all prompts that were judged or checked, whatever is filtered."""
     n_judge_votes: int = 0
     """Of models among all votes, whatever is filtered."""
+
+    @property
+    def headline(self) -> str:
+        """Who leads, in a sentence; empty without votes."""
+        first = [row.name for row in self.rows if row.rank == 1 and row.group == 0]
+        if not first:
+            return ""
+        return f"{first[0]} leads" if len(first) == 1 else f"{_listed(first)} share the first place"
+
+    def shares_place(self, row: Standing) -> bool:
+        """Whether others have the same place."""
+        return sum((other.group, other.rank) == (row.group, row.rank) for other in self.rows) > 1
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -194,7 +208,7 @@ def leaderboard(
             n_clusters += 1
     rows = list(entries.values())
     strengths = fit(len(rows), ballots)
-    return Leaderboard(_standings(rows, strengths, by), n_votes, tuple(sorted(tags)), n_judge_votes)
+    return Leaderboard(_standings(rows, strengths, by), n_votes, tuple(sorted(tags, key=lambda known: (not known, known))), n_judge_votes)
 
 
 def _known(comparison: Comparison, entries: dict[bytes, _Entry], by: By) -> _Known:
@@ -283,12 +297,14 @@ def _standings(entries: Sequence[_Entry], strengths: Strengths, by: By) -> tuple
         ordered = sorted(group, key=lambda place: -strengths.values[place])
         for position, place in enumerate(ordered):
             rank = 1 + sum(strengths.lows[other] > strengths.highs[place] for other in group)
-            neighbour = ordered[position + 1 if position + 1 < len(ordered) else position - 1]
+            is_last = position + 1 == len(ordered)
+            neighbour = ordered[position - 1 if is_last else position + 1]
             share = win_share(strengths.values[place], strengths.values[neighbour])
-            points = [MIDDLE_POINTS + POINTS_PER_STRENGTH * value[place] for value in (
-                strengths.values, strengths.lows, strengths.highs)]
+            points, low, high = (MIDDLE_POINTS + POINTS_PER_STRENGTH * value[place] for value in (
+                strengths.values, strengths.lows, strengths.highs))
+            strength = Strength(points, low, high, None if is_last else share)
             words = f"wins {100 * share:.0f} % against {full[neighbour]}"
-            rows.append(_standing(entries[place], full[place], by, (rank, number), Strength(*points), words))
+            rows.append(_standing(entries[place], full[place], by, (rank, number), strength, words))
     judged = {place for group in strengths.groups for place in group}
     for place, entry in enumerate(entries):
         if place not in judged and (entry.n_checked or entry.speeds or entry.shared_speeds):

@@ -90,14 +90,14 @@ def test_ties_and_votes_that_all_are_bad_are_counted_apart_and_make_equals() -> 
 
 def test_a_tag_counts_alone() -> None:
     both = compared(best(0, 0), best(1, 1), best(1, 2), tags=("coding", "", "translation"))
-    assert leaderboard([both]).tags == ("", "coding", "translation")
+    assert leaderboard([both]).tags == ("coding", "translation", "")
     assert leaderboard([both], tag="coding").rows[0].name == "Big Q8_0"
     translation = leaderboard([both], tag="translation")
     assert translation.rows[0].name == "Big Q2_K"
     assert translation.n_votes == 1
     assert translation.rows[0].right.n == 1
     assert leaderboard([both], tag="").n_votes == 1
-    assert leaderboard([both], tag="").tags == ("", "coding", "translation")
+    assert leaderboard([both], tag="").tags == ("coding", "translation", "")
 
 
 def test_people_and_models_are_kept_apart() -> None:
