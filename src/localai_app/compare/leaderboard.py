@@ -208,7 +208,8 @@ def leaderboard(
             n_clusters += 1
     rows = list(entries.values())
     strengths = fit(len(rows), ballots)
-    return Leaderboard(_standings(rows, strengths, by), n_votes, tuple(sorted(tags, key=lambda known: (not known, known))), n_judge_votes)
+    ordered_tags = tuple(sorted(tags, key=lambda known: (not known, known)))
+    return Leaderboard(_standings(rows, strengths, by), n_votes, ordered_tags, n_judge_votes)
 
 
 def _known(comparison: Comparison, entries: dict[bytes, _Entry], by: By) -> _Known:
