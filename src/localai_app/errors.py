@@ -308,6 +308,9 @@ FILE_UNREADABLE = ErrorSpec(
     "file_unreadable", "The file {name} cannot be read: {reason}.", "Check its name and permissions.")
 FILE_UNWRITABLE = ErrorSpec(
     "file_unwritable", "The file {name} cannot be written: {reason}.", "Choose another folder.")
+COMPARISON_FILE_INVALID = ErrorSpec(
+    "comparison_file_invalid", "The file {name} cannot be imported: {reason}.",
+    "Choose a file that was exported from a comparison as JSON.")
 FILE_INVALID = ErrorSpec(
     "file_invalid", "The file {name} is not a valid {kind} file: {reason}.", "Correct the file, or leave the option out.")
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from localai_app.store.connection import StoreConnection
-from localai_app.store.text import FOLDED_CONTAINS, storable
+from localai_app.store.text import contains_clause, search_words, storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,17 @@ class ComparisonRow:
     json: str
     n_answers: int
     n_votes: int
+    n_voted_rounds: int = 0
+    """Prompts times repeats whose answers a person judged."""
 
 
 _HEAD = """SELECT id, created_s, state, title, json,
     (SELECT count(*) FROM comparison_answers WHERE comparison_id = comparisons.id) AS n_answers,
-    (SELECT count(*) FROM comparison_votes WHERE comparison_id = comparisons.id) AS n_votes FROM comparisons"""
+    (SELECT count(*) FROM comparison_votes WHERE comparison_id = comparisons.id) AS n_votes,
+    (SELECT count(*) FROM (SELECT DISTINCT prompt, repeat FROM comparison_votes
+        WHERE comparison_id = comparisons.id AND judge = '')) AS n_voted_rounds FROM comparisons"""
+_ANSWER_TEXT = "CASE WHEN json_valid(json) THEN coalesce(json_extract(json, '$.text'), '') ELSE '' END"
+"""What a search looks at of an answer: neither its figures nor an error, which may name a model of a blind comparison."""
 
 
 class ComparisonStore:
@@ -40,13 +46,25 @@ class ComparisonStore:
     def add(self, title: str, state: str, json: str, *, searched: str) -> ComparisonRow:
         """Begin a comparison. `searched`: the text in which a search finds it."""
         created_s = self._clock()
+        row_id = self.restore(title, state, json, searched=searched, created_s=created_s)
+        return ComparisonRow(row_id, created_s, state, title, json, 0, 0)
+
+    def restore(
+        self, title: str, state: str, json: str, *, searched: str, created_s: float, wanted_id: int | None = None,
+    ) -> int:
+        """Keep one that began at another time, under the number that it had where nobody else has that; its number."""
         with self._connection.transaction():
+            is_free = wanted_id is not None and self.get(wanted_id) is None
             self._connection.write(
-                "INSERT INTO comparisons (created_s, state, title, searched, json) VALUES (?, ?, ?, ?, ?)",
-                (created_s, state, storable(title), storable(searched), storable(json)))
+                "INSERT INTO comparisons (id, created_s, state, title, searched, json) VALUES (?, ?, ?, ?, ?, ?)",
+                (wanted_id if is_free else None, created_s, state, storable(title), storable(searched), storable(json)))
             row = self._connection.read_one("SELECT last_insert_rowid() AS id")
         assert row is not None
-        return ComparisonRow(int(row["id"]), created_s, state, title, json, 0, 0)
+        return int(row["id"])
+
+    def set_searched(self, comparison_id: int, searched: str) -> None:
+        """Have a search find it in another text, as when names may be told."""
+        self._connection.write("UPDATE comparisons SET searched = ? WHERE id = ?", (storable(searched), comparison_id))
 
     def set_state(self, comparison_id: int, state: str) -> None:
         """How far it is."""
@@ -62,16 +80,15 @@ class ComparisonStore:
         return None if row is None else ComparisonRow(**dict(row))
 
     def list(self, search: str = "") -> tuple[ComparisonRow, ...]:
-        """Newest first; with `search` those in whose prompts, names or answers it is found, in any case."""
-        if not search.strip():
-            rows = self._connection.read(f"{_HEAD} ORDER BY id DESC")
-        else:
-            wanted = storable(search.strip()).casefold()
-            rows = self._connection.read(
-                f"{_HEAD} WHERE {FOLDED_CONTAINS}(searched, ?) OR id IN ("
-                "SELECT comparison_id FROM comparison_answers "
-                f"WHERE {FOLDED_CONTAINS}(coalesce(json_extract(json, '$.text'), ''), ?)) ORDER BY id DESC",
-                (wanted, wanted))
+        """Newest first; with `search` those in whose prompts, names or answers each of its words is found in any case."""
+        conditions, parameters = [], list[str]()
+        for word in search_words(search):
+            head, answer = contains_clause("searched", word), contains_clause(_ANSWER_TEXT, word)
+            conditions.append(
+                f"({head.sql} OR id IN (SELECT comparison_id FROM comparison_answers WHERE {answer.sql}))")
+            parameters += [head.parameter, answer.parameter]
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        rows = self._connection.read(f"{_HEAD}{where} ORDER BY id DESC", tuple(parameters))
         return tuple(ComparisonRow(**dict(row)) for row in rows)
 
     def delete(self, comparison_id: int) -> None:
