@@ -21,7 +21,8 @@ from localai_app.compare.names import contestant_names
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What spreadsheets begin a formula with, their full-width forms included, and what they skip before one."""
 IDENTITY = ("model", "quantization", "model_key", "sha256", "size_bytes", "settings", "engine_build", "engine_options")
-LOAD = ("load_s", "peak_bytes", "loaded_ctx", "threads", "gpu_layers", "schedule_order", "expected_peak_bytes")
+LOAD = ("load_s", "peak_bytes", "loaded_ctx", "threads", "gpu_layers", "schedule_order", "expected_peak_bytes",
+        "peak_bytes_of_all")
 NUMBERS = ("prompt_tokens", "tokens", "prompt_tps", "tps", "ttft_s", "total_s", "thinking_s", "speeds_are_shared", "gpu_j",
            "processor_j")
 
@@ -118,6 +119,7 @@ def _load(comparison: Comparison, place: int) -> Row:
         "model": contestant.name, "quantization": contestant.label or UNKNOWN, "model_key": contestant.model_key,
         "settings": json_words(msgspec.to_builtins(contestant.settings)),
         "schedule_order": schedule.order.index(place) + 1 if schedule is not None and place in schedule.order else UNKNOWN,
+        "peak_bytes_of_all": comparison.peak_bytes or UNKNOWN,
         "expected_peak_bytes": (schedule.peak_bytes if schedule is not None else 0) or UNKNOWN}
     if run is None:
         return {**dict.fromkeys((*IDENTITY, *LOAD), UNKNOWN), **known}

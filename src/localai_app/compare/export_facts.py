@@ -74,7 +74,8 @@ def setting_facts(exportable: Exportable, names: Sequence[str]) -> tuple[Fact, .
         Fact("Order", ", ".join(names[place] for place in schedule.order if place < len(names)) or UNKNOWN),
         Fact("Threads", threads or UNKNOWN),
         Fact("Next model prepared while the last answers", "yes" if schedule.prepares_next else "no"),
-        Fact("Expected peak memory", bytes_words(schedule.peak_bytes)))
+        Fact("Expected peak memory", bytes_words(schedule.peak_bytes)),
+        Fact("Measured peak of all workers", bytes_words(comparison.peak_bytes)))
 
 
 def sampling_facts(values: SamplingValues) -> tuple[Fact, ...]:

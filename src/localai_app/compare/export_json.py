@@ -39,6 +39,7 @@ def json_text(exportable: Exportable) -> str:
             record.update({field: None for field in fields if record[field] == 0})
             if record.get("error") and record.get("tokens") == 0:
                 record["tokens"] = None
+    comparison["peak_bytes"] = comparison["peak_bytes"] or None
     if comparison["schedule"] is not None and comparison["schedule"]["peak_bytes"] == 0:
         comparison["schedule"]["peak_bytes"] = None
     document = ComparisonDocument(
@@ -70,7 +71,7 @@ def read_json(text: str | bytes) -> Comparison:
 
 def _known(comparison: dict[str, Any]) -> dict[str, Any]:
     """The same without the fields that are unknown, which so get their own word for it."""
-    known = dict(comparison)
+    known: dict[str, Any] = _without(comparison, ("peak_bytes",))
     for part, fields in ZERO_IS_UNKNOWN.items():
         if isinstance(known.get(part), list):
             known[part] = [_without(record, (*fields, "tokens")) for record in known[part]]

@@ -42,7 +42,7 @@ def exportable(comparison: Comparison) -> Exportable:
         Contestant(model_key="", name=alias(column)) for column in range(len(comparison.spec.contestants))))
     answers = [_answer(names, answer, hides_numbers) for answer in comparison.answers]
     safe = msgspec.structs.replace(
-        comparison, spec=spec, schedule=_schedule(names, comparison.schedule), runs=(),
+        comparison, spec=spec, schedule=_schedule(names, comparison.schedule), runs=(), peak_bytes=0,
         answers=tuple(sorted(answers, key=lambda one: (one.prompt, one.repeat, one.contestant))),
         votes=tuple(_vote(names, vote) for vote in comparison.votes if not vote.judge))
     notice = f"{NAMES_NOTICE} {NUMBERS_NOTICE}" if hides_numbers else NAMES_NOTICE

@@ -5,8 +5,8 @@ A finished answer is a row of its own, written once: what was finished before a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from localai_app.store.connection import StoreConnection
 from localai_app.store.text import contains_clause, search_words, storable
@@ -27,6 +27,16 @@ class ComparisonRow:
     """Prompts times repeats whose answers a person judged."""
 
 
+@dataclass(frozen=True, slots=True)
+class ComparisonContents:
+    """What belongs to a comparison beside its head: JSON with its place."""
+
+    runs: Sequence[tuple[int, str]] = ()
+    answers: Sequence[tuple[tuple[int, int, int], str]] = ()
+    votes: Sequence[tuple[int, int, str, str]] = ()
+    """Prompt, repeat, judge and the vote."""
+
+
 _HEAD = """SELECT id, created_s, state, title, json,
     (SELECT count(*) FROM comparison_answers WHERE comparison_id = comparisons.id) AS n_answers,
     (SELECT count(*) FROM comparison_votes WHERE comparison_id = comparisons.id) AS n_votes,
@@ -45,22 +55,26 @@ class ComparisonStore:
 
     def add(self, title: str, state: str, json: str, *, searched: str) -> ComparisonRow:
         """Begin a comparison. `searched`: the text in which a search finds it."""
-        created_s = self._clock()
-        row_id = self.restore(title, state, json, searched=searched, created_s=created_s)
-        return ComparisonRow(row_id, created_s, state, title, json, 0, 0)
+        row = ComparisonRow(0, self._clock(), state, title, json, 0, 0)
+        return replace(row, id=self.restore(row, ComparisonContents(), searched=searched, keeps_id=False))
 
-    def restore(
-        self, title: str, state: str, json: str, *, searched: str, created_s: float, wanted_id: int | None = None,
-    ) -> int:
-        """Keep one that began at another time, under the number that it had where nobody else has that; its number."""
+    def restore(self, row: ComparisonRow, contents: ComparisonContents, *, searched: str, keeps_id: bool) -> int:
+        """Keep one that began at another time, all of it or nothing; its number, its own where `keeps_id` and that is free."""
         with self._connection.transaction():
-            is_free = wanted_id is not None and self.get(wanted_id) is None
+            wanted_id = row.id if keeps_id and self.get(row.id) is None else None
             self._connection.write(
                 "INSERT INTO comparisons (id, created_s, state, title, searched, json) VALUES (?, ?, ?, ?, ?, ?)",
-                (wanted_id if is_free else None, created_s, state, storable(title), storable(searched), storable(json)))
-            row = self._connection.read_one("SELECT last_insert_rowid() AS id")
-        assert row is not None
-        return int(row["id"])
+                (wanted_id, row.created_s, row.state, storable(row.title), storable(searched), storable(row.json)))
+            inserted = self._connection.read_one("SELECT last_insert_rowid() AS id")
+            assert inserted is not None
+            comparison_id = int(inserted["id"])
+            for contestant, json in contents.runs:
+                self.set_run(comparison_id, contestant, json)
+            for key, json in contents.answers:
+                self.add_answer(comparison_id, key, json)
+            for prompt, repeat, judge, json in contents.votes:
+                self.set_vote(comparison_id, prompt, repeat, judge, json)
+        return comparison_id
 
     def set_searched(self, comparison_id: int, searched: str) -> None:
         """Have a search find it in another text, as when names may be told."""

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from localai_app import errors
+from localai_app.compare.blind import BlindNames
 from localai_app.compare.comparison import (
     AnswerRecord,
     Comparison,
@@ -19,7 +20,7 @@ from localai_app.compare.comparison import (
 )
 from localai_app.errors import AppError
 from localai_app.services.stored_json import stored_value
-from localai_app.store.comparisons import ComparisonRow, ComparisonStore
+from localai_app.store.comparisons import ComparisonContents, ComparisonRow, ComparisonStore
 
 T = TypeVar("T")
 
@@ -44,10 +45,28 @@ class ComparisonKeeper:
         """Keep a comparison that begins; its number."""
         head = ComparisonHead(spec=spec, app_version=app_version)
         blank = Comparison(id=0, created_s=0.0, state=ComparisonState.RUNNING, spec=spec)
-        searched = "\n".join((
-            spec.set_name, *(prompt.text for prompt in spec.prompts),
-            *(f"{contestant.name} {contestant.label}" for contestant in spec.contestants)))
-        return self._store.add(blank.title, ComparisonState.RUNNING, _json(head), searched=searched).id
+        return self._store.add(blank.title, ComparisonState.RUNNING, _json(head), searched=searched_text(blank)).id
+
+    def restore(self, comparison: Comparison, *, keeps_id: bool) -> int:
+        """Keep a whole comparison that was deleted or comes from a file; its number, the one that it has if that is free."""
+        state = ComparisonState.CANCELLED if comparison.state is ComparisonState.RUNNING else comparison.state
+        row = ComparisonRow(
+            comparison.id, comparison.created_s, state.value, comparison.title, _json(_head(comparison)), 0, 0)
+        contents = ComparisonContents(
+            runs=[(run.contestant, _json(run)) for run in comparison.runs],
+            answers=[(answer.key, _json(answer)) for answer in comparison.answers],
+            votes=[(vote.prompt, vote.repeat, vote.judge, _json(vote)) for vote in comparison.votes])
+        return self._store.restore(row, contents, searched=searched_text(comparison), keeps_id=keeps_id)
+
+    def refresh_search(self, comparison_id: int) -> None:
+        """Let a blind comparison be found by its contestants once all of their names are told, and not before."""
+        row = self._store.get(comparison_id)
+        head = stored_value(row.json, ComparisonHead, f"comparison {comparison_id}") if row is not None else None
+        if row is not None and head is not None and head.spec.is_blind:
+            judged = Comparison(
+                id=row.id, created_s=row.created_s, state=ComparisonState(row.state), spec=head.spec,
+                votes=_values(self._store.votes(comparison_id), Vote))
+            self._store.set_searched(comparison_id, searched_text(judged))
 
     def get(self, comparison_id: int) -> Comparison:
         """A comparison with everything; AppError COMPARISON_MISSING where there is none, or it cannot be read."""
@@ -79,10 +98,7 @@ class ComparisonKeeper:
             comparison, schedule=schedule if schedule is not None else comparison.schedule,
             hardware=hardware if hardware is not None else comparison.hardware,
             peak_bytes=peak_bytes if peak_bytes is not None else comparison.peak_bytes)
-        head = ComparisonHead(
-            spec=changed.spec, schedule=changed.schedule, hardware=changed.hardware, app_version=changed.app_version,
-            peak_bytes=changed.peak_bytes)
-        self._store.set_head(comparison.id, _json(head))
+        self._store.set_head(comparison.id, _json(_head(changed)))
         return changed
 
     def set_run(self, comparison_id: int, run: ContestantRun) -> None:
@@ -113,6 +129,20 @@ class ComparisonKeeper:
     def delete(self, comparison_id: int) -> None:
         """Forget a comparison with all that belongs to it."""
         self._store.delete(comparison_id)
+
+
+def searched_text(comparison: Comparison) -> str:
+    """In what a search finds a comparison beside its answers: prompts, and names that may be told."""
+    spec = comparison.spec
+    told = spec.contestants if BlindNames(comparison).all_revealed else ()
+    names = [f"{contestant.name} {contestant.label}" for contestant in told]
+    return "\n".join((spec.set_name, *(prompt.text for prompt in spec.prompts), *names))
+
+
+def _head(comparison: Comparison) -> ComparisonHead:
+    return ComparisonHead(
+        spec=comparison.spec, schedule=comparison.schedule, hardware=comparison.hardware, app_version=comparison.app_version,
+        peak_bytes=comparison.peak_bytes)
 
 
 def _values(texts: Iterable[str], kind: type[T]) -> tuple[T, ...]:

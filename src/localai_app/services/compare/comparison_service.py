@@ -79,6 +79,7 @@ class ComparisonService:
             comparison = self._keeper.get(comparison_id)
             places = range(len(comparison.spec.contestants)) if contestants is None else contestants
             self._keeper.forget_answers(comparison, places)
+            self._keeper.refresh_search(comparison_id)
             self._keeper.set_state(comparison_id, ComparisonState.RUNNING)
             self._begin(comparison_id, comparison.spec)
         self._events.publish(VotesChanged(comparison_id))
@@ -127,16 +128,25 @@ class ComparisonService:
         self._events.publish(ComparisonChanged(comparison_id))
         self._events.publish(VotesChanged(comparison_id))
 
+    def restore(self, comparison: Comparison, *, keeps_id: bool = False) -> int:
+        """Keep a whole comparison from a file, or one that was deleted; its number. `keeps_id`: its own, if still free."""
+        comparison_id = self._keeper.restore(comparison, keeps_id=keeps_id)
+        self._events.publish(ComparisonChanged(comparison_id))
+        self._events.publish(VotesChanged(comparison_id))
+        return comparison_id
+
     def vote(self, comparison_id: int, vote: Vote) -> None:
         """Keep a judgement, in place of an earlier one of the same judge on the same answers."""
         if not vote.time_s:
             vote = msgspec.structs.replace(vote, time_s=self._clock())
         self._keeper.set_vote(comparison_id, vote)
+        self._keeper.refresh_search(comparison_id)
         self._events.publish(VotesChanged(comparison_id))
 
     def remove_vote(self, comparison_id: int, prompt: int, repeat: int, judge: str = "") -> None:
         """Take a judgement back."""
         self._keeper.remove_vote(comparison_id, prompt, repeat, judge)
+        self._keeper.refresh_search(comparison_id)
         self._events.publish(VotesChanged(comparison_id))
 
     def _begin(self, comparison_id: int, spec: ComparisonSpec) -> None:

@@ -67,7 +67,8 @@ def export_text(comparison: Comparison, form: ExportFormat) -> str:
 def suggested_name(comparison: Comparison, form: ExportFormat) -> str:
     """A file name of the day and the title: letters, digits and hyphens only, whatever the title has in it."""
     day = datetime.fromtimestamp(comparison.created_s).strftime("%Y-%m-%d")
-    words = re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", comparison.title)).strip("-").lower()[:MAX_NAME_CHARS].strip("-")
+    words = re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", comparison.title)).strip("-").lower()
+    words = words[:MAX_NAME_CHARS].strip("-")
     return f"comparison-{day}{f'-{words}' if words else ''}{form.suffix}"
 
 

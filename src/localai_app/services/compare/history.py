@@ -1,4 +1,4 @@
-"""Comparisons as a list shows them: what each was about, with whom, how far it is; a blind one without names before the votes."""
+"""Comparisons as a list shows them: about what, with whom and how far; a blind one without names before the votes."""
 
 from __future__ import annotations
 
