@@ -46,7 +46,7 @@ class HistoryEntry:
         if self.is_running:
             return "running"
         return {
-            ComparisonState.RUNNING: "interrupted", ComparisonState.DONE: "done", ComparisonState.CANCELLED: "cancelled",
+            ComparisonState.RUNNING: "not finished", ComparisonState.DONE: "done", ComparisonState.CANCELLED: "cancelled",
         }[self.state]
 
     @property
