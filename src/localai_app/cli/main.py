@@ -21,6 +21,7 @@ from localai_app.cli import (
     bench_command,
     chat_commands,
     compare_command,
+    comparisons_command,
     leaderboard_command,
     lend_command,
     load_commands,
@@ -67,6 +68,7 @@ bench_command.register(app)
 tune_command.register(app)
 compare_command.register(app)
 leaderboard_command.register(app)
+comparisons_command.register(app)
 runtimes_command.register(app)
 why_slow_command.register(app)
 lend_command.register(app)

@@ -19,7 +19,6 @@ from PySide6.QtWidgets import (
 )
 
 from localai_app.compare.comparison import Comparison
-from localai_app.errors import AppError
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.chat.undo_bar import UndoBar
 from localai_app.gui.compare.export_button import ExportButton

@@ -1,4 +1,4 @@
-"""Kept comparisons as an item model. What a row says is found out when it is first looked at, and holds no name before its time."""
+"""Kept comparisons as an item model. What a row says is found out when it is looked at, and no name before its time."""
 
 from __future__ import annotations
 
