@@ -13,7 +13,6 @@ from localai_app.errors import AppError
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.icons import icon
 from localai_app.gui.metrics import SPACE_1
-from localai_app.gui.styling import set_icon
 from localai_app.gui.tasks import run_in_background
 from localai_app.gui.theme import ThemeState
 from localai_app.services.app_services import AppServices
@@ -35,7 +34,6 @@ class ExportButton(QPushButton):
         super().__init__("Export")
         self._services, self._theme = services, theme
         self._comparison_id: int | None = None
-        set_icon(self, "download", theme)
         self.setEnabled(False)
         self.clicked.connect(self._on_clicked)
 

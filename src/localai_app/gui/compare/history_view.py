@@ -26,12 +26,13 @@ from localai_app.gui.delegates.comparison_delegate import ComparisonDelegate
 from localai_app.gui.icons import icon
 from localai_app.gui.itemmodels.comparison_list_model import ENTRY_ROLE, ComparisonListModel
 from localai_app.gui.metrics import SPACE_2, SPACE_3, SPACE_4, SPACE_6
-from localai_app.gui.styling import add_clear_button, button, set_icon, set_role, set_spacing
+from localai_app.gui.styling import add_clear_button, button, set_role, set_spacing
 from localai_app.gui.tasks import BackgroundTask, run_in_background
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.empty_state import EmptyState
 from localai_app.gui.widgets.error_banner import ErrorBanner
 from localai_app.services.app_services import AppServices
+from localai_app.services.compare.comparison_service import ComparisonService
 from localai_app.services.compare.exporting import read_export
 from localai_app.services.compare.history import HistoryEntry
 from localai_app.services.events import ComparisonChanged, Event, VotesChanged
@@ -122,7 +123,7 @@ class HistoryView(QWidget):
         return view
 
     def _build_buttons(self) -> None:
-        self.search.setPlaceholderText("Search prompts, answers and models")
+        self.search.setPlaceholderText("Search prompts, answers, models")
         self.search.setAccessibleName("Search comparisons")
         self.search.setMaximumWidth(SEARCH_WIDTH)
         add_clear_button(self.search, "Clear the search", self._theme)
@@ -132,7 +133,6 @@ class HistoryView(QWidget):
         self.resume_button.setToolTip("Ask what was not answered yet")
         self.resume_button.clicked.connect(self._on_resume_clicked)
         self.delete_button = button("Delete")
-        set_icon(self.delete_button, "trash", self._theme)
         self.delete_button.clicked.connect(self._on_delete_clicked)
         self.import_button = button("Import…")
         self.import_button.setToolTip("Add a comparison that was exported as JSON")
@@ -141,7 +141,7 @@ class HistoryView(QWidget):
     def _lay_out(self) -> None:
         tools = QHBoxLayout()
         set_spacing(tools, SPACE_2)
-        tools.addWidget(self.search, 1)
+        tools.addWidget(self.search, 3)
         tools.addStretch(1)
         for control in (self.open_button, self.resume_button, self.export_button, self.delete_button, self.import_button):
             tools.addWidget(control)
@@ -225,14 +225,8 @@ class HistoryView(QWidget):
     def _on_delete_clicked(self) -> None:
         entry = self._entry()
         if entry is not None and not entry.is_running:
-            comparison_id = entry.id
-            run_in_background(self, lambda: self._delete(comparison_id), self._on_deleted, self.banner.show_error)
-
-    def _delete(self, comparison_id: int) -> Comparison:
-        """In the background; what is deleted is kept here for as long as it can be brought back."""
-        comparison = self._comparisons.get(comparison_id)
-        self._comparisons.delete(comparison_id)
-        return comparison
+            comparisons, comparison_id = self._comparisons, entry.id
+            run_in_background(self, lambda: delete(comparisons, comparison_id), self._on_deleted, self.banner.show_error)
 
     def _on_deleted(self, comparison: Comparison) -> None:
         self._deleted = comparison
@@ -256,3 +250,10 @@ class HistoryView(QWidget):
     def _on_imported(self, comparison_id: int) -> None:
         self._chosen_id = comparison_id
         self.refresh()
+
+
+def delete(comparisons: ComparisonService, comparison_id: int) -> Comparison:
+    """Delete a comparison; all of it, so that it can be brought back."""
+    comparison = comparisons.get(comparison_id)
+    comparisons.delete(comparison_id)
+    return comparison
