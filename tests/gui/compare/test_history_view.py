@@ -21,7 +21,7 @@ from localai_app.gui.theme import ThemeState
 from localai_app.services.app_services import AppServices
 from localai_app.services.compare.exporting import ExportFormat, read_export, write_export
 from localai_app.store.comparisons import ComparisonRow
-from tests.helpers.comparisons import SECRETS, Texts, person_votes, two_models
+from tests.helpers.kept_comparisons import SECRETS, Texts, person_votes, two_models
 
 Show = Callable[[QWidget], QWidget]
 

@@ -23,7 +23,7 @@ from localai_app.services.app_services import AppServices
 from localai_app.services.compare.comparison_keeper import ComparisonKeeper
 from localai_app.services.compare.running_state import ContestantPhase, RunningState
 from tests.gui.models.models_stage import eventually
-from tests.helpers.comparisons import SECRETS, person_votes, two_models
+from tests.helpers.kept_comparisons import SECRETS, person_votes, two_models
 
 Show = Callable[..., Any]
 

@@ -11,7 +11,7 @@ import pytest
 
 from localai_app.cli.main import run_command
 from localai_app.compare.export_json import read_json
-from tests.helpers.comparisons import SECRETS, person_votes, two_models
+from tests.helpers.kept_comparisons import SECRETS, person_votes, two_models
 from tests.helpers.program import Outcome
 from tests.helpers.services_fixture import open_services
 

@@ -37,7 +37,7 @@ from localai_app.compare.export_withheld import WITHHELD, exportable
 from localai_app.compare.prompts import Prompt
 from localai_app.engine.sampling_values import SamplingValues
 from localai_app.paths import resources_dir
-from tests.helpers.comparisons import SECRETS, Texts, person_votes, two_models
+from tests.helpers.kept_comparisons import SECRETS, Texts, person_votes, two_models
 
 STYLE = (resources_dir() / "style" / "report.css").read_text(encoding="utf-8")
 HOSTILE = (

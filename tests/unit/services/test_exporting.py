@@ -17,7 +17,7 @@ from localai_app.services.compare.exporting import (
     suggested_name,
     write_export,
 )
-from tests.helpers.comparisons import Texts, person_votes, two_models
+from tests.helpers.kept_comparisons import Texts, person_votes, two_models
 
 
 @pytest.mark.parametrize("form", list(ExportFormat))
