@@ -134,11 +134,12 @@ class MatrixView(QWidget):
 
     def _lay_out(self) -> None:
         sums, cells = set_role(QFrame(), "card"), set_role(QFrame(), "card")
-        for card, parts in ((sums, (self.score_table, self._hidden)), (cells, (self.table,))):
+        parts: dict[QFrame, tuple[QWidget, ...]] = {sums: (self.score_table, self._hidden), cells: (self.table,)}
+        for card, widgets in parts.items():
             column = QVBoxLayout(card)
             set_spacing(column, SPACE_2, (SPACE_2, SPACE_2, SPACE_2, SPACE_2))
-            for part in parts:
-                column.addWidget(part)
+            for widget in widgets:
+                column.addWidget(widget)
         set_spacing(self._chip_row, SPACE_2)
         between = QHBoxLayout()
         between.addLayout(self._chip_row)
@@ -200,12 +201,11 @@ class MatrixView(QWidget):
     def _show_chips(self, names: tuple[str, ...]) -> None:
         if [chip.text() for chip in self._chips.buttons()] == list(names):
             return
-        while self._chip_row.count():
-            item = self._chip_row.takeAt(0).widget()
-            if item is not None:
-                item.deleteLater()
         for chip in self._chips.buttons():
             self._chips.removeButton(chip)
+            self._chip_row.removeWidget(chip)
+            chip.hide()
+            chip.deleteLater()
         for name in names:
             chip = button(name, "chip")
             chip.setCheckable(True)
