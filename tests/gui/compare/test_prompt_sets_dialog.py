@@ -26,7 +26,8 @@ from tests.gui.models.models_stage import eventually, nameless
 
 Show = Callable[..., Any]
 MINE = PromptSet(name="Mine", prompts=(
-    Prompt(text="2 + 2?", tag="sums", checks=(NumberCheck(value=4, tolerance=0.5),)), Prompt(text="Hello", system_prompt="Be kind.")))
+    Prompt(text="2 + 2?", tag="sums", checks=(NumberCheck(value=4, tolerance=0.5),)),
+    Prompt(text="Hello", system_prompt="Be kind.")))
 
 
 @pytest.fixture

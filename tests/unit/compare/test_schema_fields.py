@@ -12,7 +12,8 @@ from localai_app.compare.checks import SchemaCheck
 from localai_app.compare.prompts import Prompt
 from localai_app.compare.schema_fields import KINDS, fields_of_schema, schema_of_fields
 
-FIELDS = st.dictionaries(st.text(string.ascii_letters + "_ä", min_size=1), st.sampled_from(sorted(KINDS)), min_size=1, max_size=4)
+FIELDS = st.dictionaries(
+    st.text(string.ascii_letters + "_ä", min_size=1), st.sampled_from(sorted(KINDS)), min_size=1, max_size=4)
 
 
 def test_fields_become_a_schema_that_checks_them() -> None:
@@ -24,7 +25,8 @@ def test_fields_become_a_schema_that_checks_them() -> None:
     assert not check_answer(prompt, '{"city": "Oak", "population": 7}')[0].passed
 
 
-@pytest.mark.parametrize(("fields", "words"), [("", "names of fields"), ("a,,b", "names of fields"), ("a: nmber", "no kind"), ("a,a", "twice")])
+@pytest.mark.parametrize(("fields", "words"), [
+    ("", "names of fields"), ("a,,b", "names of fields"), ("a: nmber", "no kind"), ("a,a", "twice")])
 def test_what_makes_no_sense_is_told(fields: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         schema_of_fields(fields)
