@@ -55,8 +55,8 @@ class ComparePage(QWidget):
         line.addWidget(label("Compare", "lead"))
         line.addWidget(self.schedule, 1)
         line.addWidget(self.blind_button)
-        if has_part(PROMPT_SETS):
-            line.addWidget(self.sets_button)
+        line.addWidget(self.sets_button)
+        self.sets_button.setVisible(has_part(PROMPT_SETS))
         if has_part(EXPORT):
             self._views[EXPORT] = make_part(EXPORT, self._services, self._theme, self._bridge)
             line.addWidget(self._views[EXPORT])
