@@ -108,7 +108,7 @@ def test_a_blind_comparison_names_nobody_before_the_vote(page: ComparePage, serv
     qtbot.waitUntil(lambda: answers.votes.can_vote, timeout=WAIT_MS)
     assert [column.facts.name for column in answers.columns.columns] == ["Answer A", "Answer B"]
     told = words_of(page)
-    for secret in (*NAMES, "F32", "tester", "tiny", "small"):
+    for secret in (*NAMES, "F32", "tester", "Small_Talk"):
         assert secret.lower() not in told.lower()
     assert "tok/s" not in " ".join(column.speed.text() for column in answers.columns.columns)
     assert not any(column.facts.figures.rest for column in answers.columns.columns)
