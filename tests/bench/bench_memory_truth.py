@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from tests.bench.tables import print_table
-from tests.helpers.memory_truth import CONTEXTS, MIB, Truth, truths
+from tests.helpers.memory_truth import CONTEXTS, KV_TYPES, MIB, Truth, truths
 from tests.helpers.real_models import gemma_path, smollm2_path
 from tests.helpers.services_fixture import open_services
 
@@ -18,7 +19,7 @@ pytestmark = [pytest.mark.bench, pytest.mark.model, pytest.mark.timeout(600)]
 @pytest.mark.parametrize(("name", "model"), [("SmolLM2", smollm2_path), ("gemma", gemma_path)])
 def test_table_of_memory(name: str, model: Callable[[], Path], tmp_path: Path) -> None:
     with open_services(tmp_path, echo=None) as services:
-        found = truths(services, model(), tmp_path, CONTEXTS[name])
+        found = truths(services, model(), tmp_path, tuple(product(CONTEXTS[name], KV_TYPES)))
     print_table(f"Memory of {model().name} in MiB", [row(truth) for truth in found])
 
 

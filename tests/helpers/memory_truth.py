@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,13 +47,12 @@ class Truth:
             "compute": self.fit.compute_bytes - sum(one.compute_bytes + one.output_bytes for one in buffers)}
 
 
-def truths(services: AppServices, path: Path, folder: Path, contexts: tuple[int, ...]) -> list[Truth]:
+def truths(services: AppServices, path: Path, folder: Path, loads: Sequence[tuple[int, KvType]]) -> list[Truth]:
     """Predictions from llama.cpp's plan, and the loads that they are of."""
     found = []
-    for ctx in contexts:
-        for kv_type in KV_TYPES:
-            fit = services.estimate.fit_installed(str(path), Request(ctx=ctx, kv_type=kv_type, gpu_layers=0))
-            assert fit.basis is Basis.DRY_RUN
-            assert fit.load_options is not None
-            found.append(Truth(ctx, kv_type, fit, measured_load(fit.load_options, folder)))
+    for ctx, kv_type in loads:
+        fit = services.estimate.fit_installed(str(path), Request(ctx=ctx, kv_type=kv_type, gpu_layers=0))
+        assert fit.basis is Basis.DRY_RUN
+        assert fit.load_options is not None
+        found.append(Truth(ctx, kv_type, fit, measured_load(fit.load_options, folder)))
     return found

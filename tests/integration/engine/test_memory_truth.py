@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.memory_truth import CONTEXTS, LINE_BYTES, Truth, truths
+from tests.helpers.memory_truth import CONTEXTS, KV_TYPES, LINE_BYTES, Truth, truths
 from tests.helpers.real_models import gemma_path, smollm2_path
 from tests.helpers.services_fixture import open_services
 from tests.helpers.torture import rounds
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 
+WHOLE = {name: tuple(product(contexts, KV_TYPES)) for name, contexts in CONTEXTS.items()}
+LOADS = {name: loads[:: rounds(len(loads) - 1, 1)] for name, loads in WHOLE.items()}
+"""In CI the shortest context with the wider type of cache and the longest with the narrower one, else all of both."""
 GROWTH_SHARE, GROWTH_BYTES = 0.03, 30_000_000
 
 
 @pytest.mark.parametrize(("name", "model"), [("SmolLM2", smollm2_path), ("gemma", gemma_path)])
 def test_predicted_memory_is_what_a_load_takes(name: str, model: Callable[[], Path], tmp_path: Path) -> None:
     with open_services(tmp_path, echo=None) as services:
-        # The shortest and the longest context in CI, all five where the whole number is wanted.
-        contexts = CONTEXTS[name] if rounds(2, 5) == 5 else (CONTEXTS[name][0], CONTEXTS[name][-1])
-        found = truths(services, model(), tmp_path, contexts)
-    assert len(found) == 2 * len(contexts)
+        loads = LOADS[name]
+        found = truths(services, model(), tmp_path, loads)
+    assert [(truth.ctx, truth.kv_type) for truth in found] == list(loads)
     for truth in found:
         assert_true(truth)
 

@@ -70,7 +70,7 @@ class TestLlama:
         sampling = Sampling(temperature=0.0, max_tokens=8)
         before, _end = worker.complete("The capital of France is", sampling)
         started_s = time.perf_counter()
-        end = run(worker, prompt_tokens=(32, 150), depths=(0, 200, 510), generated_tokens=4, repeats=2)
+        end = run(worker, prompt_tokens=(32, 96), depths=(0, 96, 510), generated_tokens=4, repeats=2)
         elapsed_s = time.perf_counter() - started_s
         short, long, shallow, deep, too_deep = end.rows
         assert all(row.tps > 0.2 and len(row.seconds) == 2 for row in (short, long, shallow, deep))
