@@ -16,7 +16,7 @@ from localai_app.gguf.quant_types import QUANT_TYPES_BY_NAME
 
 UNQUANTIZED = frozenset({"F32", "F16", "BF16", "F64"})
 _MIXTURES: dict[str, tuple[str, ...]] = {
-    "F32": ("F32", "F16", "BF16"), "F16": ("F16", "F32", "BF16"), "BF16": ("BF16", "F32", "F16"),
+    "F32": ("F32",), "F16": ("F16", "F32"), "BF16": ("BF16", "F32"),
     "Q8_0": ("Q8_0",), "Q6_K": ("Q6_K",),
     "Q5_0": ("Q5_0", "Q5_1"), "Q5_1": ("Q5_1",), "Q5_K_S": ("Q5_K",), "Q5_K_M": ("Q5_K", "Q6_K"),
     "Q4_0": ("Q4_0", "Q4_1"), "Q4_1": ("Q4_1",), "Q4_K_S": ("Q4_K", "Q5_K"), "Q4_K_M": ("Q4_K", "Q5_K", "Q6_K"),

@@ -66,6 +66,11 @@ class MainWindow(QMainWindow):
             self._connect_if_there(page, "chat_requested", self.open_chat)
             self._connect_if_there(
                 page, "compare_requested", lambda key: self.show_page(COMPARE).add_model(key))  # type: ignore[attr-defined]
+            self._connect_if_there(
+                page, "loss_requested", lambda key: self.show_page(COMPARE).show_loss(key))  # type: ignore[attr-defined]
+            self._connect_if_there(
+                page, "requantize_requested",
+                lambda key: self.show_page(COMPARE).show_loss(key, requantize=True))  # type: ignore[attr-defined]
             self._connect_if_there(page, "names_hidden", self.status_line.set_names_hidden)
             self._connect_if_there(page, "model_requested", self.open_reference)
             self._connect_if_there(page, "load_panel_requested", self.open_load_panel)

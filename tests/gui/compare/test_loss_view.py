@@ -151,7 +151,8 @@ def test_progress_is_told_and_nothing_can_be_changed_meanwhile(view: LossView, s
 
 def test_a_failure_is_told_once(view: LossView, services: AppServices, qtbot) -> None:
     failed = LossState(
-        LossStatus.FAILED, TINY_KEY, (OTHER_KEY,), failures=(LossFailure(OTHER_KEY, AppError(ENGINE_CRASHED, cause="of a test")),))
+        LossStatus.FAILED, TINY_KEY, (OTHER_KEY,),
+        failures=(LossFailure(OTHER_KEY, AppError(ENGINE_CRASHED, cause="of a test")),))
     show_state(services, failed)
     eventually(qtbot, lambda: view.banner.error is not None)
     view.banner.close_button.click()

@@ -333,3 +333,16 @@ def test_every_tab_paints_in_every_theme(
     for tab in ("Suggested", "Discover", "Installed", "Downloads"):
         page.show_tab(tab)
         assert not page.grab().isNull()
+
+
+def test_what_a_model_loses_and_a_smaller_file_are_asked_for_from_its_row(
+        data_dir: Path, view: InstalledView, services: AppServices, qtbot: Any) -> None:
+    install_tiny_model(data_dir)
+    services.library.changed()
+    eventually(qtbot, lambda: len(view.rows) == 1)
+    menu = view.rows[0].build_menu()
+    for words, signal in (("What does it lose?", view.loss_requested), ("Re-quantize…", view.requantize_requested)):
+        with qtbot.waitSignal(signal) as asked:
+            next(action for action in menu.actions() if action.text() == words).trigger()
+        assert asked.args == [TINY_KEY]
+    menu.deleteLater()

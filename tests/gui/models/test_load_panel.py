@@ -398,3 +398,9 @@ def test_what_was_measured_is_told(make_panel: Callable[..., LoadPanel], service
     services.events.publish(TuningChanged(TINY_KEY))
     eventually(qtbot, panel.form.measured.isVisible)
     assert panel.form.measured.text().startswith("Fastest here: 3 processor threads")
+
+
+def test_it_is_said_how_the_weights_are_stored(tiny: Path, make_panel: Any, qtbot: Any) -> None:
+    panel = make_panel()
+    eventually(qtbot, lambda: panel.stored.words == "Stored as F16 (100% of the weights).")
+    assert not panel.stored.isHidden()

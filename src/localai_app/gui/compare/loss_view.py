@@ -78,14 +78,9 @@ class LossView(QWidget):
         bridge.event_published.connect(self._on_event)
         self._show_state()
 
-    def show_model(self, model_key: str) -> None:
-        """Ask what the files of an installed model lose."""
-        self._wanted_key, self._wants_dialog = model_key, False
-        self._follow_wish()
-
-    def show_requantize(self, model_key: str) -> None:
-        """Ask what is to be made of an installed model."""
-        self._wanted_key, self._wants_dialog = model_key, True
+    def show_model(self, model_key: str, *, requantize: bool = False) -> None:
+        """Ask what the files of an installed model lose, or what is to be made of it."""
+        self._wanted_key, self._wants_dialog = model_key, requantize
         self._follow_wish()
 
     def open_requantize(self, model_key: str) -> None:

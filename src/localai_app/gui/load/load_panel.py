@@ -13,6 +13,7 @@ from localai_app.gui.load.fit_question import FitQuestion
 from localai_app.gui.load.fit_view import FitView
 from localai_app.gui.load.load_anyway import LoadAnyway
 from localai_app.gui.load.load_form import LoadForm
+from localai_app.gui.load.stored_note import StoredNote
 from localai_app.gui.load.template_dialog import edit_template
 from localai_app.gui.load.wording import in_force_words
 from localai_app.gui.metrics import SPACE_1, SPACE_2, SPACE_4, SPACE_6
@@ -54,6 +55,7 @@ class LoadPanel(QWidget):
         self._title = label(breakable(model_key.rpartition("/")[2]), "heading", wrap=True)
         self._title.setMinimumWidth(1)
         self._state = label("", "muted", wrap=True)
+        self.stored = StoredNote(services, model_key)
         self.error = ErrorBanner(theme)
         self.form = LoadForm()
         self.form.changed.connect(self._on_changed)
@@ -99,6 +101,7 @@ class LoadPanel(QWidget):
         set_spacing(head, SPACE_1)
         head.addWidget(self._title)
         head.addWidget(self._state)
+        head.addWidget(self.stored)
         foot = QHBoxLayout()
         set_spacing(foot, SPACE_2)
         foot.addWidget(self.reset_button)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QScrollArea, QVBoxLayout, QWidget
 
 from localai_app.errors import AppError, Remedy
 from localai_app.fit.result import FitResult
@@ -31,6 +31,8 @@ class InstalledRow(QWidget):
 
     chat_requested = Signal(str)
     compare_requested = Signal(str)
+    loss_requested = Signal(str)
+    requantize_requested = Signal(str)
     load_panel_requested = Signal(str)
     reveal_requested = Signal(str)
     remove_requested = Signal(str)
@@ -53,6 +55,8 @@ class InstalledRow(QWidget):
         self.compare_button = button("Compare", compact=True)
         self.compare_button.setToolTip("Put it beside other models on the Compare page")
         self.compare_button.clicked.connect(lambda: self.compare_requested.emit(self._key))
+        self.more_button = icon_button("dots", f"More about {model.name}", theme)
+        self.more_button.clicked.connect(self._on_more_clicked)
         self.reveal_button = icon_button("folder", f"Show {model.name} in its folder", theme)
         self.reveal_button.clicked.connect(lambda: self.reveal_requested.emit(self._key))
         self.remove_button = icon_button("trash", f"Remove {model.name}", theme)
@@ -74,7 +78,8 @@ class InstalledRow(QWidget):
         set_spacing(layout, SPACE_1, (SPACE_5, SPACE_3, SPACE_4, SPACE_3))
         layout.addLayout(words, 1)
         layout.addSpacing(SPACE_3)
-        for control in (self.load_button, self.compare_button, self.chat_button, self.reveal_button, self.remove_button):
+        for control in (
+            self.load_button, self.compare_button, self.chat_button, self.reveal_button, self.remove_button, self.more_button):
             layout.addWidget(control)
 
     def show_model(self, model: InstalledModel, fit: FitResult | None = None) -> None:
@@ -94,6 +99,20 @@ class InstalledRow(QWidget):
         self.compare_button.setEnabled(model.is_complete)
         self.load_button.setAccessibleName(f"Load {model.name}, with settings")
         self.load_button.setEnabled(model.is_complete)
+        self.more_button.setEnabled(model.is_complete)
+
+
+    def build_menu(self) -> QMenu:
+        """What is done more seldom."""
+        menu = QMenu(self)
+        menu.addAction("What does it lose?").triggered.connect(lambda: self.loss_requested.emit(self._key))
+        menu.addAction("Re-quantize…").triggered.connect(lambda: self.requantize_requested.emit(self._key))
+        return menu
+
+    def _on_more_clicked(self) -> None:
+        menu = self.build_menu()
+        menu.aboutToHide.connect(menu.deleteLater)
+        menu.popup(self.more_button.mapToGlobal(self.more_button.rect().bottomLeft()))
 
 
 class InstalledView(QWidget):
@@ -101,6 +120,8 @@ class InstalledView(QWidget):
 
     chat_requested = Signal(str)
     compare_requested = Signal(str)
+    loss_requested = Signal(str)
+    requantize_requested = Signal(str)
     load_panel_requested = Signal(str)
     suggestions_requested = Signal()
     page_requested = Signal(str)
@@ -172,6 +193,8 @@ class InstalledView(QWidget):
             row = InstalledRow(model, self._theme)
             row.chat_requested.connect(self.chat_requested)
             row.compare_requested.connect(self.compare_requested)
+            row.loss_requested.connect(self.loss_requested)
+            row.requantize_requested.connect(self.requantize_requested)
             row.load_panel_requested.connect(self.load_panel_requested)
             row.reveal_requested.connect(self._on_reveal_requested)
             row.remove_requested.connect(self._on_remove_requested)

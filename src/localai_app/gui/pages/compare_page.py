@@ -23,6 +23,7 @@ class ComparePage(QWidget):
     """A toolbar over tabs; what a tab shows is built when it is first looked at."""
 
     page_requested = Signal(str)
+    model_requested = Signal(str)
     names_hidden = Signal(bool)
     """Whether whose answers are on screen must not be told anywhere."""
 
@@ -111,6 +112,11 @@ class ComparePage(QWidget):
         self.show_tab(ANSWERS)
         self.answers.session.open(comparison_id)
 
+    def show_loss(self, model_key: str, *, requantize: bool = False) -> None:
+        """Ask what the files of an installed model lose, or make a smaller one of it."""
+        self.show_tab(LOSS)
+        self.view(LOSS).show_model(model_key, requantize=requantize)  # type: ignore[attr-defined]
+
     @property
     def current_tab(self) -> str:
         """The tab that is shown."""
@@ -125,6 +131,9 @@ class ComparePage(QWidget):
                 view.cell_chosen.connect(self._on_cell_chosen)  # type: ignore[attr-defined]
                 if self._shown_id is not None:
                     view.show_comparison(self._shown_id)  # type: ignore[attr-defined]
+            if name == LOSS:
+                view.page_requested.connect(self.page_requested)  # type: ignore[attr-defined]
+                view.model_requested.connect(self.model_requested)  # type: ignore[attr-defined]
             if name == HISTORY:
                 view.comparison_chosen.connect(self.open_comparison)  # type: ignore[attr-defined]
         return self._views[name]

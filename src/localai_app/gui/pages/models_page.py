@@ -28,6 +28,8 @@ class ModelsPage(QWidget):
 
     chat_requested = Signal(str)
     compare_requested = Signal(str)
+    loss_requested = Signal(str)
+    requantize_requested = Signal(str)
     page_requested = Signal(str)
     load_panel_requested = Signal(str)
 
@@ -91,6 +93,8 @@ class ModelsPage(QWidget):
         for model_requested in (self.suggested.suggestions.model_requested, self.downloads.model_requested):
             model_requested.connect(self.open_reference)
         self.installed.compare_requested.connect(self.compare_requested)
+        self.installed.loss_requested.connect(self.loss_requested)
+        self.installed.requantize_requested.connect(self.requantize_requested)
         self.installed.load_panel_requested.connect(self.load_panel_requested)
         self.installed.suggestions_requested.connect(lambda: self.show_tab("Suggested"))
         self.downloads.suggestions_requested.connect(lambda: self.show_tab("Suggested"))
