@@ -124,8 +124,9 @@ def build_services(options: LaunchOptions) -> AppServices:
         events, store.benchmarks, hardware, load_planner, engine, (lambda: command_now(worker), paths.worker_dir))
     meter = AnswerMeter(lambda tokens: why_slow.tell(tokens))
     compare = _compare(events, store, ComparisonParts(
-        settings, library, hardware, engine, ContestantPlanner(load_planner), CellRequests(settings, sampling), meter,
-        FileHashes(store.library), SideBySideMemory(store.library), set_ups, (worker, paths.worker_dir), benchmarks), load_planner)
+        settings, library, hardware, engine, ContestantPlanner(load_planner, dry_runs.rest), CellRequests(settings, sampling),
+        meter, FileHashes(store.library), SideBySideMemory(store.library), set_ups, (worker, paths.worker_dir), benchmarks),
+        load_planner)
     load_previews = LoadPreviews(library, estimate, hardware, load_settings, engine, drafts)
     load_parts = LoadParts(load_previews, load_settings)
     why_slow = WhySlowService(engine, hardware, settings, load_parts, calibration, benchmarks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -49,8 +49,10 @@ def compared_options(options: LoadOptions, schedule: Schedule, place: int) -> Lo
 class ContestantPlanner:
     """Plans contestants, each as if it had the computer for itself; slow where llama.cpp has to be asked."""
 
-    def __init__(self, planner: LoadPlanner) -> None:
+    def __init__(self, planner: LoadPlanner, rest: Callable[[], None] = lambda: None) -> None:
+        """`rest` ends the worker that llama.cpp plans in, which would take memory while models answer."""
         self._planner = planner
+        self._rest = rest
 
     def plan(
         self, spec: ComparisonSpec, limit_bytes: int, instead_of: Sequence[LoadedModel] = (),
@@ -59,7 +61,9 @@ class ContestantPlanner:
 
         `instead_of`: what these models hold counts as free.
         """
-        return tuple(self._planned(contestant, spec, limit_bytes, instead_of) for contestant in spec.contestants)
+        planned = tuple(self._planned(contestant, spec, limit_bytes, instead_of) for contestant in spec.contestants)
+        self._rest()
+        return planned
 
     def _planned(
         self, contestant: Contestant, spec: ComparisonSpec, limit_bytes: int, instead_of: Sequence[LoadedModel],
