@@ -128,8 +128,7 @@ def build_services(options: LaunchOptions) -> AppServices:
         meter, FileHashes(store.library), SideBySideMemory(store.library), set_ups, (worker, paths.worker_dir), benchmarks),
         load_planner)
     load_previews = LoadPreviews(library, estimate, hardware, load_settings, engine, drafts)
-    load_parts = LoadParts(load_previews, load_settings)
-    why_slow = WhySlowService(engine, hardware, settings, load_parts, calibration, benchmarks)
+    why_slow = WhySlowService(engine, hardware, settings, LoadParts(load_previews, load_settings), calibration, benchmarks)
     return AppServices(
         paths=paths, events=events, pool=pool, store=store, settings=settings, hardware=hardware,
         discovery=DiscoveryService(
