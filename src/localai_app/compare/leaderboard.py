@@ -17,6 +17,7 @@ from localai_app.compare.bradley_terry import POINTS_PER_STRENGTH, Ballot, Stren
 from localai_app.compare.comparison import CellKey, Comparison, Verdict, Vote
 from localai_app.compare.contestant import Contestant, ContestantSettings
 from localai_app.compare.names import contestant_names, settings_words
+from localai_app.compare.scores import wilson_interval
 from localai_app.engine.sampling_values import SamplingValues
 
 MIDDLE_POINTS = 1000
@@ -26,8 +27,6 @@ FEW_VOTES = 10
 SCALE_WORDS = (
     "Points are on Elo's scale: 100 points more win 64 % of the votes, 200 win 76 %. "
     "A tie, and a vote that all answers are bad, counts as half a win for each.")
-_Z = 1.959964
-"""97.5 % of the normal distribution."""
 
 
 class Judges(StrEnum):
@@ -60,13 +59,8 @@ class Share(NamedTuple):
 
     @property
     def interval(self) -> tuple[float, float]:
-        """By Wilson's score (Wilson 1927, "Probable inference"), which holds for few and for shares near 0 and 1 as well."""
-        if not self.n:
-            return 0.0, 1.0
-        spread = _Z * _Z / self.n
-        middle = (self.value + spread / 2) / (1 + spread)
-        half = _Z / (1 + spread) * math.sqrt(self.value * (1 - self.value) / self.n + spread / (4 * self.n))
-        return max(0.0, middle - half), min(1.0, middle + half)
+        """By Wilson's score, which holds for few and for shares near 0 and 1 as well."""
+        return wilson_interval(self.value, self.n) if self.n else (0.0, 1.0)
 
 
 class Strength(NamedTuple):

@@ -41,7 +41,7 @@ class Score:
     high: float = 1.0
     """95 % interval of the share."""
     tps: float | None = None
-    """Generated tokens over the seconds spent on them, of all answers whose speed was measured; None: of none."""
+    """Mean over the answers whose speed was measured; None: of none."""
 
     @property
     def n_checked(self) -> int:
@@ -89,14 +89,9 @@ def wilson_interval(share: float, count: int) -> tuple[float, float]:
 
 
 def mean_tps(answers: Iterable[AnswerRecord]) -> float | None:
-    """Tokens per second over several answers together, so that long ones count for more; None where none was measured.
-
-    The first token of an answer belongs to the prompt's time, as in `AnswerRecord.tps`.
-    """
-    timed = [
-        (answer.tokens - 1, (answer.tokens - 1) / answer.tps) for answer in answers if answer.tps > 0 and answer.tokens > 1]
-    seconds = sum(one for _tokens, one in timed)
-    return sum(tokens for tokens, _seconds in timed) / seconds if seconds > 0 else None
+    """The mean of the measured speeds, as on leaderboards; None where none was measured."""
+    speeds = [answer.tps for answer in answers if answer.tps > 0]
+    return sum(speeds) / len(speeds) if speeds else None
 
 
 def tags_of(comparison: Comparison) -> tuple[str, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import msgspec
-from PySide6.QtCore import Qt, Signal, Slot
+from PySide6.QtCore import QSize, Qt, Signal, Slot
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QDialog,
     QHBoxLayout,
@@ -56,9 +57,9 @@ class PromptSetsDialog(QDialog):
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.list.currentRowChanged.connect(self._on_row_changed)
-        self.new_button = self._button("New set", "plus", self._on_new_clicked)
-        self.import_button = self._button("Import…", "folder-open", self.sources.ask_for_file)
-        self.chats_button = self._button("From chats…", "chat", self.sources.ask_for_chats)
+        self.new_button = _button(theme, "New set", "plus", self._on_new_clicked)
+        self.import_button = _button(theme, "Import…", "folder-open", self.sources.ask_for_file)
+        self.chats_button = _button(theme, "From chats…", "chat", self.sources.ask_for_chats)
         self.undo_bar = UndoBar()
         self.undo_bar.undo_requested.connect(self._on_undo_requested)
         self.banner = ErrorBanner(theme)
@@ -66,25 +67,28 @@ class PromptSetsDialog(QDialog):
         self.view.changed.connect(self._on_changed)
         self.view.renamed.connect(self._on_renamed)
         self.view.prompt_removed.connect(self._on_prompt_removed)
-        self.duplicate_button = self._button("Duplicate", "copy", self._on_duplicate_clicked)
-        self.export_button = self._button("Export…", "download", self._on_export_clicked)
-        self.delete_button = self._button("Delete", "trash", self._on_delete_clicked)
+        self.duplicate_button = _button(theme, "Duplicate", "copy", self._on_duplicate_clicked)
+        self.export_button = _button(theme, "Export…", "download", self._on_export_clicked)
+        self.delete_button = _button(theme, "Delete", "trash", self._on_delete_clicked)
         self.use_button = button("Use this set", "primary")
         self.use_button.clicked.connect(self._on_use_clicked)
         self.close_button = button("Close")
         self.close_button.clicked.connect(self.close)
         self.finished.connect(self.view.flush)
-        self._lay_out(parent)
+        self._lay_out()
         bridge.event_published.connect(self._on_event)
         self._load()
 
-    def _button(self, words: str, icon_name: str, on_clicked: Callable[[], None]) -> QPushButton:
-        made = button(words)
-        set_icon(made, icon_name, self._theme)
-        made.clicked.connect(on_clicked)
-        return made
+    def showEvent(self, event: QShowEvent) -> None:
+        """Take the size that is wanted, within the window."""
+        parent = self.parentWidget()
+        if parent is not None:
+            growth = max(1.0, self._theme.sizes.body / TypeSizes().body)
+            wanted = QSize(*(round(side * growth) for side in SIZE))
+            self.resize(wanted.boundedTo(parent.window().size() - QSize(SPACE_6, SPACE_6)))
+        super().showEvent(event)
 
-    def _lay_out(self, parent: QWidget | None) -> None:
+    def _lay_out(self) -> None:
         side = set_role(QWidget(), "sidebar")
         side.setFixedWidth(SIDEBAR_WIDTH)
         column = QVBoxLayout(side)
@@ -111,11 +115,6 @@ class PromptSetsDialog(QDialog):
         set_spacing(layout, 0, (1, 1, 1, 1))
         layout.addWidget(side)
         layout.addLayout(main, 1)
-        growth = max(1.0, self._theme.sizes.body / TypeSizes().body)
-        width, height = (round(side * growth) for side in SIZE)
-        if parent is not None:
-            width, height = min(width, parent.window().width() - SPACE_6), min(height, parent.window().height() - SPACE_6)
-        self.resize(width, height)
 
     def keep(self, prompt_set: PromptSet, *, replaces: str | None = None) -> bool:
         """Keep a set and show it; whether that could be done."""
@@ -248,3 +247,10 @@ class PromptSetsDialog(QDialog):
         known = [one.name for one in self._known]
         if isinstance(event, PromptSetsChanged) and known != [one.name for one in self._sets.sets()]:
             self._load()
+
+
+def _button(theme: ThemeState, words: str, icon_name: str, on_clicked: Callable[[], None]) -> QPushButton:
+    made = button(words)
+    set_icon(made, icon_name, theme)
+    made.clicked.connect(on_clicked)
+    return made
