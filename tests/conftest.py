@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import hypothesis
@@ -94,6 +95,21 @@ def private_home(
     home = tmp_path_factory.mktemp("home")
     private_environment(home, monkeypatch)
     return home
+
+
+@cache
+def _memory_bandwidth() -> float:
+    from localai_app.hardware.bandwidth import measure_memory_bandwidth
+
+    return measure_memory_bandwidth()
+
+
+@pytest.fixture(autouse=True)
+def bandwidth_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test has a new data folder, in which the program would measure main memory anew, with all cores for 0.2 s."""
+    service = sys.modules.get("localai_app.services.hardware_service")
+    if service is not None:
+        monkeypatch.setattr(service, "measure_memory_bandwidth", _memory_bandwidth)
 
 
 @pytest.fixture(autouse=True)
