@@ -18,12 +18,16 @@ MAX_CHECK_CHARS = 20_000
 _PATTERN_S = 1.0
 
 
-def check_answer(prompt: Prompt, text: str) -> tuple[CheckResult, ...]:
-    """The results of a prompt's checks on an answer (without its thinking), in their order."""
+def check_answer(prompt: Prompt, text: str, *, is_cut: bool = False) -> tuple[CheckResult, ...]:
+    """The results of a prompt's checks on an answer (without its thinking), in their order.
+
+    `is_cut`: it ended because its tokens or its context did, so its last number is no result.
+    """
     if len(text) > MAX_ANSWER_CHARS:
         words = f"The answer is longer than {MAX_ANSWER_CHARS:,} characters and is not checked."
         return tuple(CheckResult(passed=False, words=words) for _ in prompt.checks)
-    return tuple(_result(check, text) for check in prompt.checks)
+    cut = CheckResult(passed=False, words="The answer was cut off before its end, so its last number is no result.")
+    return tuple(cut if is_cut and isinstance(check, NumberCheck) else _result(check, text) for check in prompt.checks)
 
 
 def is_right(results: tuple[CheckResult, ...]) -> bool | None:

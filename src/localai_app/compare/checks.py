@@ -27,7 +27,7 @@ class PatternCheck(msgspec.Struct, frozen=True, kw_only=True, tag="pattern"):
 
 
 class NumberCheck(msgspec.Struct, frozen=True, kw_only=True, tag="number"):
-    """The last number of the answer lies within `tolerance` of `value`."""
+    """The last number of the answer lies within `tolerance` of `value`, and the answer was not cut off."""
 
     value: float
     tolerance: float = 0.0

@@ -62,7 +62,7 @@ def type_into(row: CheckRow, kind: str, text: str, tolerance: str = "") -> None:
 def test_sets_of_the_program_are_shown_with_their_checks(dialog: PromptSetsDialog) -> None:
     assert names(dialog) == ["Reasoning", "Coding", "Summarizing", "Translation", "Instruction following", "Mine"]
     assert dialog.view.model.rowCount() == 12
-    assert dialog.view.editor.words == "· has 43 as its last number"
+    assert dialog.view.editor.words == "· has 12 as its last number"
     assert dialog.view.editor.text.isReadOnly()
     assert not dialog.view.add_button.isVisible()
     assert not dialog.delete_button.isEnabled()

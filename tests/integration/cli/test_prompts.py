@@ -18,10 +18,10 @@ def test_sets_are_listed_and_shown(data_dir: Path) -> None:
     listed = run_program("prompts", "--json", "--data-dir", data_dir).document["sets"]
     assert [(known["name"], len(known["prompts"])) for known in listed] == [
         ("Reasoning", 12), ("Coding", 12), ("Summarizing", 12), ("Translation", 12), ("Instruction following", 12)]
-    assert listed[0]["prompts"][0]["checks"] == [{"type": "number", "value": 43.0, "tolerance": 0.0}]
+    assert listed[0]["prompts"][0]["checks"] == [{"type": "number", "value": 12.0, "tolerance": 0.0}]
     words = run_program("prompts", "reasoning", "--data-dir", data_dir).stdout
-    assert "What is 17 + 26?" in words
-    assert "right if the answer has 43 as its last number" in words
+    assert "What is 7 + 5?" in words
+    assert "right if the answer has 12 as its last number" in words
 
 
 def test_a_file_is_checked_kept_exported_and_forgotten(data_dir: Path, tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ LEAP_SHORT = "def is_leap(y):\n  return y % (4 if y % 100 else 400) == 0"
 
 ANSWERS: dict[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = {
     "reasoning": (
-        (("43", "17 + 26 = 43.", "The sum is **43**"), ("33", "17 + 26", "")),
+        (("12", "7 + 5 = 12.", "The sum is **12**"), ("13", "7 + 5", "")),
         (("Cara", "**Cara**.", "cara"), ("Ben", "Anna is older than Cara", "Caroline")),
         (("8", "All but 8 are sold, so 8 jars are left.\n\n**8**"), ("15", "23 - 8 = 15")),
         (("95", "From 14:35 to 16:10 it is 1 hour and 35 minutes: 95"), ("1:35", "105 minutes")),
-        (("40", "They dry at the same time, so it takes 40 minutes: 40"), ("120", "3 times as long: 120 minutes")),
+        (("120", "They burn at the same time, so it takes 2 hours: 120"), ("240", "Twice as long: 4 hours, 240 minutes", "2")),
         (("0.30", "0,30 €", r"$x + x + 6 = 6.6$, so $\boxed{0.3}$", "The pencil costs 0.30 euros."), ("0.60", "6.30")),
         (("6", "4! / (2! * 2!) = 24 / 4 = 6"), ("24", "12")),
         (("100", "220° − 120° = 100°", "The angle is 100 degrees."), ("80", "90", "260")),

@@ -161,6 +161,13 @@ def test_an_answer_beyond_the_bound_fails_every_check() -> None:
     assert "500,000 characters" in results[0].words
 
 
+def test_the_last_number_of_an_answer_that_was_cut_off_is_no_result() -> None:
+    prompt = Prompt(text="?", checks=(NumberCheck(value=40), ContainsCheck(texts=("minutes",))))
+    results = check_answer(prompt, "First the 3 shirts: 40 minutes in 40", is_cut=True)
+    assert [result.passed for result in results] == [False, True]
+    assert "cut off" in results[0].words
+
+
 def test_an_answer_is_right_where_all_checks_pass() -> None:
     prompt = Prompt(text="?", checks=(NumberCheck(value=4), ContainsCheck(texts=("cats",))))
     assert is_right(check_answer(prompt, "cats: 4")) is True

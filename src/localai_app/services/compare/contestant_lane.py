@@ -14,6 +14,7 @@ import msgspec
 
 from localai_app.compare.checking import check_answer
 from localai_app.compare.comparison import AnswerRecord, CellKey, Comparison, ContestantRun
+from localai_app.engine.conversation import FinishReason
 from localai_app.engine.launch import CommandSource
 from localai_app.engine.protocol import Finished, LoadOptions, TextGenerated
 from localai_app.errors import AppError
@@ -235,11 +236,13 @@ class ContestantLane:
 
     def _record(self, blank: AnswerRecord, finished: Finished, total_s: float, energy: Energy) -> AnswerRecord:
         stats, text = finished.stats, self.text.answer + self.text.tool
+        is_cut = finished.reason in (FinishReason.LENGTH, FinishReason.CONTEXT)
         return msgspec.structs.replace(
             blank, text=text, thinking=self.text.thinking.strip(), finish_reason=finished.reason.value,
             prompt_tokens=stats.prompt_tokens, tokens=stats.completion_tokens, prompt_tps=stats.prompt_tps, tps=stats.tps,
             ttft_s=stats.ttft_s, total_s=total_s, thinking_s=stats.thinking_s, gpu_j=energy.gpu_j,
-            processor_j=energy.processor_j, checks=check_answer(self._comparison.spec.prompts[blank.prompt], text))
+            processor_j=energy.processor_j,
+            checks=check_answer(self._comparison.spec.prompts[blank.prompt], text, is_cut=is_cut))
 
     def _on_text(self, key: CellKey, event: TextGenerated) -> None:
         self.text.add(event.channel, event.text, takes_back=event.takes_back)
