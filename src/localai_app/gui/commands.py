@@ -29,12 +29,14 @@ class Navigator(Protocol):
         """Show how a model is loaded."""
 
 
-def box_commands(services: AppServices, window: Navigator, report_error: Callable[[AppError], None]) -> list[BoxCommand]:
-    """Everything that can be done from the command box now."""
+def box_commands(
+    services: AppServices, window: Navigator, report_error: Callable[[AppError], None], *, hides_names: bool = False,
+) -> list[BoxCommand]:
+    """Everything that can be done from the command box now; `hides_names`: but for what names a model."""
     return [
         BoxCommand("New chat", "Chat", "plus", window.new_chat, "conversation start"),
         *_page_commands(window),
-        *_model_commands(services, window, report_error),
+        *(() if hides_names else _model_commands(services, window, report_error)),
         *_setting_commands(window),
     ]
 

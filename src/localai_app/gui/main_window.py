@@ -136,7 +136,9 @@ class MainWindow(QMainWindow):
     @Slot()
     def open_command_box(self) -> None:
         """Ask what to do."""
-        box = CommandBox(box_commands(self._services, self, self.messages.error), self.theme, self)
+        commands = box_commands(
+            self._services, self, self.messages.error, hides_names=self.status_line.hides_names)
+        box = CommandBox(commands, self.theme, self)
         box.open_over(self)
 
     def raise_window(self) -> None:

@@ -55,6 +55,11 @@ class StatusLine(QFrame):
         self._speed.setText(format_speed(state.tps) if state.tps else "")
         self._fit()
 
+    @property
+    def hides_names(self) -> bool:
+        """Whether no model may be named now."""
+        return self._hides_names
+
     def set_names_hidden(self, hides_names: bool) -> None:
         """Name no model while it must not be told whose answers are on screen."""
         if hides_names != self._hides_names:
