@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from localai_app.compare.checks import Check, CheckResult, ContainsCheck, ExactCheck, NumberCheck, PatternCheck
-from localai_app.compare.comparison import AnswerRecord, ContestantRun, Verdict, Vote, Way
+from localai_app.compare.comparison import AnswerRecord, ContestantRun, Duel, Verdict, Vote, Way
 from localai_app.compare.contestant import Contestant
 from localai_app.compare.export_withheld import Exportable
 from localai_app.engine.sampling import SPEC_OF, bias_text
@@ -73,7 +73,8 @@ def setting_facts(exportable: Exportable, names: Sequence[str]) -> tuple[Fact, .
         *facts,
         Fact("Order", ", ".join(names[place] for place in schedule.order if place < len(names)) or UNKNOWN),
         Fact("Threads", threads or UNKNOWN),
-        Fact("Next model prepared while the last answers", "yes" if schedule.prepares_next else "no"),
+        Fact("Next model loaded while the last answer is written", "yes" if schedule.prepares_next else "no"),
+        *((Fact("Meanwhile", schedule.meanwhile),) if schedule.meanwhile else ()),
         Fact("Expected peak memory", bytes_words(schedule.peak_bytes)),
         Fact("Measured peak of all workers", bytes_words(comparison.peak_bytes)))
 
@@ -109,6 +110,7 @@ def contestant_facts(contestant: Contestant, run: ContestantRun | None) -> tuple
     return (
         *facts, *(Fact("SHA-256", digest, is_code=True) for digest in run.sha256 or (UNKNOWN,)),
         Fact("Size", format_file_size(run.size_bytes) if run.size_bytes else UNKNOWN),
+        *(Fact("At the load", step) for step in run.steps),
         Fact("Described as", run.description or UNKNOWN), Fact("Load time", seconds_words(run.load_s)),
         Fact("Peak memory", bytes_words(run.peak_bytes)), Fact("Context", count_words(run.ctx)),
         Fact("Threads", count_words(run.threads)),
@@ -178,7 +180,8 @@ def vote_words(vote: Vote, names: Sequence[str]) -> str:
         said = f"{names[vote.winner] if is_named and vote.winner is not None else UNKNOWN} is best{among}"
     else:
         said = ("Tie" if vote.verdict is Verdict.TIE else "No answer is any good") + among
-    return f"{said} (by {who}{how}){': ' + vote.reason if vote.reason else ''}"
+    duels = "; ".join(_duel_words(duel, names) for duel in vote.duels)
+    return f"{said} (by {who}{how}){f', duels: {duels}' if duels else ''}{f': {vote.reason}' if vote.reason else ''}"
 
 
 def hardware_facts(hardware: Mapping[str, Any]) -> tuple[Fact, ...]:
@@ -203,6 +206,13 @@ def json_words(value: object) -> str:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _duel_words(duel: Duel, names: Sequence[str]) -> str:
+    first, second = names[duel.first], names[duel.second]
+    if duel.winner is None:
+        return f"{first} and {second} tie"
+    return f"{first} beats {second}" if duel.winner == duel.first else f"{second} beats {first}"
 
 
 def _quoted(text: str) -> str:

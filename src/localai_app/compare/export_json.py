@@ -91,6 +91,8 @@ def _check_places(comparison: Comparison) -> None:
     contestants, prompts, repeats = range(len(spec.contestants)), range(len(spec.prompts)), range(spec.repeats)
     places = [*(run.contestant for run in comparison.runs), *(answer.contestant for answer in comparison.answers),
               *(place for vote in comparison.votes for place in vote.rivals),
+              *(place for vote in comparison.votes for duel in vote.duels for place in (duel.first, duel.second)),
+              *(duel.winner for vote in comparison.votes for duel in vote.duels if duel.winner is not None),
               *(vote.winner for vote in comparison.votes if vote.winner is not None),
               *(comparison.schedule.order if comparison.schedule is not None else ())]
     cells = [(answer.prompt, answer.repeat) for answer in comparison.answers]

@@ -22,6 +22,7 @@ from localai_app.compare.comparison import (
     ComparisonSpec,
     ComparisonState,
     ContestantRun,
+    Duel,
     Schedule,
     Verdict,
     Vote,
@@ -305,12 +306,13 @@ def comparisons(draw: st.DrawFn) -> Comparison:
         checks=st.tuples(st.builds(CheckResult, passed=st.booleans(), words=texts)),
         error=texts), max_size=6, unique_by=lambda one: one.key))
     runs = draw(st.lists(st.builds(
-        ContestantRun, contestant=place, sha256=st.tuples(texts), size_bytes=counts, load_s=figures, options=options,
+        ContestantRun, contestant=place, sha256=st.tuples(texts), size_bytes=counts, load_s=figures, options=options, steps=st.tuples(texts),
         ctx=counts, threads=counts, n_layer=counts, peak_bytes=counts, error=texts),
         max_size=3, unique_by=lambda one: one.contestant))
     votes = draw(st.lists(st.builds(
         Vote, **at, verdict=st.sampled_from(Verdict), winner=st.none() | place, rivals=st.lists(place, max_size=3).map(tuple),
-        judge=texts, reason=texts, time_s=figures), max_size=3))
+        judge=texts, reason=texts, time_s=figures, duels=st.lists(
+            st.builds(Duel, first=place, second=place, winner=st.none() | place), max_size=2).map(tuple)), max_size=3))
     schedule = st.builds(
         Schedule, way=st.sampled_from(Way), reason=texts, order=st.permutations(range(len(contestants))).map(tuple),
         threads=st.tuples(counts), peak_bytes=counts)

@@ -156,7 +156,9 @@ class ComparePage(QWidget):
         self.names_hidden.emit(False)
 
     def _tell_veil(self) -> None:
-        self.names_hidden.emit(self.isVisible() and self.current_tab == ANSWERS and self.answers.session.is_veiled)
+        names = self.answers.session.names
+        self.names_hidden.emit(
+            self.isVisible() and self.current_tab != LOSS and names is not None and not names.all_revealed)
 
     def _on_comparison_shown(self, comparison_id: int) -> None:
         self._shown_id = comparison_id
