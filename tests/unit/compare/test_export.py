@@ -306,7 +306,8 @@ def comparisons(draw: st.DrawFn) -> Comparison:
         checks=st.tuples(st.builds(CheckResult, passed=st.booleans(), words=texts)),
         error=texts), max_size=6, unique_by=lambda one: one.key))
     runs = draw(st.lists(st.builds(
-        ContestantRun, contestant=place, sha256=st.tuples(texts), size_bytes=counts, load_s=figures, options=options, steps=st.tuples(texts),
+        ContestantRun, contestant=place, sha256=st.tuples(texts),
+        size_bytes=counts, load_s=figures, options=options, steps=st.tuples(texts),
         ctx=counts, threads=counts, n_layer=counts, peak_bytes=counts, error=texts),
         max_size=3, unique_by=lambda one: one.contestant))
     votes = draw(st.lists(st.builds(
