@@ -171,7 +171,11 @@ def _losses(
 ) -> LossService:
     """What measures smaller files and makes them."""
     command, folder = parts.worker
+
+    def other_work() -> str:
+        return "models are being compared" if is_comparing() else "a benchmark runs" if parts.benchmarks.state.is_running else ""
+
     return LossService(events, LossParts(
         parts.library, parts.engine, ScorePlanner(planner, lambda: parts.hardware.free_now().main_bytes), parts.hashes,
         store.losses, (lambda: command_now(command), folder), lambda: parts.settings.models_folder, lambda: this_cpu().model,
-        lambda: "models are being compared" if is_comparing() else "a benchmark runs" if parts.benchmarks.state.is_running else ""))
+        other_work))
