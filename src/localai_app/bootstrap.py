@@ -173,7 +173,9 @@ def _losses(
     command, folder = parts.worker
 
     def other_work() -> str:
-        return "models are being compared" if is_comparing() else "a benchmark runs" if parts.benchmarks.state.is_running else ""
+        if is_comparing():
+            return "models are being compared"
+        return "a benchmark runs" if parts.benchmarks.state.is_running else ""
 
     return LossService(events, LossParts(
         parts.library, parts.engine, ScorePlanner(planner, lambda: parts.hardware.free_now().main_bytes), parts.hashes,

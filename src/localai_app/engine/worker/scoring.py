@@ -3,7 +3,8 @@
 As llama.cpp's `tools/perplexity` does it: the text is cut into chunks of `ctx` tokens, each read from an empty cache with the
 BOS token in the first place where the vocabulary wants one, and only the second half of a chunk is scored, so that every scored
 token has something before it. The tool writes the reference's distributions to a file of gigabytes; here the logits of both
-models meet slice by slice (`scoring_model.LOGITS_BYTES`), and only sums are kept.
+models meet, and only sums are kept: a chunk at a time, or slice by slice where the vocabulary is too large for that
+(`scoring_model.LOGITS_BYTES`).
 """
 
 from __future__ import annotations
@@ -119,23 +120,26 @@ class LossScoring:
         self, statistics: LossStatistics, reference: ScoringModel, variant: ScoringModel, chunk: Sequence[int],
     ) -> None:
         """Read a chunk with both; compare the distributions before each token of its second half but the first."""
-        first, end = len(chunk) // 2, len(chunk) - 1
+        first, end = len(chunk) // 2, len(chunk)
+        at_once = reference.takes_at_once(end, end - first)
         for model in (reference, variant):
             self._require_unstopped()
             model.begin()
-            model.read(chunk[:first], 0)
-            self._count(first)
-        for start in range(first, end, reference.rows):
-            part = chunk[start : min(start + reference.rows, end)]
-            base = reference.logits_of(part, start)
-            self._count(len(part))
-            other = variant.logits_of(part, start)
-            for row in range(len(part)):
+            if not at_once:
+                model.read(chunk[:first], 0)
+                self._count(first)
+        slices = [(0, end)] if at_once else [
+            (start, min(start + reference.rows, end)) for start in range(first, end, reference.rows)]
+        for start, stop in slices:
+            skipped = max(0, first - start)
+            base = reference.logits_of(chunk[start:stop], start, skipped)
+            self._count(stop - start)
+            other = variant.logits_of(chunk[start:stop], start, skipped)
+            # What follows the last token of a chunk is not known.
+            for row, place in enumerate(range(start + skipped, min(stop, end - 1))):
                 self._require_unstopped()
-                statistics.add(base[row], other[row], chunk[start + row + 1])
-            self._count(len(part))
-        # The last token of a chunk is only predicted.
-        self._count(2)
+                statistics.add(base[row], other[row], chunk[place + 1])
+            self._count(stop - start)
 
     def _count(self, tokens: int) -> None:
         self._progress = msgspec.structs.replace(self._progress, done=self._progress.done + tokens)

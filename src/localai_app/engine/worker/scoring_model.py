@@ -78,27 +78,31 @@ class ScoringModel:
         """Read tokens from a position on, without their logits."""
         for start in range(0, len(tokens), self._step):
             part = tokens[start : start + self._step]
-            self._read_s += self._decode(part, position + start, with_logits=False)
+            self._read_s += self._decode(part, position + start, first_row=len(part))
             self._read_tokens += len(part)
 
-    def logits_of(self, tokens: Sequence[int], position: int) -> npt.NDArray[np.float32]:
-        """Read at most `rows` tokens; the logits after each, (tokens, vocabulary), valid until the next step."""
+    def takes_at_once(self, n_tokens: int, n_rows: int) -> bool:
+        """Whether so many tokens can be read in one step, with the logits of `n_rows` of them."""
+        return n_tokens <= self._step and n_rows <= self.rows
+
+    def logits_of(self, tokens: Sequence[int], position: int, first_row: int = 0) -> npt.NDArray[np.float32]:
+        """Read tokens in one step; the logits after each from place `first_row` on (rows, vocabulary), until the next step."""
         import numpy
 
-        self._read_s += self._decode(tokens, position, with_logits=True)
+        self._read_s += self._decode(tokens, position, first_row=first_row)
         self._read_tokens += len(tokens)
         pointer = self.library.llama_get_logits(self._context)
         if not pointer:
             raise RequestRefusedError(ENGINE_OUT_OF_MEMORY)
         logits: npt.NDArray[np.float32] = numpy.ctypeslib.as_array(
-            ctypes.cast(pointer, ctypes.POINTER(ctypes.c_float)), (len(tokens), self.n_vocab))
+            ctypes.cast(pointer, ctypes.POINTER(ctypes.c_float)), (len(tokens) - first_row, self.n_vocab))
         return logits
 
     def time_generation(self, tokens: Sequence[int]) -> None:
         """Time these tokens one by one, as in an answer, after a few that are not counted."""
         self.begin()
         for position, token in enumerate(tokens):
-            seconds = self._decode((token,), position, with_logits=True)
+            seconds = self._decode((token,), position)
             if position >= _WARM_TOKENS:
                 self._generated_s += seconds
                 self._generated_tokens += 1
@@ -115,8 +119,8 @@ class ScoringModel:
         self.library.llama_free(self._context)
         self.library.llama_model_free(self._model)
 
-    def _decode(self, tokens: Sequence[int], position: int, *, with_logits: bool) -> float:
-        """Evaluate one batch and wait for it; the seconds that it took."""
+    def _decode(self, tokens: Sequence[int], position: int, *, first_row: int = 0) -> float:
+        """Evaluate one batch, with logits from place `first_row` on, and wait for it; the seconds that it took."""
         batch = self._batch
         batch.n_tokens = len(tokens)
         for index, token in enumerate(tokens):
@@ -124,7 +128,7 @@ class ScoringModel:
             batch.pos[index] = position + index
             batch.n_seq_id[index] = 1
             batch.seq_id[index][0] = 0
-            batch.logits[index] = with_logits
+            batch.logits[index] = index >= first_row
         started_s = time.perf_counter()
         require_decoded(self.library.llama_decode(self._context, batch))
         self.library.llama_synchronize(self._context)
