@@ -38,15 +38,17 @@ def sums_of(nll: Any, base: Any, klds: Any, same_top: int) -> LossSums:
         kld_p90=0.1, kld_p99=0.2, kld_p999=0.3, kld_max=float(klds.max()))
 
 
-def result_of(label: str, kld: float, *, error: float = 0.001, size_bytes: int = 500, tps: float = 20.0, **more: Any) -> LossResult:
+def result_of(
+    label: str, kld: float, *, error: float = 0.001, size_bytes: int = 500, tps: float = 20.0, **more: Any,
+) -> LossResult:
     flat = np.full(N, 2.0)
     figures = figures_of(sums_of(flat, flat, np.full(N, kld), round(0.95 * N)))
     fields = {name: getattr(figures, name) for name in figures.__struct_fields__}
     fields["kld"] = Estimate(value=kld, error=error)
     reference = LossModel(key="m:F16", name="Model", label="F16", size_bytes=1000, tps=10.0)
     variant = LossModel(key=f"m:{label}", name="Model", label=label, size_bytes=size_bytes, tps=tps)
-    usual: dict[str, Any] = {"reference": reference, "variant": variant, "text_name": "text", "text_sha256": "ab", "n_tokens": 1024,
-                             "ctx": 512}
+    usual: dict[str, Any] = {"reference": reference, "variant": variant, "text_name": "text", "text_sha256": "ab",
+                             "n_tokens": 1024, "ctx": 512}
     return LossResult(**fields, **(usual | more))
 
 
