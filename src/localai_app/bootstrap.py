@@ -30,6 +30,7 @@ from localai_app.services.compare.comparison_service import ComparisonService
 from localai_app.services.compare.contestant_plans import ContestantPlanner
 from localai_app.services.compare.drafts import CompareDrafts
 from localai_app.services.compare.file_hashes import FileHashes
+from localai_app.services.compare.judging import JudgingParts, JudgingService
 from localai_app.services.compare.leaderboard import LeaderboardService
 from localai_app.services.compare.losses import LossParts, LossService
 from localai_app.services.compare.prompt_sets import PromptSetService
@@ -161,8 +162,13 @@ def _compare(events: EventBus, store: Store, parts: ComparisonParts, planner: Lo
     """What belongs to comparing models."""
     comparisons = ComparisonService(events, ComparisonKeeper(store.comparisons), parts)
     losses = _losses(events, store, parts, planner, lambda: comparisons.state.is_running)
+    judging = JudgingService(events, JudgingParts(
+        comparisons, parts.library, planner, parts.engine, parts.worker,
+        lambda: "a benchmark runs" if parts.benchmarks.state.is_running
+        else "files are being measured" if losses.state.is_running else ""))
     return CompareServices(
-        comparisons=comparisons, drafts=CompareDrafts(store), leaderboard=LeaderboardService(events, comparisons), losses=losses,
+        comparisons=comparisons, drafts=CompareDrafts(store), losses=losses,
+        leaderboard=LeaderboardService(events, comparisons), judging=judging,
         prompt_sets=PromptSetService(events, store.prompt_sets, store.conversations, resources_dir() / "prompts"))
 
 

@@ -248,6 +248,14 @@ COMPARISON_MISSING = ErrorSpec(
     "comparison_missing", "There is no comparison number {id}.", "See the list of comparisons for those that there are.")
 COMPARISON_RUNS = ErrorSpec(
     "comparison_runs", "This comparison is running.", "Cancel it first.")
+JUDGE_BUSY = ErrorSpec(
+    "judge_busy", "A judge cannot begin while {what}.", "It needs the computer for itself: wait until that is over.")
+JUDGE_IS_CONTESTANT = ErrorSpec(
+    "judge_is_contestant", "{name} is one of the contestants, and models prefer what they would have written themselves.",
+    "Choose another judge, or insist.")
+NOTHING_TO_JUDGE = ErrorSpec(
+    "nothing_to_judge", "There is nothing left for {name} to judge.",
+    "A judge needs two answers to a prompt, and votes on them once.")
 OVER_MEMORY_LIMIT = ErrorSpec(
     "over_memory_limit", "{name} needs {needed}, and the memory limit of comparisons is {limit}.",
     "Choose a smaller model or context, or raise the limit.", Remedy.OPEN_SETTINGS)

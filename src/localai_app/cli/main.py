@@ -22,6 +22,7 @@ from localai_app.cli import (
     chat_commands,
     compare_command,
     comparisons_command,
+    judge_command,
     leaderboard_command,
     lend_command,
     load_commands,
@@ -67,6 +68,7 @@ load_commands.register(app)
 bench_command.register(app)
 tune_command.register(app)
 compare_command.register(app)
+judge_command.register(app)
 leaderboard_command.register(app)
 comparisons_command.register(app)
 runtimes_command.register(app)

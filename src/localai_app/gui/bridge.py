@@ -17,6 +17,7 @@ from localai_app.services.events import (
     EngineChanged,
     Event,
     EventBus,
+    JudgingChanged,
     LossChanged,
     MemoryMeasured,
     VariantsRefined,
@@ -27,7 +28,7 @@ FLUSH_MS = 33
 
 BURST_EVENTS = (
     AnswerProgressed, DownloadChanged, MemoryMeasured, EngineChanged, VariantsRefined, BenchmarkChanged, ComparisonChanged,
-    ComparisonProgressed, LossChanged)
+    ComparisonProgressed, JudgingChanged, LossChanged)
 
 
 class Bridge(QObject):
@@ -135,7 +136,7 @@ def _burst_key(event: Event) -> object:
             return download_id
         case VariantsRefined(repo_id=repo_id):
             return repo_id
-        case MemoryMeasured() | EngineChanged() | BenchmarkChanged() | ComparisonChanged() | LossChanged():
+        case MemoryMeasured() | EngineChanged() | BenchmarkChanged() | ComparisonChanged() | JudgingChanged() | LossChanged():
             return type(event)
         case _:
             return None

@@ -292,6 +292,11 @@ class VotesChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgingChanged:
+    """A judge model began, went on or ended; read it from JudgingService."""
+
+
+@dataclass(frozen=True, slots=True)
 class PromptSetsChanged:
     """The user's prompt sets changed; read them from PromptSetService."""
 
@@ -321,7 +326,7 @@ Event = (
     | DownloadFinished | EngineChanged | ModelLoaded | EngineFailed | MessageAdded | AnswerProgressed | AnswerEnded
     | ContextChecked | ConversationsChanged | ConversationDeleted | SettingChanged | LoadSettingsChanged | ChatSettingsChanged
     | SamplingChanged
-    | ComparisonChanged | ComparisonProgressed | VotesChanged | PromptSetsChanged | LossChanged
+    | ComparisonChanged | ComparisonProgressed | VotesChanged | JudgingChanged | PromptSetsChanged | LossChanged
     | InstalledFitsChanged | AnswerTimed | MeasurementsChanged | TuningChanged | BenchmarkChanged | ErrorHappened
 )
 Subscriber = Callable[[Event], None]
