@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from localai_app.catalog.load import load_catalog
@@ -160,6 +160,7 @@ def _dry_runs(runtimes: RuntimeService, paths: AppPaths, lent: LentDevices, *, i
 
 def _compare(events: EventBus, store: Store, parts: ComparisonParts, planner: LoadPlanner) -> CompareServices:
     """What belongs to comparing models."""
+    parts = replace(parts, measures_loss=lambda: losses.state.is_running)
     comparisons = ComparisonService(events, ComparisonKeeper(store.comparisons), parts)
     losses = _losses(events, store, parts, planner, lambda: comparisons.state.is_running)
     judging = JudgingService(events, JudgingParts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from localai_app.services.safe_setups import SafeSetUps
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.thinking import AnswerText
 from localai_app.services.views import EngineStatus
+from localai_app.units import format_wait
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ QUIET_S = 60.0
 _UNLOAD_S = 10.0
 _WAIT_S = 0.05
 _BUSY = {EngineStatus.LOADING: "a model is being loaded", EngineStatus.ANSWERING: "an answer is being written"}
-WAITS_FOR_CHAT = "It waits, because a model was wanted for an answer, and goes on a minute after the last one."
+WAITS = "It waits while {what}, and goes on {quiet} after that."
 IDENTIFIES = "All answers are there; the model files are being identified."
 
 
@@ -65,11 +66,15 @@ class ComparisonParts:
     worker: tuple[CommandSource, Path]
     """The command of a worker, and the folder in which it starts."""
     benchmarks: BenchmarkService
+    measures_loss: Callable[[], bool] = lambda: False
+    """Whether it is being measured what a smaller file loses."""
 
     def busy_words(self) -> str:
         """What else computes; empty where nothing does."""
         if self.benchmarks.state.is_running:
             return "a benchmark runs"
+        if self.measures_loss():
+            return "files are being measured or made"
         states = (self.engine.state, *(model.state for model in self.engine.loaded()))
         return next((words for state in states if (words := _BUSY.get(state.status))), "")
 
@@ -149,7 +154,8 @@ class ComparisonRunner:
             is_complete = self._run_pass()
             if is_complete or self._is_cancelled.is_set():
                 return is_complete
-            self._progress.note(WAITS_FOR_CHAT)
+            what = self._parts.busy_words() or "something else computes"
+            self._progress.note(WAITS.format(what=what, quiet=format_wait(self._quiet_s)))
             if not self._wait_for_quiet():
                 return False
 
