@@ -91,21 +91,32 @@ _BLOCK = re.compile(r"blk\.(\d+)\.")
 _ALIGNMENT = 32
 
 
-def planned_tensors(headers: Sequence[GgufHeader], label: str) -> tuple[TensorInfo, ...]:
-    """The tensors of a model as they would be stored under `label`, in the order in which the quantizer goes through them.
+class QuantizerPlan:
+    """What the quantizer would make of a model. `headers`: all parts of the file that would be read."""
 
-    `headers`: all parts of the file that would be read; offsets are those of that file. Raises KeyError for a label whose
-    main type is unknown.
-    """
-    tensors = sorted((one for header in headers for one in header.tensors), key=_file_order)
-    plan = _Plan(headers[0], tensors, label)
-    return tuple(_as_type(tensor, plan.type_of(tensor)) for tensor in tensors)
+    def __init__(self, headers: Sequence[GgufHeader]) -> None:
+        self._first = headers[0]
+        self._tensors = sorted((one for header in headers for one in header.tensors), key=_file_order)
+        self._quantized = [_is_quantized(one) for one in self._tensors]
+
+    def tensors(self, label: str) -> tuple[TensorInfo, ...]:
+        """The tensors as they would be stored, in the order in which the quantizer goes through them.
+
+        Offsets are those of the file that would be read. Raises KeyError for a label whose main type is unknown.
+        """
+        types = _LabelTypes(self._first, self._tensors, label)
+        return tuple(
+            _as_type(tensor, types.type_of(tensor)) if is_quantized else tensor
+            for tensor, is_quantized in zip(self._tensors, self._quantized, strict=True))
+
+    def header(self, label: str) -> GgufHeader:
+        """One header with these tensors and the metadata of the first part."""
+        return replace(self._first, tensors=self.tensors(label))
 
 
-def planned_bytes(headers: Sequence[GgufHeader], label: str) -> int:
-    """Size of the file that the quantizer would write: the tensors, and a header as long as the first part's."""
-    tensors = planned_tensors(headers, label)
-    return headers[0].data_start + sum(-(-tensor.n_bytes // _ALIGNMENT) * _ALIGNMENT for tensor in tensors)
+def data_bytes(header: GgufHeader) -> int:
+    """Size of the file that has this header: what stands before the data, and its tensors."""
+    return header.data_start + sum(-(-tensor.n_bytes // _ALIGNMENT) * _ALIGNMENT for tensor in header.tensors)
 
 
 def main_type(label: str) -> str:
@@ -114,7 +125,7 @@ def main_type(label: str) -> str:
     return QUANT_TYPES_BY_NAME[name if name in QUANT_TYPES_BY_NAME else name.rpartition("_")[0]].name
 
 
-class _Plan:
+class _LabelTypes:
     """Goes through the matrices as the quantizer does, and counts those whose place decides."""
 
     def __init__(self, header: GgufHeader, tensors: Sequence[TensorInfo], label: str) -> None:
@@ -130,9 +141,7 @@ class _Plan:
         self._seen = {Role.VALUES: 0, Role.DOWN: 0}
 
     def type_of(self, tensor: TensorInfo) -> str:
-        """The type of the next matrix; a tensor that is left alone keeps its own."""
-        if not _is_quantized(tensor):
-            return tensor.quant_type.name
+        """The type of the next matrix that is quantized."""
         if self._main in UNQUANTIZED:
             return self._main
         return fallback_type(self._wanted(tensor), tensor.dimensions[0])
@@ -186,10 +195,9 @@ def _is_quantized(tensor: TensorInfo) -> bool:
 
 
 def _as_type(tensor: TensorInfo, type_name: str) -> TensorInfo:
-    quant_type = QUANT_TYPES_BY_NAME[type_name]
-    row = tensor.dimensions[0] if tensor.dimensions else 1
+    quant_type, row = QUANT_TYPES_BY_NAME[type_name], tensor.dimensions[0]
     n_bytes = row_bytes(quant_type, row) * (tensor.n_elements // row)
-    return replace(tensor, quant_type=quant_type, n_bytes=n_bytes)
+    return TensorInfo(tensor.name, quant_type, tensor.dimensions, tensor.offset, tensor.n_elements, n_bytes)
 
 
 def _file_order(tensor: TensorInfo) -> tuple[int, str]:

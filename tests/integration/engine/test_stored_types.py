@@ -11,7 +11,7 @@ import pytest
 
 from localai_app.gguf.header import GgufHeader, TensorInfo
 from localai_app.gguf.label import label_of_name
-from localai_app.gguf.planned_types import planned_bytes, planned_tensors
+from localai_app.gguf.planned_types import QuantizerPlan, data_bytes
 from localai_app.gguf.quant_types import QUANT_TYPES_BY_NAME
 from localai_app.gguf.reader import read_header_file
 from localai_app.gguf.stored_types import Reason, stored_types
@@ -41,8 +41,8 @@ def test_the_quantizers_own_choices_are_understood(find: Callable[[], Path], lab
 
 
 @pytest.mark.parametrize(("find", "beginning"), [
-    (smollm2_path, "The table of tokens, 21% of the weights, is stored as Q8_0, because its rows of 576 values"),
-    (gemma_path, "91 of 127 matrices, 87% of the weights, are stored as Q8_0 or Q5_0, because their rows of 640 values")])
+    (smollm2_path, "The table of tokens, 21 % of the weights, is stored as Q8_0, because its rows of 576 values"),
+    (gemma_path, "91 of 127 matrices, 87 % of the weights, are stored as Q8_0 or Q5_0, because their rows of 640 values")])
 def test_real_files_say_what_is_unusual_about_them(find: Callable[[], Path], beginning: str) -> None:
     path = find()
     assert fallback_words(stored_types([read_header_file(path)], label_of_name(path.name))).startswith(beginning)
@@ -53,8 +53,8 @@ def test_the_types_of_a_file_are_known_before_it_is_made(find: Callable[[], Path
     path = find()
     header = read_header_file(path)
     for label, (types, _) in quantizer_choices(path, labels).items():
-        assert {one.name: one.quant_type.name for one in planned_tensors([header], label)} == types, label
-    assert planned_bytes([header], label_of_name(path.name)) == path.stat().st_size
+        assert {one.name: one.quant_type.name for one in QuantizerPlan([header]).tensors(label)} == types, label
+    assert data_bytes(QuantizerPlan([header]).header(label_of_name(path.name))) == path.stat().st_size
 
 
 @pytest.mark.parametrize("model_id", ["llama-3.3-70b-instruct", "gpt-oss-20b", "nemotron-3-nano-30b-a3b", "deepseek-v4-flash"])
@@ -63,7 +63,7 @@ def test_the_types_of_large_models_and_of_experts_are_known_too(model_id: str, t
     path = write_sparse(tmp_path / "f16.gguf", synthesise(row, "F16"))
     header = read_header_file(path)
     for label, (types, _) in quantizer_choices(path, ["Q3_K_M", "Q4_K_S", "IQ3_M"]).items():
-        assert {one.name: one.quant_type.name for one in planned_tensors([header], label)} == types, label
+        assert {one.name: one.quant_type.name for one in QuantizerPlan([header]).tensors(label)} == types, label
 
 
 def _matrices(header: GgufHeader) -> list[TensorInfo]:

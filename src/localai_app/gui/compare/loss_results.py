@@ -40,7 +40,7 @@ class LossResults(Card):
         self.earlier = combo_box()
         self.earlier.setAccessibleName("Measurements that are kept")
         self.earlier.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.earlier.setMinimumContentsLength(12)
+        self.earlier.setMinimumContentsLength(8)
         self.earlier.setSizeAdjustPolicy(self.earlier.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         ignore_wheel_unless_focused(self.earlier)
         self.earlier.currentIndexChanged.connect(self._show)

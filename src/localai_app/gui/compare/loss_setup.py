@@ -64,7 +64,7 @@ class LossSetup(QWidget):
         self.references.activated.connect(self._on_reference_activated)
         self.reason = label("", "caption", wrap=True)
         self.chips = VariantChips()
-        self.chips.changed.connect(self._show_expected)
+        self.chips.changed.connect(self.show_expected)
         self.alone = label("", "muted", wrap=True)
         self.add_button = button("Add a file…", compact=True)
         self.add_button.setToolTip("Measure an installed file that is not listed with this model")
@@ -75,15 +75,17 @@ class LossSetup(QWidget):
         self.download_button = button("Download another…", compact=True)
         self.download_button.clicked.connect(lambda: self.download_requested.emit(self._repo_id()))
         self.text_field = LossTextField(services, theme)
-        self.text_field.changed.connect(self._show_expected)
+        self.text_field.changed.connect(self.show_expected)
         self.text_field.failed.connect(self.failed)
         self.length = _list_box("Length")
         self.length.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        self.length.setMinimumContentsLength(0)
+        self.length.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         for tokens in LENGTHS:
             self.length.addItem(f"{format_count(tokens)} tokens", tokens)
         self.length.setCurrentIndex(LENGTHS.index(DEFAULT_LENGTH))
         self.length.setToolTip("Four times the length halves the errors")
-        self.length.currentIndexChanged.connect(self._show_expected)
+        self.length.currentIndexChanged.connect(self.show_expected)
         self.expected = label("", "caption", wrap=True)
         self._lay_out()
 
@@ -117,7 +119,7 @@ class LossSetup(QWidget):
     def show_earlier(self, results: Sequence[LossResult]) -> None:
         """What was measured before tells how long it takes."""
         self._earlier = tuple(results)
-        self._show_expected()
+        self.show_expected()
 
     def choose(self, model_key: str) -> None:
         """Choose the model that an installed file belongs to, with that file among what is measured."""
@@ -211,7 +213,8 @@ class LossSetup(QWidget):
         self.chips.show_models(others)
 
     @Slot()
-    def _show_expected(self) -> None:
+    def show_expected(self) -> None:
+        """Say how long it would take, by what is known now."""
         request = self.request
         words = ""
         if request is not None:
@@ -268,7 +271,7 @@ def _list_box(name: str) -> QComboBox:
     box = combo_box()
     box.setAccessibleName(name)
     box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    box.setMinimumContentsLength(12)
+    box.setMinimumContentsLength(8)
     box.setSizeAdjustPolicy(box.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     ignore_wheel_unless_focused(box)
     return box

@@ -38,7 +38,7 @@ class LossTextField(QWidget):
         self.choice = combo_box()
         self.choice.setAccessibleName("Text to measure on")
         self.choice.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.choice.setMinimumContentsLength(12)
+        self.choice.setMinimumContentsLength(8)
         self.choice.setSizeAdjustPolicy(self.choice.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         ignore_wheel_unless_focused(self.choice)
         self.choice.currentIndexChanged.connect(self.changed)

@@ -25,7 +25,7 @@ from localai_app.gui.widgets.page_parts import centered_column
 from localai_app.services.app_services import AppServices
 from localai_app.services.compare.loss_state import LossStatus
 from localai_app.services.compare.loss_words import measurements
-from localai_app.services.events import Event, LossChanged
+from localai_app.services.events import Event, InstalledFitsChanged, LossChanged
 
 COLUMN_WIDTH = 1000
 QUESTION = "What does the smaller file lose?"
@@ -132,6 +132,8 @@ class LossView(QWidget):
     def _on_event(self, event: Event) -> None:
         if isinstance(event, LossChanged):
             self._show_state()
+        elif isinstance(event, InstalledFitsChanged):
+            self.setup.show_expected()
 
     def _show_state(self) -> None:
         state, making = self._losses.state, self._losses.requantizing.state

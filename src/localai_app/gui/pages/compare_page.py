@@ -172,6 +172,8 @@ class ComparePage(QWidget):
         self.answers.session.turn_to(prompt, repeat)
 
     def _on_refreshed(self) -> None:
+        if self.current_tab != ANSWERS:
+            self.answers.tools.hide()
         self._tell_veil()
         session = self.answers.session
         self.blind_button.setChecked(session.draft.is_blind)

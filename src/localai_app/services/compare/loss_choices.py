@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from localai_app.compare.provenance import Provenance, precision_bits
 from localai_app.errors import AppError
 from localai_app.services.compare.model_files import ModelFamily, headers_of, provenance_of
-from localai_app.services.compare.stored_files import StoredFile, stored_file
+from localai_app.services.compare.stored_files import StoredFile, stored_as
 from localai_app.services.views import InstalledModel
 
 
@@ -51,9 +51,10 @@ def loss_choices(models: Sequence[InstalledModel], families: Sequence[ModelFamil
 def file_facts(model: InstalledModel) -> FileFacts | None:
     """Read what a model's headers say; None where they cannot be read. Slow: not in the window's thread."""
     try:
-        return FileFacts(provenance_of(model, headers_of(model)), stored_file(model))
+        headers = headers_of(model)
     except AppError:
         return None
+    return FileFacts(provenance_of(model, headers), stored_as(headers, model.label))
 
 
 def reference_words(key: str, facts: Sequence[FileFacts], default_key: str) -> str:
