@@ -106,6 +106,7 @@ ANSWERS: dict[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = {
         (("done", "Done."), ("1 2 3 4 5 6 7 8 9 10", "1 2 3 4 5 6 7 8 9 10 done")),
         (('{"city": "Marlow Bend", "population": 4210}', '```json\n{"city": "Oak", "population": 7}\n```'),
          ('{"city": "Oak", "population": "7"}', '{"city": "Oak"}', 'Sure! {"city": "Oak", "population": 7}',
+          'Sure!\n```json\n{"city": "Oak", "population": 7}\n```\nEnjoy.',
           '{"city": "Oak", "population": 7, "mayor": "Ann"}')),
         (("Then we left the house. Then it began to snow. Then we turned back.",),
          ("Then we left. Then it snowed.", "First we left. Then it snowed. Then we turned back.",
