@@ -115,7 +115,8 @@ def _answer_figures(facts: Sequence[Fact]) -> str:
         return ""
     large = "".join(_fact(fact) for fact in facts if fact.label in LEADING_FACTS)
     small = "".join(_fact(fact) for fact in facts if fact.label not in LEADING_FACTS)
-    return f'<dl class="figures">{large}</dl><dl class="figures small">{small}</dl>'
+    figures = f'<dl class="figures">{large}</dl>' if large else ""
+    return f'{figures}<dl class="figures small">{small}</dl>'
 
 
 def _settings(report: Report) -> str:

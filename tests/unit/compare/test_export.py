@@ -248,6 +248,19 @@ def test_letters_are_those_of_the_columns_and_votes_follow_them() -> None:
     assert {row["model_key"] for row in rows_of(csv_text(safe))} == {WITHHELD}
 
 
+def test_names_are_withheld_everywhere_until_every_answer_was_voted_on() -> None:
+    comparison = two_models(is_blind=True)
+    prompts = (comparison.spec.prompts[0], Prompt(text="And a fridge?"))
+    both = (*comparison.answers, *(msgspec.structs.replace(one, prompt=1) for one in comparison.answers))
+    half = msgspec.structs.replace(
+        comparison, spec=msgspec.structs.replace(comparison.spec, prompts=prompts), answers=both, votes=person_votes())
+    for form, text in every_form(half).items():
+        assert [(form, secret) for secret in SECRETS if secret.casefold() in text.replace("\\", "").casefold()] == []
+    second = Vote(prompt=1, repeat=0, verdict=Verdict.TIE)
+    whole = msgspec.structs.replace(half, votes=(*half.votes, second))
+    assert {form for form, text in every_form(whole).items() if "Marshland 14B" not in text} == set()
+
+
 def test_an_error_that_names_the_model_is_withheld_as_well() -> None:
     comparison = two_models(is_blind=True)
     failed = msgspec.structs.replace(comparison.answers[0], text="", error="Marshland 14B could not be loaded.")

@@ -11,7 +11,6 @@ from PySide6.QtWidgets import QFileDialog, QMenu, QPushButton
 from localai_app.compare.comparison import Comparison
 from localai_app.errors import AppError
 from localai_app.gui.bridge import Bridge
-from localai_app.gui.icons import icon
 from localai_app.gui.metrics import SPACE_1
 from localai_app.gui.tasks import run_in_background
 from localai_app.gui.theme import ThemeState
@@ -30,9 +29,9 @@ class ExportButton(QPushButton):
     exported = Signal(str)
     """A file was written, or "" for the clipboard."""
 
-    def __init__(self, services: AppServices, theme: ThemeState, _bridge: Bridge) -> None:
+    def __init__(self, services: AppServices, _theme: ThemeState, _bridge: Bridge) -> None:
         super().__init__("Export")
-        self._services, self._theme = services, theme
+        self._services = services
         self._comparison_id: int | None = None
         self.setEnabled(False)
         self.clicked.connect(self._on_clicked)
@@ -50,7 +49,7 @@ class ExportButton(QPushButton):
             action = menu.addAction(f"{form.label}…\t{USES[form]}")
             action.triggered.connect(lambda _checked=False, form=form: self.ask_and_export(form))
         menu.addSeparator()
-        copy = menu.addAction(icon("copy", self._theme), "Copy as Markdown")
+        copy = menu.addAction("Copy as Markdown")
         copy.triggered.connect(self.copy_markdown)
         return menu
 

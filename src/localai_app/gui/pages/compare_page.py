@@ -143,6 +143,8 @@ class ComparePage(QWidget):
         self._stack.setCurrentWidget(self.view(name))
         self._tabs[name].setChecked(True)
         self.answers.tools.setVisible(name == ANSWERS)
+        if EXPORT in self._views:
+            self._views[EXPORT].setVisible(name in (ANSWERS, RESULTS))
         self._tell_veil()
 
     def showEvent(self, event: QShowEvent) -> None:
