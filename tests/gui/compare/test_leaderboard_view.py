@@ -12,7 +12,7 @@ from localai_app.compare.comparison import Verdict, Vote
 from localai_app.compare.leaderboard import By, Judges
 from localai_app.errors import STORE_BUSY, AppError
 from localai_app.gui.bridge import Bridge
-from localai_app.gui.compare.leaderboard_view import NOTHING_HERE, LeaderboardView
+from localai_app.gui.compare.leaderboard_view import HOW_TO_VOTE, NOTHING_HERE, LeaderboardView
 from localai_app.gui.itemmodels.standings_table_model import Column
 from localai_app.gui.theme import CONTRAST, DARK, LIGHT, ThemeState
 from localai_app.services.app_services import AppServices
@@ -121,8 +121,11 @@ def test_a_blind_comparison_shows_nothing_before_the_vote(
 ) -> None:
     keep(services.store, judged((0, 4), 12, judge="a/judge:Q8_0", is_blind=True))
     show(view)
-    eventually(qtbot, lambda: view.empty.isVisible())
+    eventually(qtbot, lambda: view.notes.text() == HOW_TO_VOTE)
+    assert view.card.name_label.text() == NOTHING_HERE
     assert names(view) == []
+    assert not view.chart_card.isVisible()
+    assert view.judge.comparisons_box.currentText() == "Coding · 24 answers · number 1"
 
 
 def test_a_store_that_is_busy_is_told(

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 from localai_app.compare.leaderboard import FEW_VOTES, Leaderboard
 from localai_app.errors import AppError
 from localai_app.gui.bridge import Bridge
+from localai_app.gui.compare.judge_card import JudgeCard
 from localai_app.gui.compare.leaderboard_filters import LeaderboardFilters
 from localai_app.gui.compare.standings_table import StandingsTable
 from localai_app.gui.metrics import SPACE_3, SPACE_4, SPACE_6, SPACE_8
@@ -25,7 +26,7 @@ COLUMN_WIDTH = 1100
 HOW_TO_VOTE = (
     "Compare two models, read their answers, and press 1, 2, … for the best one, or 0 for a tie. Every vote counts here, "
     "and automatic checks count beside it. In a blind comparison you learn the names when you vote.")
-NOTHING_HERE = "Nobody has voted on these prompts yet."
+NOTHING_HERE = "Nobody has voted here yet"
 
 
 class LeaderboardView(QWidget):
@@ -36,6 +37,7 @@ class LeaderboardView(QWidget):
         self._services = services
         self._task: BackgroundTask | None = None
         self._is_stale = True
+        self._is_counted = False
         self.empty = EmptyState(theme, "compare", "No votes yet", HOW_TO_VOTE)
         self.empty.hide()
         self.filters = LeaderboardFilters()
@@ -48,6 +50,8 @@ class LeaderboardView(QWidget):
             theme, "Quality against speed", PointAxis("tokens per second", lambda tps: f"{tps:.0f}"),
             PointAxis("points", lambda points: f"{points:,.0f}", from_zero=False))
         self.chart_card = Card("Speed against quality", "Further right is faster, further up is better")
+        self.judge = JudgeCard(services, theme, bridge)
+        self.judge.choices_changed.connect(self._show_place)
         self._lay_out()
         bridge.event_published.connect(self._on_event)
 
@@ -59,6 +63,7 @@ class LeaderboardView(QWidget):
         column.setSpacing(SPACE_4)
         column.addWidget(self.card)
         column.addWidget(self.chart_card)
+        column.addWidget(self.judge)
         column.addStretch(1)
         self._scroll = QScrollArea()
         centered_column(self._scroll, column, COLUMN_WIDTH, (SPACE_6, SPACE_3, SPACE_6, SPACE_8))
@@ -78,6 +83,7 @@ class LeaderboardView(QWidget):
         if not self.isVisible():
             return
         self._is_stale = False
+        self.judge.refresh()
         if self._task is not None:
             self._task.drop()
         wish = (self.filters.tag, self.filters.judges, self.filters.by)
@@ -92,14 +98,20 @@ class LeaderboardView(QWidget):
 
     def _show_board(self, board: Leaderboard) -> None:
         self._task = None
-        is_empty = not board.rows and not board.tags
-        self.empty.setVisible(is_empty)
-        self._scroll.setVisible(not is_empty)
+        self._is_counted = True
         self.filters.show_choices(board.tags, has_judge_votes=bool(board.n_judge_votes))
         self.table.show_board(board)
         self.table.setVisible(bool(board.rows))
+        self._show_place()
         self._show_words(board)
         self._show_chart(board)
+
+    def _show_place(self) -> None:
+        """How to begin where there is nothing at all."""
+        is_known = self._is_counted and self.judge.is_read
+        is_empty = is_known and not (self.board.rows or self.board.tags or self.judge.has_comparisons)
+        self.empty.setVisible(is_empty)
+        self._scroll.setVisible(not is_empty)
 
     def _show_words(self, board: Leaderboard) -> None:
         notes = list(board.notes)
@@ -108,8 +120,7 @@ class LeaderboardView(QWidget):
         is_few = 0 < board.n_votes < FEW_VOTES
         self.warning.setText(notes.pop(0) if is_few else "")
         self.warning.setVisible(is_few)
-        self.notes.setText("\n".join(notes))
-        self.notes.setVisible(bool(notes))
+        self.notes.setText("\n".join(notes) or HOW_TO_VOTE)
 
     def _show_chart(self, board: Leaderboard) -> None:
         points = [
