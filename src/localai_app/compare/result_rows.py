@@ -45,6 +45,23 @@ class ScoreRow:
     by_tag: tuple[Score, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ResultTables:
+    """All that is shown of a comparison, made at once because that takes a while where there are thousands of answers."""
+
+    comparison: Comparison
+    tags: tuple[str, ...]
+    names: tuple[str, ...]
+    rows: tuple[ResultRow, ...]
+    scores: tuple[ScoreRow, ...]
+
+
+def result_tables(comparison: Comparison) -> ResultTables:
+    """Every cell and every sum."""
+    return ResultTables(
+        comparison, tags_of(comparison), column_names(comparison), result_rows(comparison), score_rows(comparison))
+
+
 def column_names(comparison: Comparison) -> tuple[str, ...]:
     """Titles of the columns: contestants, or "Answer A" and so on while any name is hidden."""
     names = BlindNames(comparison)
@@ -62,8 +79,11 @@ def result_rows(comparison: Comparison) -> tuple[ResultRow, ...]:
         title = " ".join(prompt.text.split())[:200]
         for repeat in range(repeats):
             order = tuple(range(n_contestants)) if names.all_revealed else names.shown_order(number, repeat)
-            cells = tuple(
-                _cell(names, answers.get(CellKey(place, number, repeat)), CellKey(place, number, repeat)) for place in order)
+            authors = (
+                [names.name(place, number, repeat) for place in order] if names.is_revealed(number, repeat)
+                else [alias(column) for column in range(n_contestants)])
+            keys = [CellKey(place, number, repeat) for place in order]
+            cells = tuple(_cell(names, author, answers.get(key), key) for author, key in zip(authors, keys, strict=True))
             rows.append(ResultRow(number, repeat, title, prompt.tag, cells))
     return tuple(rows)
 
@@ -86,9 +106,8 @@ def share_words(score: Score) -> str:
     return f"{100 * score.share:.0f} % ({100 * score.low:.0f} to {100 * score.high:.0f} %)"
 
 
-def _cell(names: BlindNames, answer: AnswerRecord | None, key: CellKey) -> ResultCell:
+def _cell(names: BlindNames, author: str, answer: AnswerRecord | None, key: CellKey) -> ResultCell:
     mark = mark_of(answer)
-    author = names.name(key.contestant, key.prompt, key.repeat)
     words = MARK_WORDS[mark]
     if names.is_blind and not names.all_revealed and names.is_revealed(key.prompt, key.repeat):
         words = f"{author}: {words}" if words else author

@@ -15,9 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from localai_app.compare.comparison import Comparison
-from localai_app.compare.result_rows import HIDDEN_WORDS, column_names, result_rows, score_rows
-from localai_app.compare.scores import tags_of
+from localai_app.compare.result_rows import HIDDEN_WORDS, ResultTables, result_tables
 from localai_app.errors import AppError
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.compare.matrix_progress import MatrixProgress
@@ -56,7 +54,8 @@ class MatrixView(QWidget):
         super().__init__(parent)
         self._services, self._theme = services, theme
         self._id: int | None = None
-        self._comparison: Comparison | None = None
+        self._tables: ResultTables | None = None
+        self._is_outdated = False
         self._was_running = False
         self._tag: str | None = None
         self._task: BackgroundTask | None = None
@@ -92,8 +91,11 @@ class MatrixView(QWidget):
     def show_comparison(self, comparison_id: int) -> None:
         """Open a comparison; it is read in the background."""
         if comparison_id != self._id:
-            self._id, self._comparison, self._tag, self._was_running = comparison_id, None, None, False
+            self._id, self._tables, self._tag, self._was_running = comparison_id, None, None, False
             self.banner.clear()
+            if self._task is not None:
+                self._task.drop()
+                self._task = None
         self._load()
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -163,39 +165,43 @@ class MatrixView(QWidget):
         if comparison_id is None:
             return
         if self._task is not None:
-            self._task.drop()
+            self._is_outdated = True
+            return
+        self._is_outdated = False
         self._task = run_in_background(
-            self, lambda: self._services.compare.comparisons.get(comparison_id), self._on_loaded, self._on_gone)
+            self, lambda: result_tables(self._services.compare.comparisons.get(comparison_id)), self._on_loaded, self._on_gone)
 
-    def _on_loaded(self, comparison: Comparison) -> None:
+    def _on_loaded(self, tables: ResultTables) -> None:
         self._task = None
-        self._comparison = comparison
+        self._tables = tables
         self._show()
+        if self._is_outdated:
+            self._pause.start()
 
     def _on_gone(self, error: AppError) -> None:
         self._task = None
-        self._id = self._comparison = None
+        self._id = self._tables = None
         self._show()
         if not self.empty.isVisible():
             self.banner.show_error(error, offer_remedy=False)
 
     def _show(self) -> None:
-        comparison = self._comparison
-        self.empty.setVisible(comparison is None)
-        self._content.setVisible(comparison is not None)
-        if comparison is None:
+        tables = self._tables
+        self.empty.setVisible(tables is None)
+        self._content.setVisible(tables is not None)
+        if tables is None:
             return
-        tags = tags_of(comparison)
+        tags = tables.tags
         self._show_chips((ALL, *tags) if len(tags) > 1 else ())
         lines = [ScoreLine(row.name, row.score if self._tag is None else row.by_tag[tags.index(self._tag)])
-                 for row in score_rows(comparison)]
+                 for row in tables.scores]
         self.score_model.show_records(lines)
         self.score_table.setVisible(bool(lines))
         self._hidden.setVisible(not lines)
-        rows = [row for row in result_rows(comparison) if self._tag is None or row.tag == self._tag]
-        self.model.show_rows(rows, column_names(comparison))
+        rows = [row for row in tables.rows if self._tag is None or row.tag == self._tag]
+        self.model.show_rows(rows, tables.names)
         self.table.setColumnHidden(Column.TAG, len(tags) < 2 or self._tag is not None)
-        self.table.setColumnHidden(Column.REPEAT, comparison.spec.repeats < 2)
+        self.table.setColumnHidden(Column.REPEAT, tables.comparison.spec.repeats < 2)
         self._show_progress()
 
     def _show_chips(self, names: tuple[str, ...]) -> None:
@@ -217,13 +223,13 @@ class MatrixView(QWidget):
     @Slot()
     def _show_progress(self) -> None:
         state = self._services.compare.comparisons.state
-        if self._comparison is None:
+        if self._tables is None:
             return
-        is_running = state.comparison_id == self._comparison.id
+        is_running = state.comparison_id == self._tables.comparison.id
         if self._was_running and not is_running and state.error is not None:
             self.banner.show_error(state.error, offer_remedy=False)
         self._was_running = is_running
-        self.progress.show_state(self._comparison, state)
+        self.progress.show_state(self._tables.comparison, state)
 
     @Slot()
     def _fit_table(self) -> None:
