@@ -13,7 +13,9 @@ from localai_app.compare.leaderboard import By, Judges
 from localai_app.errors import STORE_BUSY, AppError
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.compare.leaderboard_view import HOW_TO_VOTE, NOTHING_HERE, LeaderboardView
+from localai_app.gui.compare.parts import ANSWERS, LEADERBOARD
 from localai_app.gui.itemmodels.standings_table_model import Column
+from localai_app.gui.pages.compare_page import ComparePage
 from localai_app.gui.theme import CONTRAST, DARK, LIGHT, ThemeState
 from localai_app.services.app_services import AppServices
 from localai_app.services.events import ErrorHappened, Event
@@ -42,6 +44,8 @@ def test_without_votes_it_says_how_to_vote_and_the_first_one_fills_it(
 ) -> None:
     show(view)
     eventually(qtbot, lambda: view.empty.isVisible())
+    with qtbot.waitSignal(view.answers_requested):
+        view.empty.button.click()
     number = keep(services.store, judged((0, 4), 0, n_prompts=1))
     services.compare.comparisons.vote(number, Vote(prompt=0, repeat=0, verdict=Verdict.BEST, winner=1))
     eventually(qtbot, lambda: names(view) == ["Qwen3 4B Q4_K_M", "Qwen3 14B Q4_K_M"])
@@ -126,6 +130,17 @@ def test_a_blind_comparison_shows_nothing_before_the_vote(
     assert names(view) == []
     assert not view.chart_card.isVisible()
     assert view.judge.comparisons_box.currentText() == "Coding · 24 answers · number 1"
+
+
+def test_its_button_leads_to_the_answers(services: AppServices, theme: ThemeState, bridge: Bridge, show: Show, qtbot) -> None:
+    page = ComparePage(services, theme, bridge)
+    show(page)
+    page.show_tab(LEADERBOARD)
+    view = page.view(LEADERBOARD)
+    assert isinstance(view, LeaderboardView)
+    eventually(qtbot, lambda: view.empty.isVisible())
+    view.empty.button.click()
+    assert page.current_tab == ANSWERS
 
 
 def test_a_store_that_is_busy_is_told(

@@ -89,7 +89,8 @@ class JudgeCard(Card):
     def _show_comparisons(self, rows: Sequence[ComparisonRow]) -> None:
         self._task, self._is_read = None, True
         _offer(self.comparisons_box, [
-            (f"{_shortened(row.title)} · {row.n_answers} answers · number {row.id}", row.id) for row in rows if row.n_answers > 1])
+            (f"{_shortened(row.title)} · {row.n_answers} answers · number {row.id}", row.id)
+            for row in rows if row.n_answers > 1])
         self._show_state()
         self.choices_changed.emit()
 

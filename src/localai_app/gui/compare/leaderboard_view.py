@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
@@ -32,13 +33,16 @@ NOTHING_HERE = "Nobody has voted here yet"
 class LeaderboardView(QWidget):
     """A table and a chart, computed off the window's thread while they are seen; only the latest wish is answered."""
 
+    answers_requested = Signal()
+
     def __init__(self, services: AppServices, theme: ThemeState, bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._services = services
         self._task: BackgroundTask | None = None
         self._is_stale = True
         self._is_counted = False
-        self.empty = EmptyState(theme, "compare", "No votes yet", HOW_TO_VOTE)
+        self.empty = EmptyState(theme, "compare", "No votes yet", HOW_TO_VOTE, "Compare models")
+        self.empty.button_pressed.connect(self.answers_requested)
         self.empty.hide()
         self.filters = LeaderboardFilters()
         self.filters.changed.connect(self.refresh)
