@@ -268,6 +268,8 @@ LOSS_BUSY = ErrorSpec(
 LOSS_TOO_LARGE = ErrorSpec(
     "loss_too_large", "{reference} and {variant} together need {needed} of memory, and {free} is free.",
     "Choose a smaller reference, or close other programs.")
+LOSS_FAILED = ErrorSpec(
+    "loss_failed", "{variant} was not measured. {reason}", "What was measured before it is kept; try again, or leave it out.")
 TEXT_TOO_SHORT = ErrorSpec(
     "text_too_short", "The text has {tokens} tokens, and at least {needed} are needed.",
     "Choose a longer text, or a shorter context.")

@@ -10,6 +10,7 @@ import typer
 from localai_app.cli.session import Session
 from localai_app.compare.loss import LossResult, estimate_words, recommendation
 from localai_app.services.app_services import AppServices
+from localai_app.services.compare.loss_choices import fallback_notes, file_facts
 from localai_app.services.compare.loss_state import LossState, LossStatus, QuantizingState
 from localai_app.services.compare.loss_texts import text_of_file
 from localai_app.services.compare.losses import CTX, MAX_TOKENS
@@ -44,14 +45,17 @@ def loss(
         losses = services.compare.losses
         losses.start(reference, variants, text_of_file(text) if text is not None else None, ctx=ctx, max_tokens=max_tokens)
         state = _measured(session, services)
+        notes = _notes(services, state.results)
     session.output.document({
         "results": [loss_document(result) for result in state.results],
         "failures": [
             {"variant": one.variant_key, "code": one.error.code, "message": one.error.message} for one in state.failures],
-        "recommendation": recommendation(state.results)})
+        "recommendation": recommendation(state.results), "notes": notes})
     for failure in state.failures:
         session.output.say(f"{failure.variant_key}: {failure.error.message} {failure.error.action}")
     _print_results(session, state.results)
+    for note in notes:
+        session.output.words(note)
 
 
 def _measured(session: Session, services: AppServices) -> LossState:
@@ -69,6 +73,13 @@ def _measured(session: Session, services: AppServices) -> LossState:
     if losses.state.error is not None:
         raise losses.state.error
     return losses.state
+
+
+def _notes(services: AppServices, results: tuple[LossResult, ...]) -> tuple[str, ...]:
+    """Which of the files have tensors that fell back to another type."""
+    models = [results[0].reference, *(result.variant for result in results)] if results else []
+    facts = {model.key: file_facts(services.library.get(model.key)) for model in models}
+    return fallback_notes(models, {key: one for key, one in facts.items() if one is not None})
 
 
 def loss_document(result: LossResult) -> dict[str, object]:

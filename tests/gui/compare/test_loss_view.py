@@ -155,6 +155,7 @@ def test_a_failure_is_told_once(view: LossView, services: AppServices, qtbot) ->
         failures=(LossFailure(OTHER_KEY, AppError(ENGINE_CRASHED, cause="of a test")),))
     show_state(services, failed)
     eventually(qtbot, lambda: view.banner.error is not None)
+    assert view.banner.error.message == "BF16 was not measured. The engine stopped: of a test."
     view.banner.close_button.click()
     services.events.publish(LossChanged())
     qtbot.wait(60)

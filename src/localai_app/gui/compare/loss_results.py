@@ -16,7 +16,7 @@ from localai_app.gui.styling import button, combo_box, label, set_icon, set_role
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.flat_table import FlatTable
 from localai_app.gui.widgets.wheel_guard import ignore_wheel_unless_focused
-from localai_app.services.compare.loss_choices import FileFacts
+from localai_app.services.compare.loss_choices import FileFacts, fallback_notes
 from localai_app.services.compare.loss_words import LossMeasurement, loss_csv, loss_lines, loss_text
 
 MEANING = (
@@ -106,7 +106,8 @@ class LossResults(Card):
         self._table_model.show_records(loss_lines(shown))
         self.charts.show_measurement(shown)
         self.set_up.setText(f"Measured with {shown.set_up}.")
-        self.notes.setText("\n".join(notes_of(shown, self._facts)))
+        models = (shown.reference, *(result.variant for result in shown.results))
+        self.notes.setText("\n".join(fallback_notes(models, self._facts)))
         self.notes.setVisible(bool(self.notes.text()))
 
     def _copy(self, words: Callable[[LossMeasurement], str]) -> None:
@@ -119,15 +120,6 @@ class LossResults(Card):
         shown = self.shown
         if shown is not None:
             self.forget_requested.emit(tuple(result.id for result in shown.results))
-
-
-def notes_of(measurement: LossMeasurement, facts: Mapping[str, FileFacts]) -> list[str]:
-    """A sentence for the files whose tensors fell back to another type; what holds for several of them is said once."""
-    titles: dict[str, list[str]] = {}
-    for model in (measurement.reference, *(result.variant for result in measurement.results)):
-        if model.key in facts and (words := facts[model.key].stored.fallback):
-            titles.setdefault(words, []).append(model.title)
-    return [f"{', '.join(names)}: {words[0].lower()}{words[1:]}" for words, names in titles.items()]
 
 
 def _key(measurement: LossMeasurement) -> Key:

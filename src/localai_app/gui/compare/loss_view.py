@@ -12,7 +12,7 @@ from localai_app.gui.bridge import Bridge
 from localai_app.gui.compare.loss_feed import LossFeed
 from localai_app.gui.compare.loss_results import LossResults
 from localai_app.gui.compare.loss_setup import LossSetup
-from localai_app.gui.compare.loss_wording import made_words, making_words, measuring_words
+from localai_app.gui.compare.loss_wording import failed_words, made_words, making_words, measuring_words
 from localai_app.gui.compare.progress_row import ProgressRow
 from localai_app.gui.metrics import SPACE_3, SPACE_4, SPACE_6, SPACE_8
 from localai_app.gui.performance.cards import Card
@@ -47,7 +47,7 @@ class LossView(QWidget):
         self._losses = services.compare.losses
         self._wanted_key, self._wants_dialog = "", False
         self._told: set[AppError] = set()
-        """Errors that were shown: one that was dismissed stays away."""
+        """Errors that were seen: one that was dismissed stays away."""
         self._shown_state: tuple[LossStatus, int] | None = None
         self.empty = EmptyState(
             theme, "compare", "No model on this computer yet",
@@ -67,8 +67,8 @@ class LossView(QWidget):
         self.results = LossResults(theme)
         self.results.forget_requested.connect(self._on_forget_requested)
         self._lay_out()
-        self._told.update(error for error in self._errors() if error is not None)
         self.feed = LossFeed(services, bridge, self)
+        self._told.update(error for error, _variant in self._errors())
         self.feed.changed.connect(self._on_feed_changed)
         self.feed.failed.connect(self._show_error)
         self.setup.changed.connect(self._show_buttons)
@@ -150,15 +150,20 @@ class LossView(QWidget):
             self._show_results(newest=is_news)
         if state.is_running:
             self.banner.clear()
-        for error in self._errors():
-            if error is not None and error not in self._told:
+        for error, variant in self._errors():
+            if error not in self._told:
                 self._told.add(error)
-                self._show_error(error)
+                self._show_error(failed_words(error, variant))
 
-    def _errors(self) -> tuple[AppError | None, ...]:
-        """What went wrong with the last measurement and the last file that was made."""
-        state = self._losses.state
-        return (state.error or next((failure.error for failure in state.failures), None), self._losses.requantizing.state.error)
+    def _errors(self) -> list[tuple[AppError, str]]:
+        """What went wrong with the last measurement, each with what its variant is called, and with what was made last."""
+        state, making = self._losses.state, self._losses.requantizing.state
+        found = [(failure.error, self.feed.title_of(failure.variant_key)) for failure in state.failures]
+        if state.error is not None and not found:
+            found.append((state.error, ""))
+        if making.error is not None:
+            found.append((making.error, ""))
+        return found
 
     @Slot()
     def _show_buttons(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from localai_app import errors
+from localai_app.errors import AppError
 from localai_app.services.compare.loss_state import LossState, LossStatus, QuantizingState, QuantizingStatus
 from localai_app.units import format_count, format_file_size, format_wait
 
@@ -40,6 +42,13 @@ def made_words(state: QuantizingState) -> str:
             f" {tensors} stored as {' or '.join(used)}, because {'its' if n == 1 else 'their'} rows do not fill whole blocks: "
             "the file is larger and better than its label says.")
     return words
+
+
+def failed_words(error: AppError, variant: str) -> AppError:
+    """The error as it is told: an engine's own speaks of chats, and not of what was measured."""
+    if not variant or error.spec.code.startswith("loss_"):
+        return error
+    return AppError(errors.LOSS_FAILED, variant=variant, reason=error.message, detail=error.detail)
 
 
 def _left_words(left_s: float | None) -> str:

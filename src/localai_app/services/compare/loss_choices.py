@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from localai_app.compare.loss import LossModel
 from localai_app.compare.provenance import Provenance, precision_bits
 from localai_app.errors import AppError
 from localai_app.services.compare.model_files import ModelFamily, headers_of, provenance_of
@@ -73,6 +74,15 @@ def reference_words(key: str, facts: Sequence[FileFacts], default_key: str) -> s
     return (
         f"{kept[0].upper()}{kept[1:]}. {best.label or best.main_type} has kept more of the original "
         f"({precision_bits(best):.1f} bits per weight).")
+
+
+def fallback_notes(models: Iterable[LossModel], facts: Mapping[str, FileFacts]) -> tuple[str, ...]:
+    """A sentence for the files whose tensors fell back to another type; what holds for several of them is said once."""
+    titles: dict[str, list[str]] = {}
+    for model in models:
+        if model.key in facts and (words := facts[model.key].stored.fallback):
+            titles.setdefault(words, []).append(model.title)
+    return tuple(f"{', '.join(names)}: {words[0].lower()}{words[1:]}" for words, names in titles.items())
 
 
 def plain_name(model: InstalledModel) -> str:
