@@ -30,6 +30,7 @@ from localai_app.services.compare.comparison_service import ComparisonService
 from localai_app.services.compare.contestant_plans import ContestantPlanner
 from localai_app.services.compare.drafts import CompareDrafts
 from localai_app.services.compare.file_hashes import FileHashes
+from localai_app.services.compare.giving_way import PlanAfterComparison
 from localai_app.services.compare.judging import JudgingParts, JudgingService
 from localai_app.services.compare.leaderboard import LeaderboardService
 from localai_app.services.compare.losses import LossParts, LossService
@@ -120,7 +121,7 @@ def build_services(options: LaunchOptions) -> AppServices:
     states = PromptStates(events, paths.chat_states, lambda: settings.integer("chat_states_gb") * GB)
     engine = EngineService(
         events, WorkerProgram(worker, paths.worker_dir, itertools.count(1), set_ups, states),
-        EngineControl(events, load_planner.plan, EngineRoom(lambda: room_rules(settings)), hardware.free_now))
+        _engine_control(events, load_planner, settings, hardware, lambda: compare.comparisons.give_way()))
     benchmarks = BenchmarkService(
         events, store.benchmarks, hardware, load_planner, engine, (lambda: command_now(worker), paths.worker_dir))
     meter = AnswerMeter(lambda tokens: why_slow.tell(tokens))
@@ -156,6 +157,14 @@ def _dry_runs(runtimes: RuntimeService, paths: AppPaths, lent: LentDevices, *, i
     return DryRunService(
         runtimes.planner_command if is_possible else None, paths.worker_dir, paths.cache, build=runtimes.build_name,
         lent=(runtimes.lent_planner_command, lent))
+
+
+def _engine_control(
+    events: EventBus, planner: LoadPlanner, settings: SettingsService, hardware: HardwareService, give_way: Callable[[], None],
+) -> EngineControl:
+    """Loads models one after the other; a comparison gives way to them."""
+    room = EngineRoom(lambda: room_rules(settings))
+    return EngineControl(events, PlanAfterComparison(planner.plan, give_way), room, hardware.free_now)
 
 
 def _compare(events: EventBus, store: Store, parts: ComparisonParts, planner: LoadPlanner) -> CompareServices:

@@ -89,7 +89,7 @@ def run_comparison(session: Session, services: AppServices, comparison_id: int) 
             state = comparisons.state
             if state.schedule is not None and not is_schedule_told:
                 is_schedule_told = True
-                session.output.say(state.schedule.reason)
+                session.output.say(f"{state.schedule.reason} {state.schedule.meanwhile}".strip())
             session.output.overwrite(_progress_words(state))
     except StoppedError:
         session.output.say(f"What is finished is kept; `localai-app comparisons resume {comparison_id}` goes on.")

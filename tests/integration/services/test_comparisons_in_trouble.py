@@ -92,13 +92,14 @@ def test_a_cancelled_one_keeps_what_is_finished_frees_memory_and_goes_on(tmp_pat
         kept = comparisons.get(comparison_id)
         assert kept.state is ComparisonState.CANCELLED
         assert 2 <= len(kept.answers) < 8
-        before = {one.key: one.total_s for one in kept.answers}
+        before, reason = {one.key: one.total_s for one in kept.answers}, kept.schedule.reason
         comparisons.resume(comparison_id)
         assert comparisons.wait(WAIT_S)
         kept = comparisons.get(comparison_id)
         assert kept.state is ComparisonState.DONE
         assert len(kept.answers) == 8
         assert {one.key: one.total_s for one in kept.answers if one.key in before} == before, "a finished cell ran again"
+        assert (kept.schedule.way, kept.schedule.reason) == (way, reason)
         assert kept.schedule.order == comparisons.plan(kept.spec).order
 
 

@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 QUIET_S = 60.0
 """So long after the last answer in a chat a comparison goes on."""
 _UNLOAD_S = 10.0
+_GIVE_WAY_S = 5.0
 _WAIT_S = 0.05
 _BUSY = {EngineStatus.LOADING: "a model is being loaded", EngineStatus.ANSWERING: "an answer is being written"}
 WAITS = "It waits while {what}, and goes on {quiet} after that."
@@ -110,6 +111,8 @@ class ComparisonRunner:
         self._run: ComparisonRun | None = None
         self._is_cancelled = threading.Event()
         self._is_disturbed = threading.Event()
+        self._is_out_of_the_way = threading.Event()
+        self._is_out_of_the_way.set()
         self._keeps_running_state = False
 
     def cancel(self, *, may_go_on: bool = False) -> None:
@@ -122,6 +125,11 @@ class ComparisonRunner:
         """Somebody else needs the computer: give it back, and go on when it is quiet."""
         self._is_disturbed.set()
         self._stop_run()
+
+    def give_way(self) -> None:
+        """The same, and wait until its workers are gone."""
+        self.disturb()
+        self._is_out_of_the_way.wait(_GIVE_WAY_S)
 
     def text_of(self, key: CellKey) -> AnswerText | None:
         """What a cell that is being answered says so far."""
@@ -165,23 +173,36 @@ class ComparisonRunner:
         cells = [cells_left(comparison.spec, place, finished) for place in range(len(comparison.spec.contestants))]
         if not any(cells):
             return True
+        if self._parts.busy_words():
+            self._is_disturbed.set()
+            return False
         self._unload()
         limit_bytes = self._parts.limit_bytes(comparison.spec)
         contestants = self._parts.planner.plan(comparison.spec, limit_bytes)
-        schedule = self._parts.schedule(comparison.spec, contestants)
+        schedule = self._schedule(comparison, contestants)
         comparison = self._keep_circumstances(comparison, schedule)
         self._progress.begin_pass(schedule, [len(left) for left in cells])
         self._run = run = ComparisonRun(self._lane_parts, comparison, contestants, cells, limit_bytes)
         try:
             if self._is_cancelled.is_set() or self._is_disturbed.is_set():
                 return False
+            self._is_out_of_the_way.clear()
             is_complete = run.run()
             if is_complete:
                 self._learn(schedule, contestants, run)
             return is_complete
         finally:
             self._run = None
+            self._is_out_of_the_way.set()
             self._keeper.set_circumstances(comparison, peak_bytes=max(comparison.peak_bytes, run.peak_bytes))
+
+    def _schedule(self, comparison: Comparison, contestants: Sequence[PlannedContestant]) -> Schedule:
+        """The same way as before where it goes on and memory still allows that: shared speeds are not mixed with others."""
+        before, spec = comparison.schedule, comparison.spec
+        if before is None:
+            return self._parts.schedule(spec, contestants)
+        now = self._parts.schedule(msgspec.structs.replace(spec, way=before.way), contestants)
+        return msgspec.structs.replace(now, reason=before.reason) if now.way is before.way else now
 
     def _keep_circumstances(self, comparison: Comparison, schedule: Schedule) -> Comparison:
         hardware = comparison.hardware or msgspec.to_builtins(self._parts.hardware.report_now())

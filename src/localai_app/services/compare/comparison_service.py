@@ -90,6 +90,12 @@ class ComparisonService:
         if runner is not None:
             runner.cancel()
 
+    def give_way(self) -> None:
+        """Let a running comparison give its memory back, and wait for that; it goes on when nobody needs the engine."""
+        runner = self._runner
+        if runner is not None and self.state.is_running:
+            runner.give_way()
+
     def wait(self, timeout_s: float) -> bool:
         """Wait until no comparison runs; false after `timeout_s`."""
         thread = self._thread
