@@ -17,7 +17,17 @@ from typing import Any
 from PySide6.QtCore import QObject, QPoint, Qt, QTimer
 from PySide6.QtGui import QPainter
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QApplication, QDialog, QListView, QPlainTextEdit, QTextEdit, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QComboBox,
+    QDialog,
+    QLineEdit,
+    QListView,
+    QPlainTextEdit,
+    QTextEdit,
+    QWidget,
+)
 
 from localai_app.bootstrap import LaunchOptions, build_services
 from localai_app.gui.app import make_application, run_window
@@ -87,6 +97,31 @@ class Person(QObject):
         field = self._focused()
         assert field is not None
         QTest.keyClick(field, key)
+
+    def dialogs(self) -> list[QDialog]:
+        """What is open over the window."""
+        return [dialog for dialog in self.window.findChildren(QDialog) if dialog.isVisible()]
+
+    def type_in_dialog(self, text: str, key: Qt.Key) -> None:
+        """Type into the line of the open dialog, and press a key."""
+        field = self.dialogs()[0].findChild(QLineEdit)
+        assert field is not None
+        QTest.keyClicks(field, text)
+        QTest.keyClick(field, key)
+
+    def focus(self, name: str) -> None:
+        """Put the cursor into the visible field with this accessible name."""
+        self._named(name).setFocus()
+
+    def choose(self, name: str, words: str) -> None:
+        """Choose an entry of the list with this accessible name, also where it is folded away."""
+        box = next(box for box in self.window.findChildren(QComboBox) if box.accessibleName() == name)
+        box.setCurrentIndex(box.findText(words))
+        box.activated.emit(box.currentIndex())
+
+    def _named(self, name: str) -> QWidget:
+        return next(
+            widget for widget in self.window.findChildren(QWidget) if widget.isVisible() and widget.accessibleName() == name)
 
     def click_row(self, row: int, view_name: str) -> None:
         """Click a row of the visible list with this accessible name."""

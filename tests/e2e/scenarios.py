@@ -149,6 +149,52 @@ def tour(person: Person) -> Script:
     person.click("Close")
 
 
+COMPARED = "Name three primary colors, and say where one sees them."
+COMPARED_TOKENS = 40
+
+
+def compare(person: Person) -> Script:
+    """Two models on one prompt, one of them downloaded first: side by side, then in turn and blind."""
+    assert person.services is not None
+    services = person.services
+    comparisons = services.compare.comparisons
+    yield lambda: services.hardware.report is not None and services.hardware.report.engine_devices is not None
+    yield lambda: bool(services.discovery.rows()) and bool(services.library.models())
+    services.settings.set("max_answer_tokens", COMPARED_TOKENS)
+    person.window.show_page("compare")
+    yield lambda: bool(person.buttons("Choose a model"))
+    person.click("Choose a model")
+    yield lambda: bool(person.dialogs())
+    person.type_in_dialog("gemma", Qt.Key.Key_Return)
+    yield lambda: "is being downloaded" in person.texts() or len(services.library.models()) > 1
+    person.focus("Prompt for all contestants")
+    person.type_text(COMPARED)
+    person.choose("How contestants run", "Side by side")
+    person.click("Run")
+    yield lambda: comparisons.state.is_running
+    yield lambda: "writing" in person.texts() or not comparisons.state.is_running
+    person.shoot("compare-streaming")
+    yield lambda: not comparisons.state.is_running and person.texts().count("done") >= 2
+    person.seen["side_by_side"] = person.texts()
+    person.click("1  ")
+    yield lambda: "best" in person.texts().split("\n")
+    person.shoot("compare")
+    person.choose("How contestants run", "In turn")
+    person.click("Blind")
+    person.click("Run again")
+    yield lambda: comparisons.state.is_running
+    yield lambda: not comparisons.state.is_running and person.texts().count("done") >= 2
+    person.seen["blind"] = person.texts()
+    person.shoot("compare-blind")
+    person.click("0  Tie")
+    yield lambda: bool(person.buttons("Undo"))
+    person.seen["in_turn"] = person.texts()
+    kept = [comparisons.get(row.id) for row in comparisons.rows()]
+    person.seen["kept"] = [
+        {"way": one.schedule.way if one.schedule is not None else "", "votes": len(one.votes),
+         "loads": [run.load_s for run in one.runs], "speeds": [answer.tps for answer in one.answers]} for one in kept]
+
+
 def _after(seconds: float) -> Callable[[], bool]:
     """Holds once this time has gone by."""
     end_s = time.monotonic() + seconds
@@ -162,4 +208,5 @@ SCENARIOS: dict[str, Callable[[Person], Script]] = {
     "start_download": start_download,
     "finish_download": finish_download,
     "tour": tour,
+    "compare": compare,
 }

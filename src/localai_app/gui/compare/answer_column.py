@@ -12,7 +12,7 @@ from localai_app.compare.checks import CheckResult
 from localai_app.gui.chat.lexer_finder import LexerFinder
 from localai_app.gui.compare.answer_body import AnswerBody
 from localai_app.gui.compare.column_words import SHARED_HELP, SHARED_WORDS, Figures
-from localai_app.gui.metrics import SPACE_1, SPACE_2, SPACE_3, SPACE_4
+from localai_app.gui.metrics import RADIUS_CARD, SPACE_1, SPACE_2, SPACE_3, SPACE_4
 from localai_app.gui.styling import button, divider, icon_button, label, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.badge import Badge
@@ -107,14 +107,14 @@ class AnswerColumn(QFrame):
             badges.addWidget(badge)
         badges.addStretch(1)
         lines.addLayout(badges)
-        column = QVBoxLayout(self)
+        column = self._column = QVBoxLayout(self)
         set_spacing(column, 0, (1, 1, 1, 1))
         column.addLayout(head)
         column.addWidget(divider())
         column.addWidget(self.body, 1)
         actions = QHBoxLayout()
         set_spacing(actions, SPACE_2, (SPACE_4, 0, SPACE_4, SPACE_4))
-        for control in (self.choose_button, self.rerun_button):
+        for control in (self.rerun_button, self.choose_button):
             actions.addWidget(control)
         actions.addStretch(1)
         self._actions = QWidget()
@@ -143,7 +143,9 @@ class AnswerColumn(QFrame):
         self.pill.show_text(*facts.pill)
         self.pill.setVisible(bool(facts.pill[0]))
         self.menu_button.setAccessibleName(f"Actions for {facts.name or 'this contestant'}")
-        self.choose_button.setVisible(not facts.name and facts.can_edit)
+        self.choose_button.setVisible((not facts.name or bool(facts.error)) and facts.can_edit)
+        self.choose_button.setText("Another model…" if facts.name else "Choose a model")
+        set_role(self.choose_button, "" if facts.name else "primary")
         self.rerun_button.setVisible(bool(facts.error) and facts.can_rerun)
         self._actions.setVisible(not self.choose_button.isHidden() or not self.rerun_button.isHidden())
         self.body.setAccessibleName(f"Answer of {facts.name}")
@@ -158,6 +160,8 @@ class AnswerColumn(QFrame):
         has_any = bool(figures.speed or figures.first or figures.rest or self._facts.checks)
         self._foot.setVisible(has_any)
         self._foot_line.setVisible(has_any)
+        # The text must not lie over the rounded corners.
+        self._column.setContentsMargins(1, 1, 1, 1 if has_any else RADIUS_CARD)
         for part, words in ((self.speed, figures.speed), (self.first, figures.first)):
             part.setText(words)
             part.setVisible(bool(words))

@@ -157,11 +157,16 @@ class AnswersView(QWidget):
         self._stack.setCurrentWidget(
             self.empty if is_empty else self.differences if shows_differences else self.columns)
         self.prompt.setVisible(not is_empty)
-        self.tools.show_session(session, is_empty=is_empty)
+        self.tools.show_session(session)
         if shows_differences:
             self.differences.show_answers(self.votes.names, self._control.texts())
         self._show_schedule()
         self.refreshed.emit()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to compare yet."""
+        return self._stack.currentWidget() is self.empty
 
     def hideEvent(self, event: QHideEvent) -> None:
         """Another page, or the end: remember what was set."""
@@ -183,9 +188,8 @@ class AnswersView(QWidget):
         self.prompt.show_asked(comparison, self.session.prompt)
 
     def _show_schedule(self) -> None:
-        is_empty = self._stack.currentWidget() is self.empty
         self.schedule_changed.emit(
-            "" if is_empty else schedule_words(self.session, self._plan.planned, waits=self._waits))
+            "" if self.is_empty else schedule_words(self.session, self._plan.planned, waits=self._waits))
 
     def _problem(self) -> str:
         """Why nothing can be run now; empty where it can."""

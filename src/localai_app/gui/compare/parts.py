@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 
 from PySide6.QtWidgets import QWidget
 
@@ -23,11 +22,6 @@ CLASSES = {
     EXPORT: ("export_button", "ExportButton"),
 }
 """Module of this package and class of each part."""
-
-
-def has_part(name: str) -> bool:
-    """Whether a part is there."""
-    return find_spec(f"localai_app.gui.compare.{CLASSES[name][0]}") is not None
 
 
 def make_part(name: str, services: AppServices, theme: ThemeState, bridge: Bridge) -> QWidget:

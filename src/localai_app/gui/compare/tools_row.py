@@ -56,7 +56,7 @@ class ToolsRow(QWidget):
         self._draft = draft
         self.together.setChecked(draft.scrolls_together)
 
-    def show_session(self, session: CompareSession, *, is_empty: bool) -> None:
+    def show_session(self, session: CompareSession) -> None:
         """Which tools make sense now."""
         comparison = session.comparison
         if comparison is not None:
@@ -65,9 +65,8 @@ class ToolsRow(QWidget):
         else:
             self.pager.hide()
         self.new_button.setVisible(comparison is not None and not session.is_running)
-        self.add_button.setVisible(not is_empty and not session.is_running and not session.is_veiled)
+        self.add_button.setVisible(not session.is_running and not session.is_veiled)
         self.add_button.setEnabled(not session.lineup.is_full)
-        self.setVisible(not is_empty)
 
     def _on_together_toggled(self, is_on: bool) -> None:
         if is_on != self._draft.scrolls_together:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QWidget
@@ -55,12 +55,13 @@ class VoteBar(QWidget):
 
     def show_votes(
         self, names: Sequence[str], chosen: int | None, *, can_vote: bool = False, can_compare: bool = False,
-        has_next: bool = False,
+        has_next: bool = False, failed: Collection[int] = (),
     ) -> None:
-        """`names` of the columns; `chosen` as in `vote_chosen`, None before a vote."""
+        """`names` of the columns; `chosen` as in `vote_chosen`, None before a vote; `failed`: columns without an answer."""
         self._names = tuple(names)
         for index, control in enumerate(self.best):
             control.setVisible(can_vote and index < len(names))
+            control.setEnabled(index not in failed)
             self._mark(control, is_chosen=chosen == index)
         for control, value in ((self.tie, TIE), (self.all_bad, ALL_BAD)):
             control.setVisible(can_vote)

@@ -58,7 +58,8 @@ class Votes(QObject):
             chosen = TIE if vote.verdict is Verdict.TIE else ALL_BAD
         self._bar.show_votes(
             self.names, chosen, can_vote=self.can_vote, can_compare=self.can_compare,
-            has_next=self.can_vote and self._next_without_vote() is not None)
+            has_next=self.can_vote and self._next_without_vote() is not None,
+            failed=[index for index, place in enumerate(places) if place not in self._answered()])
 
     def vote_for(self, choice: int) -> None:
         """Judge the answers on screen: the column that is best, TIE or ALL_BAD."""

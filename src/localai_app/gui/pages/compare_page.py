@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QBoxLayout, QButtonGroup, QHBoxLayout, QPushButton
 from localai_app.compare.prompts import PromptSet
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.compare.answers_view import AnswersView
-from localai_app.gui.compare.parts import ANSWERS, EXPORT, HISTORY, LEADERBOARD, LOSS, PROMPT_SETS, RESULTS, has_part, make_part
+from localai_app.gui.compare.parts import ANSWERS, EXPORT, HISTORY, LEADERBOARD, LOSS, PROMPT_SETS, RESULTS, make_part
 from localai_app.gui.metrics import SPACE_2, SPACE_3, SPACE_6
 from localai_app.gui.styling import button, label, set_role, set_spacing
 from localai_app.gui.theme import ThemeState
@@ -42,6 +42,7 @@ class ComparePage(QWidget):
         self._views[ANSWERS] = self.answers
         self.sets_button = button(PROMPT_SETS)
         self.sets_button.clicked.connect(self._on_sets_clicked)
+        self.export_button = make_part(EXPORT, services, theme, bridge)
         self._stack = QStackedWidget()
         self._stack.addWidget(self.answers)
         self._lay_out()
@@ -57,10 +58,7 @@ class ComparePage(QWidget):
         line.addWidget(self.schedule, 1)
         line.addWidget(self.blind_button)
         line.addWidget(self.sets_button)
-        self.sets_button.setVisible(has_part(PROMPT_SETS))
-        if has_part(EXPORT):
-            self._views[EXPORT] = make_part(EXPORT, self._services, self._theme, self._bridge)
-            line.addWidget(self._views[EXPORT])
+        line.addWidget(self.export_button)
         layout = QVBoxLayout(self)
         set_spacing(layout, 0)
         layout.addWidget(toolbar)
@@ -73,8 +71,6 @@ class ComparePage(QWidget):
         set_spacing(tabs, SPACE_2)
         group = QButtonGroup(self)
         for name in TABS:
-            if name != ANSWERS and not has_part(name):
-                continue
             tab = self._tabs[name] = button(name, "tab")
             tab.setCheckable(True)
             tab.clicked.connect(lambda _checked=False, name=name: self.show_tab(name))
@@ -144,9 +140,7 @@ class ComparePage(QWidget):
         """Show one of the tabs."""
         self._stack.setCurrentWidget(self.view(name))
         self._tabs[name].setChecked(True)
-        self.answers.tools.setVisible(name == ANSWERS)
-        if EXPORT in self._views:
-            self._views[EXPORT].setVisible(name in (ANSWERS, RESULTS))
+        self._show_tools()
         self._tell_veil()
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -166,8 +160,7 @@ class ComparePage(QWidget):
 
     def _on_comparison_shown(self, comparison_id: int) -> None:
         self._shown_id = comparison_id
-        if EXPORT in self._views:
-            self._views[EXPORT].show_comparison(comparison_id)  # type: ignore[attr-defined]
+        self.export_button.show_comparison(comparison_id)  # type: ignore[attr-defined]
         if RESULTS in self._views:
             self._views[RESULTS].show_comparison(comparison_id)  # type: ignore[attr-defined]
 
@@ -175,9 +168,12 @@ class ComparePage(QWidget):
         self.show_tab(ANSWERS)
         self.answers.session.turn_to(prompt, repeat)
 
+    def _show_tools(self) -> None:
+        self.answers.tools.setVisible(self.current_tab == ANSWERS and not self.answers.is_empty)
+        self.export_button.setVisible(self.current_tab in (ANSWERS, RESULTS))
+
     def _on_refreshed(self) -> None:
-        if self.current_tab != ANSWERS:
-            self.answers.tools.hide()
+        self._show_tools()
         self._tell_veil()
         session = self.answers.session
         self.blind_button.setChecked(session.draft.is_blind)
