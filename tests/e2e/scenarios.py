@@ -174,7 +174,7 @@ def compare(person: Person) -> Script:
     yield lambda: comparisons.state.is_running
     yield lambda: "writing" in person.texts() or not comparisons.state.is_running
     person.shoot("compare-streaming")
-    yield lambda: not comparisons.state.is_running and person.texts().count("done") >= 2
+    yield lambda: not comparisons.state.is_running and person.texts().count("peak ") == 2
     person.seen["side_by_side"] = person.texts()
     person.click("1  ")
     yield lambda: "best" in person.texts().split("\n")
@@ -183,7 +183,7 @@ def compare(person: Person) -> Script:
     person.click("Blind")
     person.click("Run again")
     yield lambda: comparisons.state.is_running
-    yield lambda: not comparisons.state.is_running and person.texts().count("done") >= 2
+    yield lambda: bool(person.buttons("Run again")) and person.texts().count("done") == 2
     person.seen["blind"] = person.texts()
     person.shoot("compare-blind")
     person.click("0  Tie")

@@ -86,7 +86,8 @@ class AnswersView(QWidget):
 
     def _connect(self) -> None:
         session = self.session
-        session.lineup_changed.connect(self._on_lineup_changed)
+        session.lineup_changed.connect(self._show_draft)
+        session.lineup_changed.connect(self.refresh)
         session.changed.connect(self.refresh)
         self.choice.changed.connect(self.refresh)
         self.choice.downloaded.connect(self._on_downloaded)
@@ -201,10 +202,6 @@ class AnswersView(QWidget):
         if self.prompt.prompt_set is None and not self.prompt.prompt:
             return "Write a prompt first."
         return ""
-
-    def _on_lineup_changed(self) -> None:
-        self._show_draft()
-        self.refresh()
 
     def _on_draft_changed(self, draft: CompareDraft) -> None:
         self.session.keeper.set(draft, self.session.lineup.drafts)
