@@ -183,7 +183,7 @@ def test_one_column_is_run_again(page: ComparePage, services: AppServices, qtbot
         answer for answer in before.answers if answer.contestant != place]
 
 
-def test_a_model_that_is_gone_fails_in_its_column_and_the_other_answers(page: ComparePage, services: AppServices, qtbot) -> None:
+def test_a_model_that_is_gone_fails_in_its_column_and_the_other_answers(page: ComparePage, qtbot) -> None:
     session = page.answers.session
     gone = msgspec.structs.replace(session.draft.chosen[0], model_key="tester/Gone-GGUF:F32", name="Gone")
     session.set_lineup(session.lineup.with_draft(0, DraftContestant(contestant=gone)))

@@ -20,6 +20,8 @@ REPAINT_MS = 75
 """Thirteen times a second: up to six columns stream at once, and nobody reads faster."""
 REPAINT_SHARE = 12
 """A repaint that took longer makes the next one wait this many times as long: six columns leave half of the time free."""
+LONGEST_MS = 400
+"""But never as long as this: the first repaint of all imports what it needs."""
 AT_END = 8
 """Pixels from the end within which a reader is taken to follow the text."""
 
@@ -125,7 +127,7 @@ class AnswerBody(QScrollArea):
         self._show_parts()
         self.repainted.emit()
         cost_ms = (time.perf_counter() - started_s) * 1000
-        self._timer.setInterval(max(REPAINT_MS, round(cost_ms * REPAINT_SHARE)))
+        self._timer.setInterval(min(LONGEST_MS, max(REPAINT_MS, round(cost_ms * REPAINT_SHARE))))
 
     def scroll_to(self, place: float) -> None:
         """Show the same part of the text as another column, from 0 (its beginning) to 1 (its end)."""
