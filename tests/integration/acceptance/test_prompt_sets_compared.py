@@ -1,4 +1,4 @@
-"""From a file of prompts to a table of right and wrong answers, in the real window: acceptance 49 as far as one sitting goes."""
+"""From a file of prompts to a table of right and wrong answers, in the real window: acceptance 49 within one sitting."""
 
 from __future__ import annotations
 
