@@ -61,6 +61,11 @@ class Person(QObject):
         self._timer.timeout.connect(self._step)
         self._timer.start()
 
+    @property
+    def is_photographed(self) -> bool:
+        """Whether pictures are kept."""
+        return self._shots is not None
+
     def find_window(self) -> MainWindow | None:
         """The window once it is shown."""
         shown = (widget for widget in self._app.topLevelWidgets() if isinstance(widget, MainWindow) and widget.isVisible())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Script = Generator[Callable[[], bool], None, None]
 
-ANSWER_TOKENS = 300
+ANSWER_TOKENS, ANSWER_TOKENS_IN_PICTURES = 120, 300
 """The small model does not always find an end."""
 QUESTION = "Write a Python function that reverses a string, and explain it."
 
@@ -32,7 +32,7 @@ def first_run(person: Person) -> Script:
     yield lambda: services.hardware.report is not None and services.hardware.report.engine_devices is not None
     yield _after(0.5)
     person.shoot("first-start")
-    services.settings.set("max_answer_tokens", ANSWER_TOKENS)
+    services.settings.set("max_answer_tokens", ANSWER_TOKENS_IN_PICTURES if person.is_photographed else ANSWER_TOKENS)
     services.settings.set("temperature", 0.0)
     person.click("Download and chat")
     yield lambda: person.window.page_name == "chat" or any(view.eta_s for view in services.downloads.downloads())
