@@ -10,8 +10,8 @@ from localai_app.gui.itemmodels.standings_table_model import Column, StandingsTa
 from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.flat_table import FlatTable
 
-NARROW = 860
-"""Below this width the size is left out, then other columns."""
+WIDE, NARROW = 1000, 860
+"""Below these widths columns are left out: how votes fell, then the size, then others."""
 
 
 class StandingsTable(FlatTable):
@@ -22,8 +22,8 @@ class StandingsTable(FlatTable):
         super().__init__(
             model, theme, "Leaderboard", stretched=(Column.MODEL, Column.INTERVAL),
             least_widths={
-                Column.SIZE: NARROW, Column.NEXT: NARROW - 80, Column.RIGHT: NARROW - 180, Column.SPEED: NARROW - 260,
-                Column.VOTES: NARROW - 340}, parent=parent)
+                Column.WON: WIDE, Column.TIED: WIDE, Column.SIZE: NARROW, Column.NEXT: NARROW - 80,
+                Column.RIGHT: NARROW - 180, Column.SPEED: NARROW - 260, Column.VOTES: NARROW - 340}, parent=parent)
         self.table_model = model
         self._intervals = IntervalDelegate(theme, self)
         self.setItemDelegateForColumn(Column.INTERVAL, self._intervals)

@@ -20,9 +20,11 @@ class Column(IntEnum):
     INTERVAL = 3
     NEXT = 4
     VOTES = 5
-    RIGHT = 6
-    SPEED = 7
-    SIZE = 8
+    WON = 6
+    TIED = 7
+    RIGHT = 8
+    SPEED = 9
+    SIZE = 10
 
 
 STANDING_ROLE = Qt.ItemDataRole.UserRole + 1
@@ -33,6 +35,8 @@ _HINTS = {
     Column.INTERVAL: "With 95 % certainty the points lie within the bar",
     Column.NEXT: "Share of votes that it wins against the row below",
     Column.VOTES: "Votes in which its answer was judged",
+    Column.WON: "Votes that its answer was the best",
+    Column.TIED: "Ties, and votes that no answer was any good",
     Column.RIGHT: "Answers that passed all automatic checks of their prompt",
     Column.SPEED: "Mean speed of its answers on this computer",
     Column.SIZE: "Size of the model's files",
@@ -42,7 +46,7 @@ _HINTS = {
 class StandingsTableModel(RecordTableModel[Standing]):
     """Shows a board."""
 
-    header = ("Place", "Model", "Points", "95 % certain", "Wins against next", "Votes", "Right", "Speed", "Size")
+    header = ("Place", "Model", "Points", "95 % certain", "Wins against next", "Votes", "Won", "Tied", "Right", "Speed", "Size")
     first_figure = Column.POINTS
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -78,7 +82,8 @@ class StandingsTableModel(RecordTableModel[Standing]):
             Column.PLACE: self._place(record), Column.MODEL: record.name,
             Column.POINTS: format_count(round(known.points)) if known else "–", Column.INTERVAL: "",
             Column.NEXT: f"{100 * known.beats_next:.0f} %" if known and known.beats_next is not None else "",
-            Column.VOTES: format_count(record.n_votes),
+            Column.VOTES: format_count(record.n_votes), Column.WON: format_count(record.n_wins),
+            Column.TIED: format_count(record.n_ties + record.n_all_bad),
             Column.RIGHT: f"{record.right.n_right} of {record.right.n}" if record.right.n else "–",
             Column.SPEED: speed_text(record), Column.SIZE: format_file_size(record.size_bytes) if record.size_bytes else "–",
         }[Column(column)]
