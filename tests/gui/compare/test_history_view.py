@@ -16,7 +16,9 @@ from pytestqt.qtbot import QtBot
 from localai_app.compare.comparison import ComparisonState
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.compare.history_view import HistoryView
+from localai_app.gui.compare.parts import EXPORT, HISTORY
 from localai_app.gui.itemmodels.comparison_list_model import ENTRY_ROLE, ComparisonListModel
+from localai_app.gui.pages.compare_page import ComparePage
 from localai_app.gui.theme import ThemeState
 from localai_app.services.app_services import AppServices
 from localai_app.services.compare.exporting import ExportFormat, read_export, write_export
@@ -176,3 +178,22 @@ def test_thousands_of_comparisons_open_at_once(
     drawn = view.list.indexAt(view.list.viewport().rect().center())
     assert drawn != QModelIndex()
     assert drawn.data(ENTRY_ROLE).title.startswith("Prompt ")
+
+
+def test_the_page_lets_go_of_a_comparison_that_is_deleted_in_the_history(
+    qtbot: QtBot, services: AppServices, theme: ThemeState, bridge: Bridge, show: Show,
+) -> None:
+    three(services)
+    page = show(ComparePage(services, theme, bridge))
+    assert isinstance(page, ComparePage)
+    page.open_comparison(1)
+    qtbot.waitUntil(lambda: page.answers.session.comparison is not None)
+    page.show_tab(HISTORY)
+    view = page.view(HISTORY)
+    assert isinstance(view, HistoryView)
+    qtbot.waitUntil(lambda: view.model.rowCount() == 3)
+    view.list.setCurrentIndex(view.model.index_of(1))
+    view.delete_button.click()
+    qtbot.waitUntil(lambda: page.answers.session.shown_id is None)
+    assert page.answers.error.isHidden()
+    assert not page.view(EXPORT).isEnabled()

@@ -157,6 +157,11 @@ def test_a_blind_comparison_tells_no_contestant_before_the_vote(window: RealWind
     assert "\n".join(leaks(running, secrets)) == ""
     assert "\n".join(leaks(before, secrets)) == ""
     assert comparisons.rows("marshland") == ()
+    session.start_anew()
+    page.open_comparison(kept.id)
+    wait_for(qtbot, lambda: session.comparison == kept)
+    window.settle()
+    assert "\n".join(leaks(texts_of_windows(window.app), secrets)) == ""
     speeds = {str(answer.tps) for answer in kept.answers}
     assert leaks(before, speeds) == []
     comparisons.vote(session.shown_id, Vote(prompt=0, repeat=0, verdict=Verdict.BEST, winner=0, is_blind=True))

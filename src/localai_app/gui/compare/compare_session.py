@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 from PySide6.QtCore import QObject, Signal
 
+from localai_app import errors
 from localai_app.compare.blind import BlindNames
 from localai_app.compare.comparison import CellKey, Comparison, Vote
 from localai_app.errors import AppError
@@ -171,7 +172,9 @@ class CompareSession(QObject):
             self._is_reading = False
             if wanted == self.shown_id:
                 self.start_anew()
-                self.failed.emit(error)
+                # One that was deleted in the history goes without a word.
+                if on_read is not None or error.code != errors.COMPARISON_MISSING.code:
+                    self.failed.emit(error)
 
         run_in_background(self, lambda: self._comparisons.get(wanted), show, fail)
 
