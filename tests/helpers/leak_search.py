@@ -15,13 +15,13 @@ ROLES = (*range(32), *range(Qt.ItemDataRole.UserRole, Qt.ItemDataRole.UserRole +
 SPOKEN = (QAccessible.Text.Name, QAccessible.Text.Description, QAccessible.Text.Value, QAccessible.Text.Help)
 
 
-def texts_of_windows(app: QApplication) -> Iterator[tuple[str, str]]:
-    """(place, text) of every visible window and all visible widgets in it."""
+def texts_of_windows(app: QApplication, *, without: frozenset[str] = frozenset()) -> Iterator[tuple[str, str]]:
+    """(place, text) of every visible window and all visible widgets in it; `without`: accessible names of those left out."""
     for window in app.topLevelWidgets():
         if not window.isVisible():
             continue
         for widget in (window, *window.findChildren(QWidget)):
-            if widget.isVisible():
+            if widget.isVisible() and widget.accessibleName() not in without:
                 yield from ((f"{type(widget).__name__} {place}", text) for place, text in texts_of(widget) if text)
 
 

@@ -16,7 +16,7 @@ from pytestqt.qtbot import QtBot
 from localai_app.compare.comparison import ComparisonState
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.compare.history_view import HistoryView
-from localai_app.gui.compare.parts import EXPORT, HISTORY
+from localai_app.gui.compare.parts import HISTORY
 from localai_app.gui.itemmodels.comparison_list_model import ENTRY_ROLE, ComparisonListModel
 from localai_app.gui.pages.compare_page import ComparePage
 from localai_app.gui.theme import ThemeState
@@ -196,4 +196,4 @@ def test_the_page_lets_go_of_a_comparison_that_is_deleted_in_the_history(
     view.delete_button.click()
     qtbot.waitUntil(lambda: page.answers.session.shown_id is None)
     assert page.answers.error.isHidden()
-    assert not page.view(EXPORT).isEnabled()
+    assert not page.export_button.isEnabled()

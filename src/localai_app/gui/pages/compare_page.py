@@ -160,7 +160,6 @@ class ComparePage(QWidget):
 
     def _on_comparison_shown(self, comparison_id: int) -> None:
         self._shown_id = comparison_id
-        self.export_button.show_comparison(comparison_id)  # type: ignore[attr-defined]
         if RESULTS in self._views:
             self._views[RESULTS].show_comparison(comparison_id)  # type: ignore[attr-defined]
 
@@ -176,6 +175,7 @@ class ComparePage(QWidget):
         self._show_tools()
         self._tell_veil()
         session = self.answers.session
+        self.export_button.show_comparison(session.shown_id)  # type: ignore[attr-defined]
         self.blind_button.setChecked(session.draft.is_blind)
         self.blind_button.setEnabled(not session.is_running)
 
