@@ -10,9 +10,11 @@ from typing import Any
 import psutil
 import pytest
 
+from localai_app.bootstrap import LaunchOptions, build_services
 from localai_app.compare.comparison import Comparison, ComparisonSpec, ComparisonState, Way
-from localai_app.compare.contestant import Contestant
+from localai_app.compare.contestant import Contestant, ContestantSettings
 from localai_app.compare.prompts import Prompt
+from localai_app.engine.launch import worker_command
 from localai_app.services.app_services import AppServices
 from tests.helpers.gguf_files import write_tiny_gguf
 from tests.helpers.program import program_command, run_program
@@ -24,6 +26,9 @@ pytest.importorskip("llama_cpp")
 QUESTION = ("-p", "What is the sea?", "--max-tokens", "8", "--ctx", "512", "--seed", "5")
 ROOM_FOR_ONE = 450
 """MiB: enough for either model alone, not for both (0.2 and 0.4 GiB)."""
+CAP_BYTES = 270_000_000
+"""Of main memory for each worker: enough for SmolLM2 with 4,096 tokens of context, not with 8,192 (94 MB more)."""
+SHORT = ContestantSettings(ctx=512)
 
 
 def compare(folder: Path, *arguments: str | Path) -> tuple[Any, int]:
@@ -145,3 +150,24 @@ def test_the_same_seed_gives_the_same_text_again(tmp_path: Path) -> None:
     assert texts(after) == texts(before)
     assert {answer.seed for answer in after.answers} == {3}
     assert not set(after.answers) & set(before.answers), "nothing was asked again"
+
+
+def test_a_load_beyond_memory_steps_down_and_says_so(tmp_path: Path) -> None:
+    worker = worker_command("llama", ("--memory-cap-bytes", str(CAP_BYTES)))
+    services = build_services(LaunchOptions(data_dir=tmp_path, worker=worker))
+    try:
+        comparisons = services.compare.comparisons
+        key = services.library.link(smollm2_path()).key
+        comparison_id = comparisons.start(ComparisonSpec(
+            contestants=(Contestant(model_key=key, name="One"), Contestant(model_key=key, name="Short", settings=SHORT)),
+            prompts=(Prompt(text="Hello"),), max_tokens=2, way=Way.IN_TURN))
+        assert comparisons.wait(120)
+        kept = comparisons.get(comparison_id)
+    finally:
+        services.close()
+    assert not any(answer.error for answer in kept.answers)
+    long, short = kept.runs
+    assert long.ctx == 4096
+    assert long.options["ctx"] == 4096
+    assert long.steps == ("The memory did not suffice. Trying a context of 4,096 tokens instead of 8,192.",)
+    assert short.steps == ()
