@@ -192,6 +192,14 @@ def test_memory_is_bounded_with_a_large_vocabulary(worker: RecordedWorker, text_
     assert while_scoring - loaded < 200 * 2**20
     assert while_scoring - first_chunk < 16 * 2**20
 
+    # Read in slices of 32 rows, it still is the definition.
+    ((reference, tokens), (logits, _tokens)) = full_logits([gemma_path(), variant], text_path, CTX, 1, tmp_path)
+    sliced = score(worker, gemma_path(), variant, text, max_tokens=CTX, generated_tokens=0)
+    assert sliced.sums is not None
+    expected, measured = by_definition(reference, logits, tokens), figures_to_compare(figures_of(sliced.sums))
+    print({name: (round(measured[name], 6), round(expected[name], 6)) for name in expected})
+    assert measured == pytest.approx(expected, rel=0.01)
+
 
 def test_it_can_be_stopped_and_the_worker_lives_on(worker: RecordedWorker, text_path: Path) -> None:
     text = text_path.read_text(encoding="utf-8")

@@ -18,6 +18,8 @@ from localai_app.engine.protocol import (
     Finished,
     FinishReason,
     GenerationStats,
+    LossProgressed,
+    QuantizeProgressed,
     TextGenerated,
     TokenLogprob,
 )
@@ -65,6 +67,21 @@ def test_sign_of_life_says_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> Non
     assert first.takes_back
     assert (repeated.text, repeated.logprobs, repeated.takes_back) == ("", (), False)
     assert repeated.channel is Channel.THINKING
+
+
+@pytest.mark.parametrize("progress", [
+    LossProgressed(id=1, load_fraction=1.0, done=5, total=9), QuantizeProgressed(id=1, fraction=0.5)])
+def test_work_on_files_gives_signs_of_life(
+    monkeypatch: pytest.MonkeyPatch, progress: LossProgressed | QuantizeProgressed,
+) -> None:
+    monkeypatch.setattr(channel, "PULSE_INTERVAL_S", 0.0)
+    read_fd, write_fd = os.pipe()
+    sender = EventSender(write_fd)
+    sender.send(progress)
+    sender.repeat_progress()
+    os.close(write_fd)
+    with os.fdopen(read_fd, "rb") as stream:
+        assert [decode_event(line.rstrip()) for line in stream] == [progress, progress]
 
 
 def text(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
+from localai_app.engine.failure import RequestRefusedError
 from localai_app.engine.protocol import TensorFallback
 from localai_app.engine.quantizing import FILE_TYPES, NEEDS_IMPORTANCE_MATRIX
-from localai_app.engine.worker.quantizing import fallbacks_in, weights_in
+from localai_app.engine.worker.quantizing import fallbacks_in, require_space, weights_in
 from localai_app.gguf.quant_types import BITS_PER_WEIGHT
 
 LINES = [
@@ -37,6 +42,14 @@ def test_lines_of_other_matters_say_nothing() -> None:
 
 def test_weights_of_tensors_are_counted() -> None:
     assert weights_in(LINES) == {"token_embd.weight": 576 * 49152, "blk.0.attn_norm.weight": 576}
+
+
+def test_a_file_that_the_disk_has_no_room_for_is_not_begun(tmp_path: Path) -> None:
+    require_space(tmp_path / "small.gguf", 1000)
+    with pytest.raises(RequestRefusedError) as refused:
+        require_space(tmp_path / "large.gguf", 10**18)
+    assert refused.value.spec.code == "no_space"
+    assert refused.value.fields["folder"] == str(tmp_path)
 
 
 def test_every_label_that_can_be_made_has_its_bits() -> None:

@@ -50,7 +50,7 @@ def run_quantize(library: Any, log: LlamaLog, command: Quantize, sender: Sender)
     parameters.dry_run = True
     plan = _run(library, log, command, parameters)
     planned_bytes = next((round(float(found[1]) * MIB) for line in plan if (found := _PLANNED_SIZE.search(line))), 0)
-    _require_space(target, planned_bytes)
+    require_space(target, planned_bytes)
     meter = _Meter(msgspec.structs.replace(progress, planned_bytes=planned_bytes), weights_in(plan), sender)
     parameters.dry_run = False
     log.on_line = meter.on_line
@@ -58,7 +58,7 @@ def run_quantize(library: Any, log: LlamaLog, command: Quantize, sender: Sender)
         _run(library, log, command, parameters)
     except RequestRefusedError:
         target.unlink(missing_ok=True)
-        _require_space(target, planned_bytes)
+        require_space(target, planned_bytes)
         raise
     finally:
         log.on_line = None
@@ -152,7 +152,8 @@ def _failure(name: str, label: str, errors: tuple[str, ...]) -> RequestRefusedEr
         QUANTIZE_FAILED, name=name, label=label, reason=said.strip()[:240] or "llama.cpp gives no reason", detail=text)
 
 
-def _require_space(target: Path, planned_bytes: int) -> None:
+def require_space(target: Path, planned_bytes: int) -> None:
+    """RequestRefusedError NO_SPACE unless the disk of a file that is to be written has room for so many bytes and some more."""
     free_bytes = shutil.disk_usage(target.parent).free
     if free_bytes < planned_bytes + _SPARE_BYTES:
         raise RequestRefusedError(
