@@ -84,5 +84,6 @@ def test_a_slice_stays_within_its_budget(n_vocab: int) -> None:
     assert rows == 1 or rows * n_vocab * 4 <= LOGITS_BYTES
 
 
-def test_a_vocabulary_of_262144_is_read_32_rows_at_a_time() -> None:
-    assert rows_within(LOGITS_BYTES, 262_144) == 32
+def test_half_a_chunk_is_read_at_once_or_in_slices_by_the_vocabulary() -> None:
+    assert rows_within(LOGITS_BYTES, 49_152) == MAX_ROWS == 256
+    assert rows_within(LOGITS_BYTES, 262_144) == 64

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-LOGITS_BYTES = 32 * 1024**2
-"""What the logits of one slice may take. llama.cpp holds them twice, as its result and in its working memory: 64 MiB a model.
+LOGITS_BYTES = 64 * 1024**2
+"""What the logits of one slice may take, for each of the two models; llama.cpp holds as much again in its working memory.
 
-With 262,144 entries in the vocabulary that is a slice of 32 rows; all 255 scored rows of a chunk would take 512 MiB.
+Up to 65,536 entries in the vocabulary it holds the whole second half of a chunk of 512, which is then computed exactly as the
+tool does it: how many rows are multiplied together changes the last digits of quantized products, and by that a divergence by
+some percent. With 262,144 entries it is a slice of 64 rows; all rows of the half would take 256 MiB, and as much again.
 """
 MAX_ROWS = 256
 STEP_TOKENS = 512
