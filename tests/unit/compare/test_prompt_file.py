@@ -4,7 +4,7 @@ import json
 import string
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from localai_app.compare.checks import ContainsCheck, ExactCheck, NumberCheck, PatternCheck, SchemaCheck
@@ -156,7 +156,6 @@ def test_a_table_survives_any_quoting(texts: list[str]) -> None:
 @given(st.sampled_from(FILE_SUFFIXES), st.binary(max_size=200) | st.text(
     alphabet='{}[]":,;\n\t\\ text prompt number contains pattern-|1e\ud800', max_size=120).map(
         lambda text: text.encode("utf-8", "surrogatepass")))
-@settings(max_examples=400)
 def test_no_file_makes_reading_raise(suffix: str, data: bytes) -> None:
     found = read_prompts(f"any{suffix}", data)
     assert found.prompt_set is not None or found.problems
