@@ -181,6 +181,21 @@ def test_results_are_a_sentence_charts_and_a_table(view: LossView, services: App
     assert nameless(view) == []
 
 
+def test_a_long_label_leaves_room_for_the_figures(view: LossView, services: AppServices, qtbot) -> None:
+    keep_loss(services, loss_of("a-label-that-a-publisher-made-up-and-that-is-far-too-long-for-a-column-of-a-table", key="x"))
+    services.compare.losses._tell()
+    view._show_results()
+    qtbot.wait(30)
+    header = view.results.table.horizontalHeader()
+    shown = [column for column in Column if not view.results.table.isColumnHidden(column)]
+    assert Column.SPEED in shown
+    assert header.length() <= view.results.table.viewport().width()
+    view.resize(760, 800)
+    qtbot.wait(30)
+    assert view.results.table.isColumnHidden(Column.PERPLEXITY)
+    assert header.length() <= view.results.table.viewport().width()
+
+
 def test_results_are_copied_reopened_and_forgotten(view: LossView, services: AppServices, qtbot) -> None:
     keep_loss(services, loss_of("Q4_0", 0.07), loss_of("Q2_K", 0.3, text_sha256="cd" * 32, text_name="notes.txt"))
     services.library.changed()

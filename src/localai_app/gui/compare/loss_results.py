@@ -20,9 +20,9 @@ from localai_app.services.compare.loss_choices import FileFacts, fallback_notes
 from localai_app.services.compare.loss_words import LossMeasurement, loss_csv, loss_lines, loss_text
 
 MEANING = (
-    "KL divergence: how far the variant's probabilities of the next token are from the reference's, 0 for none. Errors are "
-    "standard errors; bars in the charts are two of them.")
-NARROW = 700
+    "KL divergence: how far the variant's probabilities of the next token are from the reference's, 0 for none; the mean, and "
+    "what 99 % of the tokens are below. Errors are standard errors; bars in the charts are two of them.")
+NARROW = 860
 Key = tuple[str, str, int, int]
 
 
@@ -46,7 +46,7 @@ class LossResults(Card):
         self.earlier.currentIndexChanged.connect(self._show)
         self.charts = LossCharts(theme)
         self.table = FlatTable(
-            self._table_model, theme, "What each variant loses", stretched=(Column.WORDS,),
+            self._table_model, theme, "What each variant loses", stretched=(Column.VARIANT, Column.WORDS),
             least_widths={Column.PERPLEXITY: NARROW, Column.KLD_P99: NARROW - 90, Column.SPEED: NARROW - 180})
         self.notes = label("", "body", wrap=True, selectable=True)
         self.set_up = label("", "caption", wrap=True, selectable=True)

@@ -24,7 +24,7 @@ class Column(IntEnum):
 class LossTableModel(RecordTableModel[LossLine]):
     """The reference, then each variant."""
 
-    header = ("Variant", "In words", "Size", "Mean KL divergence", "99th percentile", "Same top token", "Perplexity", "Speed")
+    header = ("Variant", "In words", "Size", "KL divergence", "99 % below", "Same top token", "Perplexity", "Speed")
     first_figure = Column.SIZE
 
     def text(self, record: LossLine, column: int) -> str:
