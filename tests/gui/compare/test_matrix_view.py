@@ -15,7 +15,7 @@ from localai_app.compare.contestant import Contestant
 from localai_app.compare.prompts import Prompt
 from localai_app.compare.result_rows import HIDDEN_WORDS
 from localai_app.gui.bridge import Bridge
-from localai_app.gui.compare.matrix_view import MatrixView
+from localai_app.gui.compare.matrix_view import SHARED_WORDS, MatrixView
 from localai_app.gui.compare.matrix_words import doing_words, failure_words, progress_words, state_badge
 from localai_app.gui.itemmodels.result_table_model import FIRST_CONTESTANT, Column
 from localai_app.gui.theme import ThemeState
@@ -88,6 +88,15 @@ def test_a_finished_comparison_has_its_cells_and_sums(view: MatrixView, services
     assert not view.progress.resume_button.isVisible()
     assert view.table.isColumnHidden(Column.TAG)
     assert view.table.isColumnHidden(Column.REPEAT)
+
+
+def test_speeds_of_a_shared_computer_are_said_to_be_so(view: MatrixView, services: AppServices, qtbot: Any) -> None:
+    made = two_models()
+    open_in(view, keep(services, made), qtbot)
+    assert SHARED_WORDS not in every_word(view)
+    shared = tuple(msgspec.structs.replace(answer, is_shared=True) for answer in made.answers)
+    view.show_comparison(keep(services, msgspec.structs.replace(made, answers=shared)))
+    eventually(qtbot, lambda: SHARED_WORDS in every_word(view))
 
 
 def test_a_cell_opens_its_answers(view: MatrixView, services: AppServices, qtbot: Any) -> None:

@@ -40,6 +40,7 @@ ALL = "All"
 EMPTY_TITLE = "No comparison is open"
 EMPTY_TEXT = "Compare models on a prompt or a prompt set, or open an earlier comparison from the history."
 CELL_WORDS = "Right or wrong by each prompt's checks, and tok/s"
+SHARED_WORDS = " of a computer that they shared"
 NARROW = 620
 NARROWEST, WIDEST = 112, 190
 """Of a contestant's column."""
@@ -75,6 +76,7 @@ class MatrixView(QWidget):
             self.score_model, theme, "What the contestants reached", stretched=(scores.Column.NAME,),
             least_widths={scores.Column.FAILED: NARROW})
         self._hidden = label(HIDDEN_WORDS, "muted", wrap=True)
+        self._legend = label(CELL_WORDS, "caption")
         self.model = ResultTableModel(theme, self)
         self.table = self._build_table()
         self._content = QWidget()
@@ -146,7 +148,7 @@ class MatrixView(QWidget):
         between = QHBoxLayout()
         between.addLayout(self._chip_row)
         between.addStretch(1)
-        between.addWidget(label(CELL_WORDS, "caption"))
+        between.addWidget(self._legend)
         content = QVBoxLayout(self._content)
         set_spacing(content, SPACE_3)
         for part in (self.progress, sums):
@@ -200,6 +202,8 @@ class MatrixView(QWidget):
         self._hidden.setVisible(not lines)
         rows = [row for row in tables.rows if self._tag is None or row.tag == self._tag]
         self.model.show_rows(rows, tables.names)
+        is_shared = any(answer.is_shared for answer in tables.comparison.answers)
+        self._legend.setText(CELL_WORDS + (SHARED_WORDS if is_shared else ""))
         self.table.setColumnHidden(Column.TAG, len(tags) < 2 or self._tag is not None)
         self.table.setColumnHidden(Column.REPEAT, tables.comparison.spec.repeats < 2)
         self._show_progress()
