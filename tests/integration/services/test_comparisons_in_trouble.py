@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -13,6 +14,7 @@ from localai_app.compare.contestant import Contestant
 from localai_app.compare.prompts import Prompt
 from localai_app.engine.launch import worker_command
 from localai_app.errors import AppError
+from localai_app.services.compare.file_hashes import FileHashes
 from localai_app.services.compare.running_state import ContestantPhase
 from localai_app.services.views import EngineStatus
 from tests.helpers.comparisons import KEYS, QUICK, SLOW, WAIT_S, contestants, finished, install, spec
@@ -157,3 +159,25 @@ def test_a_worker_that_cannot_be_started_fails_every_cell(tmp_path: Path) -> Non
         kept = services.compare.comparisons.get(finished(services, spec()))
         assert [bool(one.error) for one in kept.answers] == [True, True]
         assert sys.executable in worker_command("echo")
+
+
+def test_a_comparison_is_not_done_before_its_files_are_identified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(_hashes: FileHashes, _path: Path, is_cancelled: Callable[[], bool]) -> None:
+        wait_until(is_cancelled)
+
+    install(tmp_path)
+    with monkeypatch.context() as patch, open_services(tmp_path, echo=QUICK) as services:
+        patch.setattr(FileHashes, "of", never)
+        comparison_id = services.compare.comparisons.start(spec())
+        wait_until(lambda: "are being identified" in services.compare.comparisons.state.note)
+        assert services.compare.comparisons.state.n_done == 2
+    with open_services(tmp_path, echo=QUICK) as services:
+        comparisons = services.compare.comparisons
+        assert comparisons.get(comparison_id).state is ComparisonState.RUNNING
+        before = comparisons.get(comparison_id).answers
+        comparisons.resume(comparison_id)
+        assert comparisons.wait(WAIT_S)
+        kept = comparisons.get(comparison_id)
+        assert kept.state is ComparisonState.DONE
+        assert kept.answers == before
+        assert all(run.sha256 for run in kept.runs)

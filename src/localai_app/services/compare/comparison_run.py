@@ -88,8 +88,8 @@ class ComparisonRun:
                 lane.answer_all(functools.partial(self._prepare, lane, following))
             lane.close()
 
-    def _prepare(self, answering: ContestantLane, following: ContestantLane) -> None:
-        """While the last answer is written: load the next model, or bring its file nearer."""
+    def _prepare(self, answering: ContestantLane, following: ContestantLane) -> bool:
+        """While the last answer is written: load the next model, or bring its file nearer. Whether it is the former."""
         self._end_preparation()
         one, other = self._contestants[answering.place], self._contestants[following.place]
         assert other.plan is not None
@@ -97,6 +97,7 @@ class ComparisonRun:
             self._preparation = _Preparation(following.load)
         else:
             self._preparation = _Preparation(None, ReadAhead(other.plan.model.paths))
+        return self._preparation.is_load
 
     def _end_preparation(self) -> bool:
         """Wait for what was begun; whether it was the whole load, successful or not."""

@@ -140,9 +140,7 @@ class ComparisonRunner:
         """Run to the end; what goes wrong is in the state."""
         error: AppError | None = None
         try:
-            is_complete = self._run_passes()
-            if is_complete:
-                self._identify_files()
+            is_complete = self._run_passes() and self._identify_files()
             if is_complete or not self._keeps_running_state:
                 self._keeper.set_state(
                     self._comparison_id, ComparisonState.DONE if is_complete else ComparisonState.CANCELLED)
@@ -222,8 +220,8 @@ class ComparisonRunner:
             if contestant.plan is not None and tps is not None:
                 self._parts.library.note_use(contestant.plan.model.key, tps=tps)
 
-    def _identify_files(self) -> None:
-        """Keep the checksums of the models' files with each contestant that ran."""
+    def _identify_files(self) -> bool:
+        """Keep the checksums of the models' files with each contestant that ran; false where it was cancelled."""
         comparison = self._keeper.get(self._comparison_id)
         self._progress.note(IDENTIFIES)
         for run in comparison.runs:
@@ -235,6 +233,7 @@ class ComparisonRunner:
             if all(found):
                 self._keeper.set_run(self._comparison_id, msgspec.structs.replace(
                     run, sha256=tuple(one for one in found if one), size_bytes=model.size_bytes))
+        return not self._is_cancelled.is_set()
 
     def _unload(self) -> None:
         """Give the computer to the comparison: what is loaded would share it, and its memory."""

@@ -117,17 +117,19 @@ class ContestantLane:
         self._keep_load(facts)
         self._parts.progress.set_phase(self.place, ContestantPhase.WAITING)
 
-    def answer_all(self, before_last: Callable[[], None] = lambda: None) -> None:
-        """Ask every cell that is left and keep each as it is finished. `before_last`: called as the last one begins."""
+    def answer_all(self, before_last: Callable[[], bool] = lambda: False) -> None:
+        """Ask every cell that is left and keep each as it is finished.
+
+        `before_last`: called as the last one begins; whether it began something that takes energy.
+        """
         if self._facts is None:
             return
         self._parts.progress.set_phase(self.place, ContestantPhase.ANSWERING)
         while self._cells:
             key = self._cells.popleft()
-            if not self._cells:
-                before_last()
+            is_metered = not self.is_shared and (bool(self._cells) or not before_last())
             try:
-                record = self._answer(key)
+                record = self._answer(key, is_metered=is_metered)
             except WorkerEndedError as ended:
                 self._cells.appendleft(key)
                 if not self._revive(ended):
@@ -211,14 +213,14 @@ class ContestantLane:
             self._parts.progress.set_phase(self.place, ContestantPhase.ANSWERING)
         return self.is_loaded
 
-    def _answer(self, key: CellKey) -> AnswerRecord:
+    def _answer(self, key: CellKey, *, is_metered: bool) -> AnswerRecord:
         worker, facts, parts = self._worker, self._facts, self._parts
         assert worker is not None
         assert facts is not None
         self.text = AnswerText()
         request = parts.requests.request(self._comparison.spec, key)
         parts.progress.begin_cell(key)
-        metered = None if self.is_shared else parts.meter.begin()
+        metered = parts.meter.begin() if is_metered else None
         is_shared, started_s = self.is_shared, time.monotonic()
         blank = AnswerRecord(
             contestant=key.contestant, prompt=key.prompt, repeat=key.repeat, seed=request.sampling.seed, is_shared=is_shared)
