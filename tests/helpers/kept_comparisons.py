@@ -94,4 +94,4 @@ def _run(place: int) -> ContestantRun:
         size_bytes=9_100_000_000 if place == 0 else 7_300_000_000, load_s=2.75 + place, engine_build="b9999 (CUDA)",
         description="marshland 14B Q4_K - Medium" if place == 0 else "harbour 12B IQ3_XS",
         options={"gpu_layers": 41 + place, "threads": 8, "kv_type": "q8_0"}, ctx=8192, threads=8, gpu_layers=41 + place,
-        n_layer=40 + place, peak_bytes=9_800_000_000 - place * 10**9, template="chatml", thinking="off")
+        n_layer=41 + place, peak_bytes=9_800_000_000 - place * 10**9, template="chatml", thinking="off")

@@ -114,9 +114,11 @@ def contestant_facts(contestant: Contestant, run: ContestantRun | None) -> tuple
         Fact("Described as", run.description or UNKNOWN), Fact("Load time", seconds_words(run.load_s)),
         Fact("Peak memory", bytes_words(run.peak_bytes)), Fact("Context", count_words(run.ctx)),
         Fact("Threads", count_words(run.threads)),
-        Fact("Layers on the GPU", f"{run.gpu_layers} of {run.n_layer + 1}" if run.n_layer else UNKNOWN),
-        Fact("Chat template", run.template or UNKNOWN), Fact("Thinking while it ran", run.thinking or UNKNOWN),
-        Fact("Engine build", run.engine_build or UNKNOWN), Fact("Engine options", json_words(run.options), is_code=True))
+        Fact("Layers on the GPU", f"{min(run.gpu_layers, run.n_layer)} of {run.n_layer}" if run.n_layer else UNKNOWN),
+        Fact("Chat template", run.template or UNKNOWN),
+        *((Fact("Thinking while it ran", run.thinking),) if run.thinking else ()),
+        Fact("Engine build", run.engine_build or UNKNOWN, is_code=True),
+        Fact("Engine options", json_words(run.options), is_code=True))
 
 
 def answer_facts(answer: AnswerRecord, instead: str = "") -> tuple[Fact, ...]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from localai_app.compare.export_charts import bar_chart, best_places
+from localai_app.compare.export_charts import NARROW, WIDE, bar_chart, best_places
 from localai_app.compare.export_facts import UNKNOWN, Fact
 from localai_app.compare.export_report import AnswerReport, ContestantReport, Measured, PromptReport, Report, RoundReport
 
@@ -52,9 +52,10 @@ def _glance(report: Report) -> str:
         return ""
     names = [one.name for one in report.contestants]
     labels = [f' <span class="muted">{safe(one.label)}</span>' if one.label else "" for one in report.contestants]
+    width = NARROW if len(report.measured) == 3 else WIDE
     charts = "".join(
         f'<figure class="card"><figcaption>{safe(one.title)}<span>{_scale_words(one)}</span></figcaption>'
-        f"{bar_chart(one, [_CONTROLS.sub(' ', name) for name in names])}</figure>" for one in report.measured)
+        f"{bar_chart(one, width, [_CONTROLS.sub(' ', name) for name in names])}</figure>" for one in report.measured)
     head = "".join(f'<th scope="col">{safe(one.title)}</th>' for one in report.measured)
     rows = "".join(
         f'<tr><th scope="row">{_dot(place)}{safe(name)}{labels[place]}</th>'
@@ -73,7 +74,7 @@ def _figure(measured: Measured, place: int) -> str:
 def _scale_words(measured: Measured) -> str:
     """Which end is better, and what a bar is of several."""
     better = "lower is better" if measured.is_better_low else "higher is better"
-    return f"median of several, {better}" if any(measured.spans) else better
+    return f"median, {better}" if any(measured.spans) else better
 
 
 def _prompt(prompt: PromptReport) -> str:
@@ -100,7 +101,7 @@ def _answer(answer: AnswerReport) -> str:
     if answer.is_voted_best:
         badges += '<span class="badge accent">voted best</span>'
     remark = f'<p class="remark">{safe(answer.remark)}</p>' if answer.remark else ""
-    text = _text(answer.text) if answer.text else ""
+    text = _text(answer.text.strip()) if answer.text else ""
     thinking = f"<details><summary>Thinking</summary>{_text(answer.thinking)}</details>" if answer.thinking else ""
     checks = "".join(f"<li>{safe(check)}</li>" for check in answer.checks)
     checked = f'<ul class="checks">{checks}</ul>' if checks else ""

@@ -98,7 +98,7 @@ def test_every_form_holds_what_is_needed_to_repeat_a_comparison(form: str) -> No
         "kv_type", "Ryzen 7", "RTX 4070", "18.6 GiB, and the limit is 12.0 GiB", "Harbour 12B", "Marshland 14B", "heat",
         "its last number is 4, not -7", "the refrigerant"[4:], "What does a neighbour know?"]
     wanted += {
-        "md": ["37.9 tok/s", "412.5 tok/s", "0.31 s", "9.1 GiB", "Temperature: 0.7", "Order: Harbour 12B, Marshland",
+        "md": ["37.9 tok/s", "412.5 tok/s", "0.31 s", "9.1 GiB", "GPU: 41 of 41", "Order: Harbour 12B, Marshland",
                "Harbour 12B is best (by a person, blind)"],
         "html": ["37.9 tok/s", "412.5 tok/s", "0.31 s", "9.1 GiB", "Harbour 12B, Marshland 14B", "is best (by a person"],
         "csv": ["37.94", "412.5", "0.31", "9800000000", "temperature", "Harbour 12B is best (by a person, blind)"],
