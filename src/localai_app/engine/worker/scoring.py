@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from localai_app.engine.failure import RequestRefusedError
-from localai_app.engine.protocol import LoadOptions, LossProgressed, LossScored, ScoreLoss
+from localai_app.engine.protocol import KvType, LoadOptions, LossProgressed, LossScored, ScoreLoss
 from localai_app.engine.worker.answer import AnswerAbortedError, Sender
 from localai_app.engine.worker.llama_load import ModelLoader
 from localai_app.engine.worker.loss_statistics import LossStatistics, NotNumbersError
@@ -87,7 +87,7 @@ class LossScoring:
         ctx = max(MIN_CTX, self._command.ctx)
         options = msgspec.structs.replace(
             options, ctx=ctx, batch=min(ctx, STEP_TOKENS), ubatch=min(ctx, STEP_TOKENS), draft_path="", draft_tokens=0,
-            kept_bytes=0)
+            kept_bytes=0, kv_type=KvType.F16)
 
         def on_progress(fraction: float) -> None:
             self._progress = msgspec.structs.replace(self._progress, load_fraction=(place + min(1.0, fraction)) / 2)
