@@ -46,7 +46,7 @@ class LossResults(Card):
         self.earlier.currentIndexChanged.connect(self._show)
         self.charts = LossCharts(theme)
         self.table = FlatTable(
-            self._table_model, theme, "What each variant loses", stretched=(Column.VARIANT, Column.WORDS),
+            self._table_model, theme, "What each variant loses", stretched=(Column.VARIANT,),
             least_widths={Column.PERPLEXITY: NARROW, Column.KLD_P99: NARROW - 90, Column.SPEED: NARROW - 180})
         self.notes = label("", "body", wrap=True, selectable=True)
         self.set_up = label("", "caption", wrap=True, selectable=True)
