@@ -21,8 +21,8 @@ from tests.helpers.real_models import GEMMA_FILE, SMOLLM2_FILE, models_folder
 CHECKOUT = Path(__file__).resolve().parents[1]
 CATALOGS = {
     "first_run": CHECKOUT / "resources" / "catalog" / "demo.json",
-    "compare": CHECKOUT / "resources" / "catalog" / "demo.json",
     "tour": CHECKOUT / "resources" / "catalog" / "models.json",
+    "compare": CHECKOUT / "resources" / "catalog" / "demo.json",
 }
 BYTES_PER_S = 30_000_000
 """Slow enough for a picture of a download."""

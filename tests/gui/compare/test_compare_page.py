@@ -47,7 +47,9 @@ def page(
 
 def run(page: ComparePage, qtbot) -> None:
     """Press Run and wait for the end."""
+    page.answers.prompt.edit.setFocus()
     page.answers.prompt.run_button.click()
+    assert not page.answers.prompt.edit.hasFocus(), "digits would be typed where they are votes"
     finish(page, qtbot)
 
 
@@ -204,6 +206,7 @@ def test_contestants_options_and_prompt_are_remembered(
     page.answers.prompt.options.repeats.setValue(3)
     page.answers.prompt.options.way.setCurrentIndex(2)
     page.answers.prompt.options.way.activated.emit(2)
+    assert page.answers.prompt.summary.text() == "same seed 42 · at most 12 tokens · 3 repeats · in turn"
     session.keeper.keep()
     kept = services.compare.drafts.get()
     assert kept == session.draft

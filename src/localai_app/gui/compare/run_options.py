@@ -99,10 +99,12 @@ class RunOptions(QWidget):
             return
         low = self.temperature.minimum()
         value = self.temperature.value()
+        # Qt hands a StrEnum back as a plain text.
+        way = self.way.currentData()
         self._draft = msgspec.structs.replace(
             self._draft, same_seed=self.same_seed.isChecked(), seed=self.seed.value(),
             temperature=None if value <= low else round(value, 2), max_tokens=self.max_tokens.value() or None,
-            repeats=self.repeats.value(), way=self.way.currentData(), hides_speed=self.hides_speed.isChecked())
+            repeats=self.repeats.value(), way=Way(way) if way is not None else None, hides_speed=self.hides_speed.isChecked())
         self.draft_changed.emit(self._draft)
 
 
