@@ -117,8 +117,8 @@ def _command(connection: socket.socket) -> int:
     os.environ.update(request["environment"])
     os.chdir(request["cwd"])
     sys.argv = ["localai-app", *request["arguments"]]
-    code: int = importlib.import_module("localai_app.__main__").main(request["arguments"])
-    return code
+    result: int = importlib.import_module("localai_app.__main__").main(request["arguments"])
+    return result
 
 
 if __name__ == "__main__":
