@@ -23,14 +23,17 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from localai_app.compare.comparison import Verdict, Vote
 from localai_app.engine.launch import worker_command
 from localai_app.services.views import EngineStatus
 from localai_app.store.records import MessageState
+from tests.helpers.kept_comparisons import two_models
 from tests.helpers.real_window import RealWindow, open_window, text_of, wait_for
 from tests.helpers.services_fixture import TINY_KEY, install_tiny_model, open_services
 
 MODEL_TABS = ("Suggested", "Discover", "Installed", "Downloads")
-PLACES = ("chat", "new chat", *MODEL_TABS, "performance", "settings")
+COMPARE_TABS = ("Answers", "Results", "Leaderboard", "Smaller files", "History")
+PLACES = ("chat", "new chat", *MODEL_TABS, *COMPARE_TABS, "performance", "settings")
 SETTLED_S = 0.15
 READABLE = 4.5
 """WCAG 2.2, 1.4.3: contrast of text; large text would need 3."""
@@ -38,7 +41,7 @@ READABLE = 4.5
 
 @pytest.fixture
 def lived_in(tmp_path: Path, offline: None) -> Path:
-    """A profile with a model and a chat with an answer of every kind of Markdown."""
+    """A profile with a model, a chat with an answer of every kind of Markdown, and a comparison."""
     data_dir = tmp_path / "data"
     install_tiny_model(data_dir)
     with open_services(data_dir, echo=()) as services:
@@ -46,6 +49,7 @@ def lived_in(tmp_path: Path, offline: None) -> Path:
         services.chat.send(chat.id, "Tell me about coffee.", TINY_KEY)
         while services.chat.messages(chat.id)[-1].state is not MessageState.DONE or len(services.chat.messages(chat.id)) < 2:
             time.sleep(0.01)
+        services.compare.comparisons.restore(two_models(votes=(Vote(prompt=0, repeat=0, verdict=Verdict.BEST, winner=1),)))
     return data_dir
 
 
@@ -67,6 +71,10 @@ def go_to(run: RealWindow, place: str) -> None:
     if place in MODEL_TABS:
         run.window.page("models")
         run.window.show_page("models").show_tab(place)  # type: ignore[attr-defined]
+    elif place in COMPARE_TABS:
+        page = run.window.show_page("compare")
+        page.open_comparison(run.services.compare.comparisons.rows()[0].id)  # type: ignore[attr-defined]
+        page.show_tab(place)  # type: ignore[attr-defined]
     elif place == "new chat":
         run.window.new_chat()
     else:
