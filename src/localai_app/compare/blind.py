@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 
 from localai_app.compare.comparison import Comparison
 from localai_app.compare.names import contestant_names
@@ -16,15 +17,17 @@ class BlindNames:
     """The names of one comparison as it stands. Places are those of `ComparisonSpec.contestants`.
 
     The answers to each prompt in each repeat are revealed by a person's vote on them, by nothing else: a judge model's opinion
-    would tell the person what to vote. Their columns are shuffled anew for each, so that one vote does not tell which column is
-    whose in the next; the order lasts, so that columns stay where they are after the vote and when a comparison is reopened.
+    would tell the person what to vote. Only where all are done and fewer than two are answers, nobody can vote and nothing is
+    hidden, so that it is told why the others failed. Columns are shuffled anew for each prompt and repeat, so that one vote
+    does not tell which column is whose in the next; the order lasts, so that columns stay where they are after the vote and
+    when a comparison is reopened.
     An answer's own text is never changed, so a model that introduces itself is known by it.
     """
 
     def __init__(self, comparison: Comparison) -> None:
         self._comparison = comparison
         self._names = contestant_names(comparison.spec.contestants)
-        self._voted = {(vote.prompt, vote.repeat) for vote in comparison.votes if not vote.judge}
+        self._told = {(vote.prompt, vote.repeat) for vote in comparison.votes if not vote.judge} | _without_choice(comparison)
 
     @property
     def is_blind(self) -> bool:
@@ -36,11 +39,11 @@ class BlindNames:
         """Whether every name may stand anywhere: in titles, histories, tables and exports, with the models' hashes."""
         spec = self._comparison.spec
         return not spec.is_blind or all(
-            (prompt, repeat) in self._voted for prompt in range(len(spec.prompts)) for repeat in range(spec.repeats))
+            (prompt, repeat) in self._told for prompt in range(len(spec.prompts)) for repeat in range(spec.repeats))
 
     def is_revealed(self, prompt: int, repeat: int) -> bool:
         """Whether the names behind the answers to one prompt in one repeat may be shown beside them."""
-        return not self._comparison.spec.is_blind or (prompt, repeat) in self._voted
+        return not self._comparison.spec.is_blind or (prompt, repeat) in self._told
 
     def shown_order(self, prompt: int, repeat: int) -> tuple[int, ...]:
         """Places of the contestants in the order of their columns, from left to right."""
@@ -96,6 +99,13 @@ class BlindNames:
         for run in self._comparison.runs:
             found |= set(run.sha256)
         return {secret for secret in found if len(secret.strip()) > 1}
+
+
+def _without_choice(comparison: Comparison) -> set[tuple[int, int]]:
+    """Prompts and repeats in which every contestant is done and fewer than two have an answer to judge."""
+    done = Counter((answer.prompt, answer.repeat) for answer in comparison.answers)
+    answered = Counter((answer.prompt, answer.repeat) for answer in comparison.answers if not answer.error)
+    return {key for key, count in done.items() if count == len(comparison.spec.contestants) and answered[key] < 2}
 
 
 def alias(column: int) -> str:

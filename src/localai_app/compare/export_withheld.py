@@ -11,6 +11,8 @@ from localai_app.compare.comparison import AnswerRecord, Comparison, Schedule, V
 from localai_app.compare.contestant import Contestant
 
 WITHHELD = "withheld until the vote"
+REASON_WITHHELD = "The reason is withheld until the vote."
+"""What a failure says of memory or files tells a model even without its name."""
 NAMES_NOTICE = (
     "This comparison is blind and not all of its answers have been voted on. Names, files, hashes, sizes, load times and "
     "engine options of the contestants are withheld, and the letters are dealt anew for each prompt and repeat.")
@@ -57,7 +59,7 @@ def _schedule(names: BlindNames, schedule: Schedule | None) -> Schedule | None:
 def _answer(names: BlindNames, answer: AnswerRecord, hides_numbers: bool) -> AnswerRecord:
     """An answer by its column. What a model says in it is its own and stays."""
     column = _column(names, answer.contestant, answer.prompt, answer.repeat)
-    error = names.without_names(answer.error)
+    error = REASON_WITHHELD if answer.error else ""
     if not hides_numbers:
         return msgspec.structs.replace(answer, contestant=column, error=error)
     return AnswerRecord(

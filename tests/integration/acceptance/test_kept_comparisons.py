@@ -15,8 +15,10 @@ from PySide6.QtWidgets import QAbstractButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from localai_app.compare.blind import BlindNames
-from localai_app.compare.comparison import Comparison, Verdict, Vote
+from localai_app.compare.comparison import Comparison, ComparisonSpec, Verdict, Vote
+from localai_app.compare.contestant import Contestant
 from localai_app.compare.export_json import read_json
+from localai_app.compare.prompts import Prompt
 from localai_app.engine.launch import worker_command
 from localai_app.gui.compare.history_view import HistoryView
 from localai_app.gui.compare.parts import ANSWERS, HISTORY, LEADERBOARD, RESULTS
@@ -177,6 +179,21 @@ def test_a_blind_comparison_tells_no_contestant_before_the_vote(window: RealWind
     for secret in secrets - set(REPOS.values()):
         assert leaks(after, {secret}), f"{secret} is told nowhere, so nothing was searched for"
     assert leaks(after, speeds)
+
+
+def test_where_there_is_nothing_to_vote_on_a_blind_comparison_says_why(window: RealWindow, qtbot: QtBot) -> None:
+    comparisons = window.services.compare.comparisons
+    contestants = tuple(
+        Contestant(model_key=model.key, name=model.name, label=model.label) for model in window.services.library.models())
+    number = comparisons.start(ComparisonSpec(
+        contestants=contestants, prompts=(Prompt(text=PROMPT),), is_blind=True, memory_limit_bytes=1_000_000))
+    assert comparisons.wait(30)
+    page = window.window.show_page("compare")
+    assert isinstance(page, ComparePage)
+    page.open_comparison(number)
+    wait_for(qtbot, lambda: page.answers.session.comparison == comparisons.get(number))
+    wait_for(qtbot, lambda: "the memory limit of comparisons is" in window.texts())
+    assert not page.answers.session.is_veiled
 
 
 def test_exports_hold_all_of_a_comparison_and_reopening_it_shows_the_same(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from localai_app.compare.blind import HIDDEN, BlindNames
 from localai_app.compare.comparison import (
+    AnswerRecord,
     Comparison,
     ComparisonSpec,
     ComparisonState,
@@ -65,6 +66,20 @@ def test_a_judge_model_reveals_nothing() -> None:
     names = BlindNames(with_votes(comparison(), vote))
     assert not names.is_revealed(0, 0)
     assert names.name(1, 0, 0).startswith("Answer ")
+
+
+def test_where_fewer_than_two_answered_nothing_is_left_to_hide() -> None:
+    cells = [
+        AnswerRecord(contestant=place, prompt=0, repeat=0, text="Yes." * (place == 1), error="no" * (place != 1))
+        for place in range(3)]
+    names = BlindNames(msgspec.structs.replace(comparison(), answers=tuple(cells)))
+    assert names.is_revealed(0, 0)
+    assert not names.is_revealed(0, 1)
+    assert not names.all_revealed
+    unfinished = BlindNames(msgspec.structs.replace(comparison(), answers=tuple(cells[:2])))
+    assert not unfinished.is_revealed(0, 0)
+    two = msgspec.structs.replace(cells[0], text="No.", error="")
+    assert not BlindNames(msgspec.structs.replace(comparison(), answers=(two, *cells[1:]))).is_revealed(0, 0)
 
 
 def test_all_is_revealed_when_every_answer_was_judged() -> None:

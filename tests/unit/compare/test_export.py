@@ -263,9 +263,12 @@ def test_names_are_withheld_everywhere_until_every_answer_was_voted_on() -> None
 
 def test_an_error_that_names_the_model_is_withheld_as_well() -> None:
     comparison = two_models(is_blind=True)
-    failed = msgspec.structs.replace(comparison.answers[0], text="", error="Marshland 14B could not be loaded.")
-    hidden = every_form(msgspec.structs.replace(comparison, answers=(failed, comparison.answers[1])))
-    assert {form for form, text in hidden.items() if "Marshland" in text} == set()
+    third = Contestant(model_key="coastal/lagoon-3b:Q8_0", name="Lagoon 3B", label="Q8_0")
+    failed = AnswerRecord(contestant=2, prompt=0, repeat=0, error="Lagoon 3B needs 4.4 GiB, and the limit is 4.0 GiB.")
+    spec = msgspec.structs.replace(comparison.spec, contestants=(*comparison.spec.contestants, third))
+    hidden = every_form(msgspec.structs.replace(comparison, spec=spec, answers=(*comparison.answers, failed)))
+    assert {form for form, text in hidden.items() if "Lagoon" in text or "4.4 GiB" in text} == set()
+    assert {form for form, text in hidden.items() if "The reason is withheld until the vote." in text} == set(hidden)
 
 
 def test_json_of_a_blind_comparison_cannot_be_taken_for_the_whole() -> None:
