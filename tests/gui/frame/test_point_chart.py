@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PySide6.QtCore import QPointF, QRectF, QSizeF
 
@@ -40,6 +41,8 @@ def test_marks_between(lowest: float, highest: float, marks: tuple[float, ...]) 
 
 
 @given(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9))
+@example(0.0, 5e-324)
+@example(1e9, math.nextafter(1e9, 2e9))
 def test_marks_hold_what_they_are_between(one: float, other: float) -> None:
     low, high = min(one, other), max(one, other)
     marks = marks_between(low, high)

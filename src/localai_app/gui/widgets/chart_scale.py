@@ -27,7 +27,9 @@ def binary_marks(highest: float, count: int = 4) -> tuple[float, ...]:
 
 def marks_between(lowest: float, highest: float, count: int = 4) -> tuple[float, ...]:
     """Round marks of which the first is at most `lowest` and the last at least `highest`; two at least."""
-    if not (math.isfinite(lowest) and math.isfinite(highest)) or highest <= lowest:
+    # Nearer together than that, they are the same to a calculation with steps between them.
+    nearest = 1e-12 * max(abs(lowest), abs(highest), 1e-290)
+    if not (math.isfinite(lowest) and math.isfinite(highest)) or highest - lowest <= nearest:
         lowest, highest = (lowest - 0.5, lowest + 0.5) if math.isfinite(lowest) and lowest else (0.0, 1.0)
     rough = (highest - lowest) / max(1, count)
     power = 10.0 ** math.floor(math.log10(rough))
