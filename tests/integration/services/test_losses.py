@@ -17,7 +17,7 @@ from localai_app.gguf.reader import read_header_file
 from localai_app.services.app_services import AppServices
 from localai_app.services.compare.loss_state import LossStatus, QuantizingStatus
 from localai_app.services.compare.loss_texts import MAX_TEXT_BYTES, text_of_file
-from localai_app.services.events import LossChanged
+from localai_app.services.events import LossChanged, ModelLoaded
 from tests.helpers.gguf_files import write_tiny_gguf
 from tests.helpers.program import run_program
 from tests.helpers.real_models import gemma_path
@@ -239,3 +239,18 @@ def test_the_built_in_text_is_long_enough(services: AppServices) -> None:
     (text,) = services.compare.losses.texts()
     assert len(text.text) > 35_000
     assert text.text.isascii()
+
+
+def test_what_is_loaded_for_chats_gives_way(services: AppServices) -> None:
+    losses, recorder = services.compare.losses, EventRecorder(services)
+    variant = make(services, "Q8_0")
+    services.engine.load(ORIGINAL)
+    with pytest.raises(AppError, match="a model is being loaded") as busy:
+        losses.start(ORIGINAL, [variant], TEXT)
+    assert busy.value.spec is errors.LOSS_BUSY
+    recorder.wait_for(ModelLoaded, timeout_s=PATIENCE_S)
+    recorder.close()
+    losses.start(ORIGINAL, [variant], TEXT, ctx=64, max_tokens=64)
+    assert losses.wait(PATIENCE_S)
+    assert losses.state.status is LossStatus.DONE, losses.state
+    assert services.engine.loaded() == ()
