@@ -17,7 +17,7 @@ from tests.helpers.services_fixture import TINY_KEY, install_tiny_model
 
 SMOL_REPO = "tester/SmolLM2-135M-Instruct-GGUF"
 OTHER_KEY = "tester/Other-Chat-GGUF:F32"
-CAP_BYTES = 350_000_000
+CAP_BYTES = 270_000_000
 """Of main memory for each worker: enough for SmolLM2 with 4,096 tokens of context, not with 8,192 (94 MB more)."""
 
 
