@@ -344,13 +344,13 @@ def comparisons(draw: st.DrawFn) -> Comparison:
 
 
 @given(comparisons())
-@settings(max_examples=50)
+@settings(max_examples=40)
 def test_json_reads_back_to_the_same_comparison(comparison: Comparison) -> None:
     assert read_json(json_text(exportable(comparison))) == comparison
 
 
 @given(comparisons(), st.booleans())
-@settings(max_examples=30)
+@settings(max_examples=20)
 def test_every_form_can_be_made_of_any_comparison(comparison: Comparison, is_blind: bool) -> None:
     spec = msgspec.structs.replace(comparison.spec, is_blind=is_blind, hides_speed=is_blind)
     forms = every_form(msgspec.structs.replace(comparison, spec=spec))
