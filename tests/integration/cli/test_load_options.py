@@ -101,18 +101,18 @@ def test_a_model_that_is_not_there_has_no_settings(data_dir: Path) -> None:
 def test_chat_is_loaded_as_remembered(data_dir: Path) -> None:
     pytest.importorskip("llama_cpp")
     path = smollm2_path()
-    run_program("load-settings", path, "--ctx", "512", "--data-dir", data_dir)
-    long_question = "word " * 600
+    run_program("load-settings", path, "--ctx", "256", "--data-dir", data_dir)
+    long_question = "word " * 300
     outcome = run_program("chat", path, "-p", long_question, "--json", "--data-dir", data_dir)
     assert outcome.document["error"]["code"] == "prompt_too_long"
-    assert "holds 512" in outcome.document["error"]["message"]
+    assert "holds 256" in outcome.document["error"]["message"]
     outcome = run_program(
         "chat", path, "-p", long_question, "--when-full", "cut-middle", "--max-tokens", "4", "--json", "--data-dir", data_dir)
     assert outcome.code == 0, outcome.stderr
     assert "do not fit into the context: the middle of a long message is left out." in outcome.stderr
     assert outcome.document["shortened"] == [0]
     outcome = run_program(
-        "chat", path, "-p", long_question, "--ctx", "2048", "--kv-type", "q8_0", "--gpu-layers", "0",
+        "chat", path, "-p", long_question, "--ctx", "512", "--kv-type", "q8_0", "--gpu-layers", "0",
         "--max-tokens", "4", "--json", "--data-dir", data_dir)
     assert outcome.code == 0, outcome.stderr
     assert outcome.document["completion_tokens"] <= 4
