@@ -154,6 +154,10 @@ def test_a_set_of_prompts_is_paged_through_and_voted_on_one_after_the_other(page
     answers.votes.vote_for(ALL_BAD)
     qtbot.waitUntil(lambda: answers.session.vote is not None, timeout=WAIT_MS)
     assert answers.bar.next.isHidden()
+    answers.prompt.show_set(None)
+    page.open_comparison(answers.session.shown_id)
+    qtbot.waitUntil(lambda: answers.prompt.prompt_set is not None, timeout=WAIT_MS)
+    assert [prompt.text for prompt in answers.prompt.prompt_set.prompts] == ["First question", "Second question"]
 
 
 def test_escape_stops_and_what_is_missing_can_be_gone_on_with(page: ComparePage, qtbot) -> None:

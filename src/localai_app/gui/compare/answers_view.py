@@ -89,6 +89,7 @@ class AnswersView(QWidget):
         session.lineup_changed.connect(self._show_draft)
         session.lineup_changed.connect(self.refresh)
         session.changed.connect(self.refresh)
+        session.shown.connect(lambda _id: self.prompt.adopt(session.comparison))
         self.choice.changed.connect(self.refresh)
         self.choice.downloaded.connect(self._on_downloaded)
         self._plan.changed.connect(self._show_schedule)

@@ -118,6 +118,16 @@ class PromptCard(QFrame):
         elif self.isVisible():
             self.edit.setFocus()
 
+    def adopt(self, comparison: Comparison | None) -> None:
+        """Ask again what a comparison asked, where that was a set."""
+        if comparison is None:
+            return
+        spec = comparison.spec
+        if spec.set_name or len(spec.prompts) > 1:
+            self.show_set(PromptSet(name=spec.set_name or "Several prompts", prompts=spec.prompts))
+        elif self.prompt_set is not None:
+            self.show_set(None)
+
     def show_asked(self, comparison: Comparison | None, prompt: int) -> None:
         """What the answers on screen are to, where it is not what is typed."""
         text = comparison.spec.prompts[prompt].text.strip() if comparison is not None else ""
