@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import psutil
 
 from localai_app import errors
 from localai_app.compare.comparison import CellKey, Comparison, ComparisonSpec, ComparisonState, Schedule, Way
@@ -32,20 +31,18 @@ from localai_app.services.engine_service import EngineService
 from localai_app.services.events import EventBus
 from localai_app.services.hardware_service import HardwareService
 from localai_app.services.library_service import LibraryService
+from localai_app.services.quiet_engine import busy_words, unload_all
 from localai_app.services.safe_setups import SafeSetUps
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.thinking import AnswerText
-from localai_app.services.views import EngineStatus
 from localai_app.units import format_wait
 
 log = logging.getLogger(__name__)
 
 QUIET_S = 60.0
 """So long after the last answer in a chat a comparison goes on."""
-_UNLOAD_S = 10.0
 _GIVE_WAY_S = 5.0
 _WAIT_S = 0.05
-_BUSY = {EngineStatus.LOADING: "a model is being loaded", EngineStatus.ANSWERING: "an answer is being written"}
 WAITS = "It waits while {what}, and goes on {quiet} after that."
 IDENTIFIES = "All answers are there; the model files are being identified."
 
@@ -76,8 +73,7 @@ class ComparisonParts:
             return "a benchmark runs"
         if self.measures_loss():
             return "files are being measured or made"
-        states = (self.engine.state, *(model.state for model in self.engine.loaded()))
-        return next((words for state in states if (words := _BUSY.get(state.status))), "")
+        return busy_words(self.engine)
 
     def limit_bytes(self, spec: ComparisonSpec) -> int:
         """What all workers together may take; 0: what is free."""
@@ -174,7 +170,7 @@ class ComparisonRunner:
         if self._parts.busy_words():
             self._is_disturbed.set()
             return False
-        self._unload()
+        unload_all(self._parts.engine)
         limit_bytes = self._parts.limit_bytes(comparison.spec)
         contestants = self._parts.planner.plan(comparison.spec, limit_bytes)
         schedule = self._schedule(comparison, contestants)
@@ -234,16 +230,6 @@ class ComparisonRunner:
                 self._keeper.set_run(self._comparison_id, msgspec.structs.replace(
                     run, sha256=tuple(one for one in found if one), size_bytes=model.size_bytes))
         return not self._is_cancelled.is_set()
-
-    def _unload(self) -> None:
-        """Give the computer to the comparison: what is loaded would share it, and its memory."""
-        loaded = self._parts.engine.loaded()
-        for model in loaded:
-            self._parts.engine.unload(model.state.model_key)
-        pids = [model.pid for model in loaded if model.pid is not None]
-        deadline_s = time.monotonic() + _UNLOAD_S
-        while any(psutil.pid_exists(pid) for pid in pids) and time.monotonic() < deadline_s:
-            time.sleep(_WAIT_S)
 
     def _wait_for_quiet(self) -> bool:
         """Wait until nobody has needed the computer for a while; false where the comparison was cancelled meanwhile."""
