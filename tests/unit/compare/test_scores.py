@@ -99,7 +99,9 @@ def every_word(made: Comparison) -> str:
 
 
 def test_before_the_vote_no_name_and_no_speed_is_told() -> None:
-    answers = (answer(0, 0, 0, RIGHT, tokens=9, tps=33.3), answer(1, 0, error="The model Beta ended."), answer(0, 1))
+    # What is not complete can still become something to vote on.
+    answers = (
+        answer(0, 0, 0, RIGHT, tokens=9, tps=33.3), answer(1, 0), answer(0, 1), answer(1, 2, error="The model Beta ended."))
     made = comparison(*answers, is_blind=True)
     words = every_word(made)
     assert "Answer A" in words
