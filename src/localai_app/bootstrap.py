@@ -127,8 +127,8 @@ def build_services(options: LaunchOptions) -> AppServices:
     meter = AnswerMeter(lambda tokens: why_slow.tell(tokens))
     compare = _compare(events, store, ComparisonParts(
         settings, library, hardware, engine, ContestantPlanner(load_planner, dry_runs.rest), CellRequests(settings, sampling),
-        meter, FileHashes(store.library), SideBySideMemory(store.library), set_ups, (worker, paths.worker_dir), benchmarks),
-        load_planner)
+        meter, FileHashes(store.library), SideBySideMemory(store.library), set_ups, (worker, paths.worker_dir), benchmarks,
+        paths.comparing_lock), load_planner)
     load_previews = LoadPreviews(library, estimate, hardware, load_settings, engine, drafts)
     why_slow = WhySlowService(engine, hardware, settings, LoadParts(load_previews, load_settings), calibration, benchmarks)
     return AppServices(

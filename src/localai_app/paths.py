@@ -31,6 +31,11 @@ class AppPaths:
         return self.data / "localai.sqlite3"
 
     @property
+    def comparing_lock(self) -> Path:
+        """Locked while a comparison of this profile runs, in whichever process."""
+        return self.data / "comparing.lock"
+
+    @property
     def default_models(self) -> Path:
         """Models folder unless the user chose another one."""
         return self.data / "models"

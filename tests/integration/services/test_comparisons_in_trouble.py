@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from filelock import FileLock
 
 from localai_app.compare.comparison import ComparisonState, Way
 from localai_app.compare.contestant import Contestant
@@ -181,3 +182,19 @@ def test_a_comparison_is_not_done_before_its_files_are_identified(tmp_path: Path
         assert kept.state is ComparisonState.DONE
         assert kept.answers == before
         assert all(run.sha256 for run in kept.runs)
+
+
+def test_a_comparison_that_another_process_runs_is_left_alone(tmp_path: Path) -> None:
+    install(tmp_path)
+    with open_services(tmp_path, echo=QUICK) as services:
+        comparisons = services.compare.comparisons
+        comparison_id = finished(services, spec())
+        before = comparisons.get(comparison_id)
+        with FileLock(services.paths.comparing_lock), pytest.raises(AppError) as refused:
+            comparisons.rerun(comparison_id)
+        assert refused.value.message == (
+            "A comparison cannot begin while another window or command of Local AI runs one.")
+        assert comparisons.get(comparison_id) == before
+        assert finished(services, spec()) == comparison_id + 1
+        comparisons.rerun(comparison_id)
+        assert comparisons.wait(WAIT_S)

@@ -64,6 +64,8 @@ class ComparisonParts:
     worker: tuple[CommandSource, Path]
     """The command of a worker, and the folder in which it starts."""
     benchmarks: BenchmarkService
+    lock_path: Path
+    """Of the file that lets one process at a time compare."""
     measures_loss: Callable[[], bool] = lambda: False
     """Whether it is being measured what a smaller file loses."""
 

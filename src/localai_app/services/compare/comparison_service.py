@@ -15,6 +15,7 @@ from localai_app.errors import AppError
 from localai_app.services.compare.comparison_keeper import ComparisonKeeper
 from localai_app.services.compare.comparison_runner import QUIET_S, ComparisonParts, ComparisonRunner
 from localai_app.services.compare.running_state import RunningProgress, RunningState
+from localai_app.services.compare.turn import ComparingTurn
 from localai_app.services.events import BenchmarkChanged, ComparisonChanged, EngineChanged, Event, EventBus, VotesChanged
 from localai_app.services.thinking import AnswerText
 from localai_app.store.comparisons import ComparisonRow
@@ -39,6 +40,7 @@ class ComparisonService:
         self._quiet_s = quiet_s
         self._clock = clock
         self._lock = threading.Lock()
+        self._turn = ComparingTurn(parts.lock_path)
         self._progress = RunningProgress(lambda comparison_id: events.publish(ComparisonChanged(comparison_id)))
         self._runner: ComparisonRunner | None = None
         self._thread: threading.Thread | None = None
@@ -58,7 +60,7 @@ class ComparisonService:
     def start(self, spec: ComparisonSpec) -> int:
         """Begin a comparison; its number. AppError where something else is under way, or the spec cannot be."""
         require_valid(spec)
-        with self._lock:
+        with self._lock, self._turn.taken():
             self._require_idle()
             comparison_id = self._keeper.add(spec, __version__)
             self._begin(comparison_id, spec)
@@ -66,7 +68,7 @@ class ComparisonService:
 
     def resume(self, comparison_id: int) -> None:
         """Go on with the cells that are not finished. AppError where something else is under way, or there is no such one."""
-        with self._lock:
+        with self._lock, self._turn.taken():
             self._require_idle()
             comparison = self._keeper.get(comparison_id)
             self._keeper.set_state(comparison_id, ComparisonState.RUNNING)
@@ -74,7 +76,7 @@ class ComparisonService:
 
     def rerun(self, comparison_id: int, contestants: Sequence[int] | None = None) -> None:
         """Ask some contestants again, by their places, or all; their answers and the votes on them are forgotten first."""
-        with self._lock:
+        with self._lock, self._turn.taken():
             self._require_idle()
             comparison = self._keeper.get(comparison_id)
             places = range(len(comparison.spec.contestants)) if contestants is None else contestants
@@ -161,7 +163,7 @@ class ComparisonService:
             comparison_id, len(spec.contestants), len(spec.contestants) * len(spec.prompts) * spec.repeats)
         self._runner = runner = ComparisonRunner(
             self._events, self._keeper, self._parts, self._progress, comparison_id, quiet_s=self._quiet_s)
-        self._thread = threading.Thread(target=runner.work, name="comparison", daemon=True)
+        self._thread = threading.Thread(target=self._turn.during(runner.work), name="comparison", daemon=True)
         self._thread.start()
 
     def _require_idle(self) -> None:
