@@ -48,6 +48,8 @@ class DownloadsService:
         self._ids = itertools.count(1)
         self._jobs: dict[int, DownloadJob] = {}
         self._ending: list[DownloadJob] = []
+        self._threads: set[threading.Thread] = set()
+        """Of transfers, until what comes of them is told."""
         """Given up, and their threads have not noticed yet."""
         self._is_closing = False
         self._is_closed = False
@@ -142,7 +144,7 @@ class DownloadsService:
         with self._lock:
             self._is_closing = True
             jobs = [job for job in (*self._jobs.values(), *self._ending) if job.thread is not None]
-            threads = [job.thread for job in jobs if job.thread is not None]
+            threads = tuple(self._threads)
             for job in jobs:
                 job.cancel.cancel()
         deadline_s = time.monotonic() + CLOSE_TIMEOUT_S
@@ -173,42 +175,59 @@ class DownloadsService:
                     job.cancel = cancel = CancelToken()
                     job.thread = threading.Thread(
                         target=self._run, args=(job, cancel), name=f"download-{job.id}", daemon=True)
+                    self._threads.add(job.thread)
                     job.thread.start()
                     n_active += 1
 
     def _run(self, job: DownloadJob, cancel: CancelToken) -> None:
-        finished = False
+        try:
+            finished = self._is_fetched(job, cancel)
+            with self._lock:
+                job.thread = None
+                is_removed = job.is_removed
+                if finished and not is_removed:
+                    del self._jobs[job.id]
+                elif job.status in RUNNING:
+                    # It was stopped to be gone on with: by a pause that was taken back, or by the end of the program.
+                    job.status = DownloadStatus.WAITING
+            if is_removed:
+                self._files.discard(job)
+                with self._lock:
+                    self._ending.remove(job)
+            elif finished:
+                self._finish(job)
+            else:
+                self._record(job)
+                self._changed(job)
+            self._start_waiting()
+        finally:
+            with self._lock:
+                self._threads.discard(threading.current_thread())
+
+    def _is_fetched(self, job: DownloadJob, cancel: CancelToken) -> bool:
+        """Transfer it; false where it was stopped or failed."""
         try:
             self._resolve(job, cancel)
             self._files.fetch(
                 job, cancel, lambda done_before, status: self._progress_reporter(job, cancel, done_before, status))
-            finished = True
         except Cancelled:
             log.info("download of %s %s stopped", job.repo_id, job.label)
-        except AppError as error:
-            self._fail(job, cancel, error)
-        except Exception as error:
+            return False
+        except AppError as failure:
+            error = failure
+        except Exception as failure:
             log.exception("download of %s %s failed", job.repo_id, job.label)
-            reason = "an internal error"
-            self._fail(job, cancel, AppError(errors.TRANSFER_FAILED, name=job.label, reason=reason, detail=repr(error)))
-        with self._lock:
-            job.thread = None
-            is_removed = job.is_removed
-            if finished and not is_removed:
-                del self._jobs[job.id]
-            elif job.status in RUNNING:
-                # It was stopped to be gone on with: by a pause that was taken back, or by the end of the program.
-                job.status = DownloadStatus.WAITING
-        if is_removed:
-            self._files.discard(job)
-            with self._lock:
-                self._ending.remove(job)
-        elif finished:
-            self._finish(job)
+            error = AppError(errors.TRANSFER_FAILED, name=job.label, reason="an internal error", detail=repr(failure))
         else:
-            self._record(job)
-            self._changed(job)
-        self._start_waiting()
+            return True
+        with self._lock:
+            # What fails after it was stopped failed because it was stopped.
+            if cancel.is_cancelled or job.status not in RUNNING:
+                return False
+            job.status = DownloadStatus.FAILED
+            job.error = error
+        log.warning("download of %s %s failed: %s (%s)", job.repo_id, job.label, error, error.detail)
+        return False
 
     def _resolve(self, job: DownloadJob, cancel: CancelToken) -> None:
         """Pin the commit and the files, once per download."""
@@ -260,15 +279,6 @@ class DownloadsService:
             key = str(first)
         self._changed(job)
         self._events.publish(DownloadFinished(job.id, key))
-
-    def _fail(self, job: DownloadJob, cancel: CancelToken, error: AppError) -> None:
-        with self._lock:
-            # What fails after it was stopped failed because it was stopped.
-            if cancel.is_cancelled or job.status not in RUNNING:
-                return
-            job.status = DownloadStatus.FAILED
-            job.error = error
-        log.warning("download of %s %s failed: %s (%s)", job.repo_id, job.label, error, error.detail)
 
     def _record(self, job: DownloadJob) -> None:
         """Remember how far a download is. Where the store cannot take that, the download goes on without."""

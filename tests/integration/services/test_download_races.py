@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from localai_app.services.app_services import AppServices
-from localai_app.services.events import DownloadChanged, DownloadFinished, Event
+from localai_app.services.events import DownloadChanged, DownloadFinished, Event, LibraryChanged
 from localai_app.services.views import DownloadStatus
 from tests.helpers.gguf_files import write_tiny_gguf
 from tests.helpers.hub_server import HubServer, RepoFixture
@@ -221,3 +221,20 @@ def test_a_hub_that_never_answers_does_not_hold_up_the_end(tmp_path: Path, monke
         # Only now, with the store closed, does the question end; its thread must go without a word.
         connection.close()
     wait_until(lambda: not [one for one in threading.enumerate() if one.name.startswith("download-")])
+
+
+def test_the_end_waits_for_what_a_finished_download_still_tells(tmp_path: Path, hub: HubServer) -> None:
+    hub.bytes_per_s = 0
+    is_telling = threading.Event()
+
+    def listen_slowly(event: Event) -> None:
+        if isinstance(event, LibraryChanged):
+            is_telling.set()
+            time.sleep(0.3)
+
+    with open_services(tmp_path / "data") as services:
+        services.events.subscribe(listen_slowly)
+        services.downloads.start(repo("One"), LABEL)
+        assert is_telling.wait(20)
+        services.close()
+        assert not [one for one in threading.enumerate() if one.name.startswith("download-")]
