@@ -51,7 +51,8 @@ class ContestantWorker:
 
     def __init__(self, command: CommandSource, folder: Path) -> None:
         self._events: queue.SimpleQueue[protocol.Event | WorkerOutcome] = queue.SimpleQueue()
-        self._client = EngineClient(command, cwd=folder, on_event=self._events.put, on_exit=self._events.put)
+        self._client = EngineClient(command, cwd=folder, on_event=self._take, on_exit=self._events.put)
+        self._on_text: Callable[[protocol.TextGenerated], None] = _ignored
         self._is_stopped = False
         self.is_ready = False
         """Whether it ever spoke: one that never did does not fail because of the model."""
@@ -97,19 +98,31 @@ class ContestantWorker:
         self, make_command: Callable[[int], protocol.Chat | protocol.Complete],
         on_text: Callable[[protocol.TextGenerated], None],
     ) -> protocol.Finished:
-        """Have one prompt answered. AppError where the worker refused it and lives on; WorkerEndedError, StoppedError."""
+        """Have one prompt answered. AppError where the worker refused it and lives on; WorkerEndedError, StoppedError.
+
+        `on_text` is called in the thread that reads from the worker: to wake another one for each token costs some percent of
+        the speed where all cores compute.
+        """
         self._next_id += 1
+        self._on_text = on_text
         self._client.send(make_command(self._next_id))
-        while True:
-            match event := self._next():
-                case protocol.TextGenerated():
-                    on_text(event)
-                case protocol.Finished():
-                    return event
-                case protocol.RequestFailed():
-                    raise error_of(event)
-                case _:
-                    pass
+        try:
+            while True:
+                match event := self._next():
+                    case protocol.Finished():
+                        return event
+                    case protocol.RequestFailed():
+                        raise error_of(event)
+                    case _:
+                        pass
+        finally:
+            self._on_text = _ignored
+
+    def _take(self, event: protocol.Event) -> None:
+        if isinstance(event, protocol.TextGenerated):
+            self._on_text(event)
+        else:
+            self._events.put(event)
 
     def _next(self) -> protocol.Event:
         while not self._is_stopped:
@@ -122,3 +135,7 @@ class ContestantWorker:
             if not self._is_stopped:
                 raise WorkerEndedError(event)
         raise StoppedError
+
+
+def _ignored(_event: protocol.TextGenerated) -> None:
+    """Text that nobody waits for any more."""
