@@ -92,8 +92,7 @@ def test_speed_at_depth(
     measured = measure(path, kv_type, tmp_path)
     rows, off = [], {}
     for index, one in enumerate(measured):
-        # In the program each answer is a measurement of its own.
-        others = [(other.depth, other.token_s) for other in measured if other is not one] * ROUNDS
+        others = [(other.depth, other.token_s) for other in measured if other is not one]
         calibrated_s = parts.token.fitted(others).at(one.depth)
         off[round(one.depth)] = error = one.token_s / calibrated_s - 1
         low, high = parts.token_range(round(one.depth)) or (0.0, 0.0)

@@ -34,11 +34,10 @@ WEIGHTS_PER_S_NEW = 40e9
 """The same for cores of the newest generations (44e9 measured on a 2024 server core); told by their instruction sets."""
 WEIGHTS_PER_S_OLD = 8e9
 """The same without AVX2: a third (29 against 89 tokens per second measured)."""
-HEAD_POSITION_S = {KvType.F16: 46e-9, KvType.Q8_0: 28e-9, KvType.Q4_0: 22e-9}
-"""What one core takes for one position in one head, whatever the size of the head (measured with heads of 64, 128 and 256
-elements on a 2024 server core that was busy with other things, then scaled so that SmolLM2's speeds at depth on an idle one
-come out: f16 between 32e-9 and 65e-9 from day to day; q4_0 was not checked on an idle one). Every head reads its part of the
-cache for itself, also where heads share it."""
+HEAD_POSITION_S = {KvType.F16: 58e-9, KvType.Q8_0: 38e-9, KvType.Q4_0: 30e-9}
+"""What one core takes for one position in one head, whatever the size of the head: what SmolLM2's speeds at depth come to on a
+2024 server core (f16 between 32e-9 and 85e-9, q8_0 between 28e-9 and 45e-9 from day to day, as others use its memory), and q4_0
+as much less than q8_0 as it was on a busy core. Every head reads its part of the cache for itself, also where heads share it."""
 PRODUCT_S = {KvType.F16: 0.03e-9, KvType.Q8_0: 0.1e-9, KvType.Q4_0: 0.3e-9}
 """What one core takes in addition for each element of the head's key and value."""
 PROMPT_HEAD_POSITION_S = {KvType.F16: 4e-9, KvType.Q8_0: 30e-9, KvType.Q4_0: 24e-9}
