@@ -37,7 +37,7 @@ WEIGHTS_PER_S_OLD = 8e9
 HEAD_POSITION_S = {KvType.F16: 58e-9, KvType.Q8_0: 38e-9, KvType.Q4_0: 30e-9}
 """What one core takes for one position in one head, whatever the size of the head: what SmolLM2's speeds at depth come to on a
 2024 server core (f16 between 32e-9 and 85e-9, q8_0 between 28e-9 and 45e-9 from day to day, as others use its memory), and q4_0
-as much less than q8_0 as it was on a busy core. Every head reads its part of the cache for itself, also where heads share it."""
+as much less than q8_0 as it was on a busy core. Every head reads its own part of the cache, also where heads share it."""
 PRODUCT_S = {KvType.F16: 0.03e-9, KvType.Q8_0: 0.1e-9, KvType.Q4_0: 0.3e-9}
 """What one core takes in addition for each element of the head's key and value."""
 PROMPT_HEAD_POSITION_S = {KvType.F16: 4e-9, KvType.Q8_0: 30e-9, KvType.Q4_0: 24e-9}

@@ -50,6 +50,10 @@ class PromptEditor(QScrollArea):
         self._words = label("", "muted", wrap=True, selectable=True)
         self._checks = QVBoxLayout()
         self._is_filling = False
+        self._laid_out = QTimer(self)
+        self._laid_out.setSingleShot(True)
+        self._laid_out.setInterval(LAYOUT_MS)
+        self._laid_out.timeout.connect(self._on_laid_out)
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -144,7 +148,12 @@ class PromptEditor(QScrollArea):
         row = self._add_row()
         self._say_whether_checked()
         row.field.setFocus()
-        QTimer.singleShot(LAYOUT_MS, row, lambda: self.ensureWidgetVisible(row))
+        self._laid_out.start()
+
+    @Slot()
+    def _on_laid_out(self) -> None:
+        if self.rows:
+            self.ensureWidgetVisible(self.rows[-1])
 
     def _on_remove_requested(self, row: CheckRow) -> None:
         self._drop(row)
