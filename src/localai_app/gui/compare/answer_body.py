@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from PySide6.QtCore import Qt, QTimer, QUrl, Signal
@@ -39,7 +40,9 @@ class AnswerBody(QScrollArea):
         self._waiting: list[tuple[Channel, str]] = []
         self._thought_s: float | None = None
         self._is_streaming = False
-        self._timer = QTimer(self, singleShot=True, interval=REPAINT_MS)
+        self._timer = QTimer(self, singleShot=True, timerType=Qt.TimerType.PreciseTimer)
+        self._pause_ms = REPAINT_MS
+        self._repainted_s = 0.0
         self._timer.timeout.connect(self.repaint_now)
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -109,12 +112,14 @@ class AnswerBody(QScrollArea):
         else:
             self._waiting.append((channel, text))
         if not self._timer.isActive():
-            self._timer.start()
+            # The time since the last repaint counts, so that waiting for the next token does not slow the pace down.
+            since_ms = (time.perf_counter() - self._repainted_s) * 1000
+            self._timer.start(max(0, math.ceil(self._pause_ms - since_ms)))
 
     def repaint_now(self) -> None:
         """Show what came since the last time."""
         self._timer.stop()
-        started_s = time.perf_counter()
+        self._repainted_s = started_s = time.perf_counter()
         waiting, self._waiting = self._waiting, []
         thought = "".join(text for channel, text in waiting if channel is Channel.THINKING)
         said = "".join(text for channel, text in waiting if channel is not Channel.THINKING)
@@ -127,7 +132,7 @@ class AnswerBody(QScrollArea):
         self._show_parts()
         self.repainted.emit()
         cost_ms = (time.perf_counter() - started_s) * 1000
-        self._timer.setInterval(min(LONGEST_MS, max(REPAINT_MS, round(cost_ms * REPAINT_SHARE))))
+        self._pause_ms = min(LONGEST_MS, max(REPAINT_MS, round(cost_ms * REPAINT_SHARE)))
 
     def scroll_to(self, place: float) -> None:
         """Show the same part of the text as another column, from 0 (its beginning) to 1 (its end)."""
