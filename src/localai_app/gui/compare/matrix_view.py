@@ -30,6 +30,7 @@ from localai_app.gui.theme import ThemeState
 from localai_app.gui.widgets.empty_state import EmptyState
 from localai_app.gui.widgets.error_banner import ErrorBanner
 from localai_app.gui.widgets.flat_table import FlatTable
+from localai_app.gui.widgets.plain_table import plain_table
 from localai_app.services.app_services import AppServices
 from localai_app.services.events import ComparisonChanged, Event, VotesChanged
 
@@ -117,20 +118,9 @@ class MatrixView(QWidget):
         self._fit_table()
 
     def _build_table(self) -> QTableView:
-        table = set_role(QTableView(), "table")
-        table.setAccessibleName("Answers")
-        table.setModel(self.model)
-        table.setFrameShape(QFrame.Shape.NoFrame)
-        table.setShowGrid(False)
-        table.setTabKeyNavigation(False)
-        table.setWordWrap(False)
-        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        table = plain_table("Answers", self.model)
         table.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        table.verticalHeader().hide()
-        header = table.horizontalHeader()
-        header.setHighlightSections(False)
-        header.setSectionsClickable(False)
-        header.setTextElideMode(Qt.TextElideMode.ElideRight)
+        table.horizontalHeader().setTextElideMode(Qt.TextElideMode.ElideRight)
         table.clicked.connect(self._on_cell_chosen)
         table.activated.connect(self._on_cell_chosen)
         self.model.modelReset.connect(self._fit_table)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import msgspec
 from PySide6.QtCore import QModelIndex, Qt, QTimer, Signal, Slot
-from PySide6.QtWidgets import QAbstractItemView, QFrame, QHBoxLayout, QHeaderView, QLineEdit, QTableView, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QHBoxLayout, QHeaderView, QLineEdit, QTableView, QVBoxLayout, QWidget
 
 from localai_app.compare.prompt_records import MAX_NAME_CHARS
 from localai_app.compare.prompts import Prompt, PromptSet
 from localai_app.gui.compare.prompt_editor import PromptEditor
 from localai_app.gui.itemmodels.prompt_table_model import Column, PromptTableModel
 from localai_app.gui.metrics import SPACE_2, SPACE_3, SPACE_6
-from localai_app.gui.styling import button, label, set_icon, set_role, set_spacing
+from localai_app.gui.styling import button, label, set_icon, set_spacing
 from localai_app.gui.theme import ThemeState
+from localai_app.gui.widgets.plain_table import plain_table
 
 PAUSE_MS = 500
 """Typing rests this long before it is kept."""
@@ -108,20 +109,10 @@ class PromptSetView(QWidget):
         self.changed.emit(msgspec.structs.replace(self._set, prompts=tuple(prompts)))
 
     def _build_table(self) -> QTableView:
-        table = set_role(QTableView(), "table")
-        table.setAccessibleName("Prompts of the set")
-        table.setModel(self.model)
-        table.setFrameShape(QFrame.Shape.NoFrame)
-        table.setShowGrid(False)
-        table.setWordWrap(False)
-        table.setTabKeyNavigation(False)
+        table = plain_table("Prompts of the set", self.model)
         table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        table.verticalHeader().hide()
         header = table.horizontalHeader()
-        header.setHighlightSections(False)
-        header.setSectionsClickable(False)
         header.setMinimumSectionSize(SPACE_6)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(Column.TEXT, QHeaderView.ResizeMode.Stretch)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QRect, QSize, Qt
-from PySide6.QtGui import QFont, QFontMetrics, QPainter, QPen
-from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QRect, QSize
+from PySide6.QtGui import QFont, QFontMetrics, QPainter
+from PySide6.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
 from localai_app.compare.comparison import ComparisonState
 from localai_app.gui import metrics
+from localai_app.gui.delegates.list_row import draw_line, draw_row
 from localai_app.gui.delegates.pill import draw_pill
 from localai_app.gui.itemmodels.comparison_list_model import ENTRY_ROLE, figures, second_line
 from localai_app.gui.theme import ThemeState
@@ -33,19 +34,9 @@ class ComparisonDelegate(QStyledItemDelegate):
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         """Background by state, then the two lines."""
         entry: HistoryEntry = index.data(ENTRY_ROLE)
-        palette = self._theme.palette
-        is_selected = bool(option.state & QStyle.StateFlag.State_Selected)
         row = option.rect.adjusted(0, GAP, 0, -GAP)
         painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        if is_selected or option.state & QStyle.StateFlag.State_MouseOver:
-            painter.setBrush(palette.color("accent_soft" if is_selected else "hover"))
-            painter.drawRoundedRect(row, metrics.RADIUS_CONTROL, metrics.RADIUS_CONTROL)
-        if option.state & QStyle.StateFlag.State_HasFocus and option.state & QStyle.StateFlag.State_KeyboardFocusChange:
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QPen(palette.color("focus"), 1))
-            painter.drawRoundedRect(row.adjusted(1, 1, -1, -1), metrics.RADIUS_CONTROL, metrics.RADIUS_CONTROL)
+        draw_row(painter, row, option, self._theme)
         self._paint_lines(painter, row, entry)
         painter.restore()
 
@@ -66,10 +57,7 @@ class ComparisonDelegate(QStyledItemDelegate):
         self._draw(painter, lower.adjusted(0, 0, -width - metrics.SPACE_4, 0), second_line(entry), caption, "muted")
 
     def _draw(self, painter: QPainter, rect: QRect, text: str, font: QFont, token: str) -> None:
-        painter.setFont(font)
-        painter.setPen(self._theme.palette.color(token))
-        shown = QFontMetrics(font).elidedText(" ".join(text.split()), Qt.TextElideMode.ElideRight, rect.width())
-        painter.drawText(rect, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft), shown)
+        draw_line(painter, rect, " ".join(text.split()), font, self._theme, token)
 
 
 def state_tone(entry: HistoryEntry) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 
-from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QRect, QSize, Qt
-from PySide6.QtGui import QFont, QFontMetrics, QPainter, QPen
+from PySide6.QtCore import QModelIndex, QObject, QPersistentModelIndex, QRect, QSize
+from PySide6.QtGui import QFont, QPainter
 from PySide6.QtWidgets import QLineEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from localai_app.gui import metrics
 from localai_app.gui.chat.dates import relative_date
+from localai_app.gui.delegates.list_row import draw_line, draw_row
 from localai_app.gui.itemmodels.conversation_list_model import ANSWERING_ROLE, CONVERSATION_ROLE
 from localai_app.gui.theme import ThemeState
 
@@ -33,19 +34,10 @@ class ConversationDelegate(QStyledItemDelegate):
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         """Background by state, title, date."""
         conversation = index.data(CONVERSATION_ROLE)
-        palette = self._theme.palette
         is_selected = bool(option.state & QStyle.StateFlag.State_Selected)
         row = option.rect.adjusted(0, GAP, 0, -GAP)
         painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        if is_selected or option.state & QStyle.StateFlag.State_MouseOver:
-            painter.setBrush(palette.color("accent_soft" if is_selected else "hover"))
-            painter.drawRoundedRect(row, metrics.RADIUS_CONTROL, metrics.RADIUS_CONTROL)
-        if option.state & QStyle.StateFlag.State_HasFocus and option.state & QStyle.StateFlag.State_KeyboardFocusChange:
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.setPen(QPen(palette.color("focus"), 1))
-            painter.drawRoundedRect(row.adjusted(1, 1, -1, -1), metrics.RADIUS_CONTROL, metrics.RADIUS_CONTROL)
+        draw_row(painter, row, option, self._theme)
         title_rect, date_rect = self._lines(row)
         weight = QFont.Weight.DemiBold if is_selected else QFont.Weight.Normal
         self._draw(painter, title_rect, conversation.title, self._theme.text_font(self._theme.sizes.body, weight), "text")
@@ -75,7 +67,4 @@ class ConversationDelegate(QStyledItemDelegate):
         return title, QRect(inside.left(), title.bottom() + 1, inside.width(), date_height)
 
     def _draw(self, painter: QPainter, rect: QRect, text: str, font: QFont, token: str) -> None:
-        painter.setFont(font)
-        painter.setPen(self._theme.palette.color(token))
-        shown = QFontMetrics(font).elidedText(text, Qt.TextElideMode.ElideRight, rect.width())
-        painter.drawText(rect, int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft), shown)
+        draw_line(painter, rect, text, font, self._theme, token)

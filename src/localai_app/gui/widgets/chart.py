@@ -9,8 +9,9 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QFont, QFontMetrics, QHelpEvent, QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from localai_app.gui.metrics import SPACE_1, SPACE_2, SPACE_3, SPACE_4
+from localai_app.gui.metrics import SPACE_3, SPACE_4
 from localai_app.gui.theme import ThemeState
+from localai_app.gui.widgets.chart_axes import MarkedAxis, paint_axes, plot_area
 from localai_app.gui.widgets.chart_scale import binary_marks, round_marks
 
 _HEIGHT = 190
@@ -133,7 +134,7 @@ class Chart(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(self._font())
-        self._paint_axes(painter)
+        paint_axes(painter, self._theme, self._placed_frame()[0], self._axes(), self.position_of, self.size())
         self._paint_legend(painter)
         for series in sorted(self._series, key=lambda one: not one.is_faint):
             self._paint_series(painter, series)
@@ -152,42 +153,15 @@ class Chart(QWidget):
     def _placed_frame(self) -> tuple[QRectF, float, float]:
         """The plot and the ends of its axes. They depend on all points, and each point asks for them: found out once."""
         if self._frame is None:
-            letters, x_marks, y_marks = QFontMetrics(self._font()), self.x_marks(), self.y_marks()
-            left = max(letters.horizontalAdvance(self._y.format(mark)) for mark in y_marks) + SPACE_2
-            right = letters.horizontalAdvance(self._x.format(x_marks[-1])) / 2 + SPACE_1
-            top, bottom = 1.6 * letters.height() + SPACE_1, 2.4 * letters.height()
-            plot = QRectF(left, top, max(1.0, self.width() - left - right), max(1.0, self.height() - top - bottom))
-            self._frame = (plot, x_marks[-1], y_marks[-1])
+            x_axis, y_axis = self._axes()
+            plot = plot_area(QFontMetrics(self._font()), self.size(), x_axis, y_axis)
+            self._frame = (plot, x_axis.marks[-1], y_axis.marks[-1])
         return self._frame
 
-    def _paint_axes(self, painter: QPainter) -> None:
-        palette, letters, plot = self._theme.palette, QFontMetrics(self._font()), self._placed_frame()[0]
-        # Frames in high contrast are as bright as text; the grid has to stay behind the lines.
-        grid = "pressed" if palette.name == "contrast" else "line"
-        for mark in self.y_marks():
-            y = round(self.position_of(0, mark).y()) + 0.5
-            painter.setPen(QPen(palette.color("control_line" if mark == 0 else grid), 1))
-            painter.drawLine(QPointF(plot.left(), y), QPointF(plot.right(), y))
-            painter.setPen(palette.color("muted"))
-            painter.drawText(
-                QRectF(0, y - letters.height() / 2, plot.left() - SPACE_2, letters.height()),
-                Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, self._y.format(mark))
-        ends = -1e9
-        for mark in self.x_marks():
-            text = self._x.format(mark)
-            width = letters.horizontalAdvance(text)
-            x = self.position_of(mark, 0).x()
-            if x - width / 2 < ends + SPACE_2:
-                continue
-            ends = x + width / 2
-            left = min(max(0.0, x - width / 2 - 1), self.width() - width - 2)
-            painter.drawText(
-                QRectF(left, plot.bottom() + SPACE_1, width + 2, letters.height()),
-                Qt.AlignmentFlag.AlignCenter, text)
-        painter.drawText(QRectF(0, 0, self.width(), letters.height()), Qt.AlignmentFlag.AlignLeft, self._y.title)
-        painter.drawText(
-            QRectF(plot.left(), self.height() - letters.height(), plot.width(), letters.height()),
-            Qt.AlignmentFlag.AlignRight, self._x.title)
+    def _axes(self) -> tuple[MarkedAxis, MarkedAxis]:
+        return (
+            MarkedAxis(self._x.title, self._x.format, self.x_marks()),
+            MarkedAxis(self._y.title, self._y.format, self.y_marks()))
 
     def _paint_legend(self, painter: QPainter) -> None:
         """Names below the axis, each behind a piece of its line; none where there is one line only."""

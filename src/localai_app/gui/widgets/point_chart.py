@@ -9,8 +9,9 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, QSizeF, Qt
 from PySide6.QtGui import QFont, QFontMetrics, QHelpEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from localai_app.gui.metrics import SPACE_1, SPACE_2
+from localai_app.gui.metrics import SPACE_2
 from localai_app.gui.theme import ThemeState
+from localai_app.gui.widgets.chart_axes import MarkedAxis, paint_axes, plot_area
 from localai_app.gui.widgets.chart_scale import marks_between
 from localai_app.gui.widgets.label_places import place_labels
 
@@ -115,13 +116,9 @@ class PointChart(QWidget):
     def frame(self) -> PlotFrame:
         """Where things lie. It depends on all points, and each point asks for it: found out once."""
         if self._frame is None:
-            letters = QFontMetrics(self._font())
             xs = _marks(self._x, [value for point in self._points for value in point.xs])
             ys = _marks(self._y, [value for point in self._points for value in point.ys])
-            left = max(letters.horizontalAdvance(self._y.format(mark)) for mark in ys) + SPACE_2
-            right = letters.horizontalAdvance(self._x.format(xs[-1])) / 2 + SPACE_2
-            top, bottom = 1.6 * letters.height() + SPACE_1, 2.4 * letters.height()
-            plot = QRectF(left, top, max(1.0, self.width() - left - right), max(1.0, self.height() - top - bottom))
+            plot = plot_area(QFontMetrics(self._font()), self.size(), *self._axes(xs, ys))
             self._frame = PlotFrame(plot, xs, ys)
         return self._frame
 
@@ -168,7 +165,8 @@ class PointChart(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(self._font())
-        self._paint_axes(painter)
+        frame = self.frame
+        paint_axes(painter, self._theme, frame.plot, self._axes(frame.xs, frame.ys), frame.position_of, self.size())
         for point in self._points:
             self._paint_errors(painter, point)
         for point in self._points:
@@ -184,33 +182,8 @@ class PointChart(QWidget):
         letters, widest = QFontMetrics(self._font()), round(_WIDEST_NAME * self.frame.plot.width())
         return [letters.elidedText(point.name, Qt.TextElideMode.ElideMiddle, widest) for point in self._points]
 
-    def _paint_axes(self, painter: QPainter) -> None:
-        palette, letters, plot = self._theme.palette, QFontMetrics(self._font()), self.frame.plot
-        # Frames in high contrast are as bright as text; the grid has to stay behind the points.
-        grid = "pressed" if palette.name == "contrast" else "line"
-        xs, ys = self.frame.xs, self.frame.ys
-        for mark in ys:
-            y = round(self.frame.position_of(xs[0], mark).y()) + 0.5
-            painter.setPen(QPen(palette.color("control_line" if mark == ys[0] else grid), 1))
-            painter.drawLine(QPointF(plot.left(), y), QPointF(plot.right(), y))
-            painter.setPen(palette.color("muted"))
-            painter.drawText(
-                QRectF(0, y - letters.height() / 2, plot.left() - SPACE_2, letters.height()),
-                Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, self._y.format(mark))
-        ends = -1e9
-        for mark in xs:
-            text, x = self._x.format(mark), self.frame.position_of(mark, ys[0]).x()
-            width = letters.horizontalAdvance(text)
-            if x - width / 2 < ends + SPACE_2:
-                continue
-            ends = x + width / 2
-            painter.drawText(
-                QRectF(x - width / 2 - 1, plot.bottom() + SPACE_1, width + 2, letters.height()),
-                Qt.AlignmentFlag.AlignCenter, text)
-        painter.drawText(QRectF(0, 0, self.width(), letters.height()), Qt.AlignmentFlag.AlignLeft, self._y.title)
-        painter.drawText(
-            QRectF(plot.left(), self.height() - letters.height(), plot.width(), letters.height()),
-            Qt.AlignmentFlag.AlignRight, self._x.title)
+    def _axes(self, xs: tuple[float, ...], ys: tuple[float, ...]) -> tuple[MarkedAxis, MarkedAxis]:
+        return MarkedAxis(self._x.title, self._x.format, xs), MarkedAxis(self._y.title, self._y.format, ys)
 
     def _paint_errors(self, painter: QPainter, point: ChartPoint) -> None:
         color = self._theme.palette.color(point.token)
