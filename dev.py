@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""The developer's entry: makes the environment and opens, tests or demonstrates Local AI.
+"""The developer's entry: makes the environment and opens, tests, demonstrates or packages Local AI.
 
     python3 dev.py run  [-- app arguments]     set everything up on first use, then open the app
     python3 dev.py test [pytest arguments]     all checks and tests; with arguments only pytest
     python3 dev.py demo [-- app arguments]     `run` against a Hub on this computer with two small models
+    python3 dev.py package [target ...]        make what people download, into dist/: all that this computer can, or the targets
 
 Only the standard library is used. This file and the modules it imports at its top have to run on
 Python 3.8, far enough to say in one line what is missing; everything else is in tools/dev.
@@ -22,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 from tools.dev import prerequisites, stamp  # noqa: E402
 
-COMMANDS = ("run", "test", "demo")
+COMMANDS = ("run", "test", "demo", "package")
 
 
 def main(arguments: Sequence[str]) -> int:

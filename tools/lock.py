@@ -23,6 +23,8 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "build.txt": ("requirements/build.in", "--constraint", "requirements/test.txt"),
     "engine-build.txt": ("requirements/engine-build.in",),
     "engine.txt": ("requirements/engine.in", "--no-deps", "--no-binary", ENGINE),
+    "package.txt": (
+        "pyproject.toml", "requirements/package.in", "--no-emit-package", ENGINE, "--constraint", "requirements/lock.txt"),
     "models.txt": ("requirements/models.in", "--no-deps"),
 }
 

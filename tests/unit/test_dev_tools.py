@@ -51,7 +51,7 @@ def test_without_arguments_it_explains_itself() -> None:
 def test_an_unknown_command_is_one_line_and_wrong_usage() -> None:
     answer = run_dev("install")
     assert answer.returncode == 2
-    assert answer.stderr == "dev.py: there is no command 'install'; use one of: run, test, demo\n"
+    assert answer.stderr == "dev.py: there is no command 'install'; use one of: run, test, demo, package\n"
 
 
 def test_a_python_without_venv_is_named_with_its_package() -> None:
@@ -178,7 +178,7 @@ def test_a_failed_step_shows_the_end_of_its_output(tmp_path: Path, capsys: pytes
 
 
 def copy_inputs(target: Path) -> None:
-    for name in (*stamp.INPUTS, *stamp.TEST_INPUTS):
+    for name in (*stamp.INPUTS, *stamp.FURTHER_INPUTS["test"]):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (target / name).write_bytes((ROOT / name).read_bytes())
     python = stamp.venv_python(target)

@@ -14,6 +14,7 @@ from tools.dev.environment import (
     REQUIREMENTS,
     ROOT,
     cache_dir,
+    clean_environment,
     install_app,
     install_locked,
     lock_blocks,
@@ -23,6 +24,7 @@ from tools.dev.environment import (
 from tools.dev.prerequisites import missing_compiler
 
 NO_QT_VENV = ".venv-noqt"
+PACKAGE_VENV = ".venv-package"
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -35,6 +37,8 @@ def main(command: str, arguments: Sequence[str]) -> int:
 
             set_up()
             return demo.run_demo(arguments, models.fetch_models_once(_python()))
+        if command == "package":
+            return _package(arguments)
         from tools.dev import testing
 
         set_up(with_tests=True)
@@ -56,6 +60,26 @@ def _run(arguments: Sequence[str]) -> int:
     set_up()
     print("Local AI opens.", file=sys.stderr, flush=True)
     return subprocess.call([_python(), "-m", "localai_app", *arguments])
+
+
+def _package(targets: Sequence[str]) -> int:
+    python = set_up_for_packages()
+    return subprocess.call([python, "-m", "tools.package", *targets], cwd=ROOT, env=clean_environment())
+
+
+def set_up_for_packages() -> Path:
+    """Make the environment that packages are made in, which has what users get and what makes it; its interpreter."""
+    if not stamp.is_ready(ROOT, "package", PACKAGE_VENV):
+        plan = engine.Plan(engine.BINDINGS_ONLY)
+        steps = Steps(2)
+        with steps.step(f"Environment for packages, {PACKAGE_VENV}"):
+            python = make_venv(ROOT / PACKAGE_VENV, "venv-package")
+            install_locked(python, REQUIREMENTS / "package.txt", REQUIREMENTS / "build.txt", log_name="packages-package")
+            install_app(python, "app-package")
+        with steps.step("Python bindings of the engine"):
+            engine.install_wheel(python, engine.cached_wheel(plan) or engine.build_wheel(plan), "engine-package")
+        stamp.write(ROOT, "package", PACKAGE_VENV)
+    return stamp.venv_python(ROOT, PACKAGE_VENV)
 
 
 def set_up(*, with_tests: bool = False) -> None:

@@ -24,6 +24,8 @@ from tools.dev.environment import REQUIREMENTS, ROOT, cache_dir, clean_environme
 
 LOCK = REQUIREMENTS / "engine.txt"
 PORTABLE_FLAGS = ("-DGGML_NATIVE=OFF", "-DGGML_RPC=ON")
+BINDINGS_ONLY = ("-DLLAMA_BUILD=OFF", "-DLLAVA_BUILD=OFF")
+"""Of llama-cpp-python: no library is compiled."""
 NO_DRIVER = "without CUDA: nvcc is here, but not the NVIDIA driver, without which a CUDA build cannot even be loaded"
 COMPILER_VARIABLES = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "CUDACXX", "CUDAFLAGS")
 
@@ -105,6 +107,8 @@ def build_key(plan: Plan) -> str:
     if plan.uses_cuda:
         parts += [str(find_nvcc()), _compute_capabilities()]
     kind = "cuda" if plan.uses_cuda else "metal" if sys.platform == "darwin" else "cpu"
+    if plan.flags == BINDINGS_ONLY:
+        kind = "bindings"
     return f"{engine_requirement().replace('==', '-')}-{kind}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
 
 

@@ -12,7 +12,7 @@ INPUTS = (
     "pyproject.toml", "requirements/lock.txt", "requirements/build.txt", "requirements/engine.txt",
     "requirements/engine-build.txt", "tools/dev/engine.py", "tools/dev/environment.py",
 )
-TEST_INPUTS = ("requirements/test.txt",)
+FURTHER_INPUTS = {"test": ("requirements/test.txt",), "package": ("requirements/package.txt",)}
 
 
 def venv_python(root: Path, venv: str = VENV) -> Path:
@@ -30,7 +30,7 @@ def stamp_file(root: Path, name: str = "run", venv: str = VENV) -> Path:
 def fingerprint(root: Path, name: str = "run", venv: str = VENV) -> str:
     """A hash of everything that the environment was made from: locks, build choices, interpreter and place."""
     digest = hashlib.sha256()
-    for path in (*INPUTS, *(TEST_INPUTS if name == "test" else ()), f"{venv}/pyvenv.cfg"):
+    for path in (*INPUTS, *FURTHER_INPUTS.get(name, ()), f"{venv}/pyvenv.cfg"):
         try:
             content = (root / path).read_bytes()
         except OSError:

@@ -1,0 +1,35 @@
+"""What `dev.py package` can make, as data; each target is a module here with `missing()` and `build()`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+
+@dataclass(frozen=True)
+class Target:
+    """One thing to make. `module` has
+
+    `missing() -> str`: what this computer lacks for it, one sentence; "" where it can be made;
+    `build() -> Path`: makes it, with all that it needs, and returns its file or folder; StepError in words.
+    """
+
+    name: str
+    title: str
+    module: str
+    is_default: bool = True
+    """Whether it is made when no target is named."""
+
+    def missing(self) -> str:
+        """What this computer lacks for it; empty where it can be made."""
+        return cast("Callable[[], str]", importlib.import_module(self.module).missing)()
+
+    def build(self) -> Path:
+        """Make it, or find it made before from the same sources."""
+        return cast("Callable[[], Path]", importlib.import_module(self.module).build)()
+
+
+TARGETS: tuple[Target, ...] = ()
