@@ -32,4 +32,6 @@ class Target:
         return cast("Callable[[], Path]", importlib.import_module(self.module).build)()
 
 
-TARGETS: tuple[Target, ...] = ()
+TARGETS: tuple[Target, ...] = (
+    Target("smoke", "Self-check inside each artefact", "tools.package.smoke"),
+)

@@ -1,0 +1,57 @@
+"""`--self-check` inside each artefact that was built here, and how large they are."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tools.package import smoke
+from tools.package.smoke_report import REPORT_SUFFIX, why_untested
+
+Needs = Callable[[str | Path], Path]
+
+MOST_DEB_BYTES = 110_000_000
+MOST_INSTALLED_BYTES = 350_000_000
+FILES = {".deb": "deb", ".tar.xz": "tar"}
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the artefacts of Linux")
+
+
+def only_artefact(needs: Needs, ending: str) -> Path:
+    """The one artefact of a kind; the fixture's skip or failure where there is none."""
+    folder = needs("")
+    found = sorted(folder.glob(f"localai-app*{ending}"))
+    assert len(found) < 2, f"several: {found}"
+    return found[0] if found else needs(f"localai-app…{ending}")
+
+
+def test_the_application_folder_passes(needs: Needs) -> None:
+    report = smoke.check(needs(smoke.BUNDLE))
+    assert report.problem == ""
+    assert report.report["ok"] is True
+
+
+@pytest.mark.parametrize("ending", FILES)
+def test_a_file_passes_and_its_report_names_its_bytes(needs: Needs, ending: str) -> None:
+    artefact = only_artefact(needs, ending)
+    report = smoke.check(artefact)
+    assert report.problem == ""
+    assert why_untested(artefact) == ""
+    kept = json.loads(artefact.with_name(artefact.name + REPORT_SUFFIX).read_text())
+    assert kept["report"] == report.report
+
+
+def test_the_deb_is_small_before_and_after_its_installation(needs: Needs) -> None:
+    deb = only_artefact(needs, ".deb")
+    assert deb.stat().st_size < MOST_DEB_BYTES
+    field = subprocess.run(
+        ["dpkg-deb", "--field", str(deb), "Installed-Size"], capture_output=True, text=True, check=True).stdout
+    assert int(field) * 1024 < MOST_INSTALLED_BYTES
+    bundle = needs(smoke.BUNDLE)
+    files = [path.stat().st_size for path in bundle.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert sum(files) < MOST_INSTALLED_BYTES
