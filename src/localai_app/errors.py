@@ -305,6 +305,45 @@ SETTING_INVALID = ErrorSpec(
 SETTING_UNKNOWN = ErrorSpec(
     "setting_unknown", "There is no setting called {key}.", "See `localai-app settings` for the list.")
 
+# --- signed documents: releases and runtime packs ----------------------------------------------
+TRUST_DATA_DAMAGED = ErrorSpec(
+    "trust_data_damaged", "The file {file} with the keys of this program's publishers is damaged.", "Install Local AI again.")
+NOTHING_TO_ASK = ErrorSpec(
+    "nothing_to_ask", "This copy of Local AI was built without an address to ask for its {what}.",
+    "Get what you need where you got this copy; one that was built from source is renewed with `git pull`.")
+STAYS_OFFLINE = ErrorSpec(
+    "stays_offline", "Nothing was asked of {host}, because HF_HUB_OFFLINE tells Local AI to stay offline.",
+    "Remove that variable from the environment, and start Local AI again.")
+SOURCE_UNREACHABLE = ErrorSpec(
+    "source_unreachable", "{host} cannot be reached.", "Check the internet connection and the proxy, then try again.",
+    Remedy.RETRY)
+SOURCE_REFUSED = ErrorSpec(
+    "source_refused", "{host} refused the request with status {status}.", "Try again in a few hours.", Remedy.RETRY)
+SOURCE_BAD_ANSWER = ErrorSpec(
+    "source_bad_answer", "{host} sent something else than was asked for: {reason}.",
+    "Log in to this network with a browser if it asks for that, check the proxy, then try again.", Remedy.RETRY)
+SIGNED_DOCUMENT_INVALID = ErrorSpec(
+    "signed_document_invalid", "The {what} cannot be read: {reason}.",
+    "Nothing of it was used; try again later, or get the newest Local AI by hand.", Remedy.RETRY)
+SIGNATURE_INVALID = ErrorSpec(
+    "signature_invalid", "The {what} is not signed by the publishers of Local AI: {reason}.",
+    "Nothing of it was used; try again in another network, and report it if it happens there too.")
+SIGNED_DOCUMENT_EXPIRED = ErrorSpec(
+    "signed_document_expired", "The {what} was good until {date} and is not believed any more.",
+    "Check the clock of this computer, then try again later.", Remedy.RETRY)
+SIGNED_DOCUMENT_ROLLED_BACK = ErrorSpec(
+    "signed_document_rolled_back", "The {what} is older than the one that was seen before.",
+    "Nothing of it was used; try again later or in another network.", Remedy.RETRY)
+DOWNLOAD_DAMAGED = ErrorSpec(
+    "download_damaged", "{name} is not the file that its publishers signed: {reason}.",
+    "It was removed; download it again.", Remedy.DOWNLOAD_AGAIN)
+NO_ROOM_FOR_FILE = ErrorSpec(
+    "no_room_for_file", "There is not enough free space for {name} in {folder}: {needed} needed, {free} free.",
+    "Free some space on that disk, then try again.", Remedy.RETRY)
+FOLDER_UNUSABLE = ErrorSpec(
+    "folder_unusable", "{name} cannot be written in {folder}: {reason}.",
+    "Check the permissions of that folder and its disk, then try again.", Remedy.RETRY)
+
 # --- computers on paper ------------------------------------------------------------------------
 GPU_UNKNOWN = ErrorSpec(
     "gpu_unknown", "No GPU called {name} is in the table.", "See `localai-app what-if --list` for all of them.")

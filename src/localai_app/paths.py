@@ -51,6 +51,16 @@ class AppPaths:
         return self.data / "runtimes"
 
     @property
+    def seen_documents(self) -> Path:
+        """What was accepted of signed documents, so that older ones are refused."""
+        return self.data / "signed-documents.json"
+
+    @property
+    def updates(self) -> Path:
+        """Installers that were downloaded; may be deleted at any time."""
+        return self.cache / "updates"
+
+    @property
     def chat_states(self) -> Path:
         """What the engine knew of chats when their model was unloaded; can be made again from the chats."""
         return self.cache / "chat-states"

@@ -83,7 +83,7 @@ def download_file(
     folder = request.models_folder
     if folder is not None and not folder.is_dir():
         raise AppError(errors.FOLDER_MISSING, folder=folder)
-    with _only_writer(request.target):
+    with only_writer(request.target):
         download = _Download(client, request, on_progress, cancel, options)
         download.run(limit_bytes_per_s, on_verifying)
 
@@ -96,7 +96,7 @@ def partial_bytes(target: Path) -> int:
 def discard_partial(target: Path) -> None:
     """Remove what has arrived of an unfinished download. AppError DOWNLOAD_BUSY while it is being written."""
     if part_path(target).exists() or record_path(target).exists():
-        with _only_writer(target), disk_errors(target):
+        with only_writer(target), disk_errors(target):
             remove_part(target)
 
 
@@ -206,7 +206,7 @@ class _Patience:
 
 
 @contextmanager
-def _only_writer(target: Path) -> Iterator[None]:
+def only_writer(target: Path) -> Iterator[None]:
     """Hold the target's lock, which the system frees even if the process dies. AppError DOWNLOAD_BUSY if it is taken."""
     from filelock import FileLock, Timeout
 

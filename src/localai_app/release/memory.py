@@ -1,0 +1,88 @@
+"""What was accepted before, so that an old document cannot pass for the newest one, and a clock set back revives nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from localai_app.release.fields import Number, Time
+
+log = logging.getLogger(__name__)
+
+_MAX_FILE_BYTES = 64 * 1024
+_START = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """The highest number accepted of one kind of document, and the latest time at which one was."""
+
+    number: Number
+    time: Time
+
+
+class SeenNumbers:
+    """The memory, one JSON file that is shared by every process of the profile. Safe to use from several threads.
+
+    The time that is kept is always earlier than the end of a document that was signed, so a clock that runs far ahead cannot
+    spoil the memory for longer than that document lasts.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+
+    def highest(self, payload_type: str) -> int:
+        """The highest number that was accepted of this kind; 0 before the first."""
+        seen = self._read().get(payload_type)
+        return 0 if seen is None else seen.number
+
+    def latest_time(self) -> datetime:
+        """The latest time that is known to have passed."""
+        return max((seen.time for seen in self._read().values()), default=_START)
+
+    def remember(self, payload_type: str, number: int, time: datetime) -> None:
+        """Keep a number and a time if they are higher than what is kept. A disk that refuses is logged and costs only that."""
+        with self._lock:
+            kept = self._read()
+            old = kept.get(payload_type)
+            new = Seen(number=number, time=time.astimezone(UTC))
+            if old is not None:
+                new = Seen(number=max(old.number, number), time=max(old.time, new.time))
+            if new == old:
+                return
+            try:
+                _write_whole(self._path, msgspec.json.encode({**kept, payload_type: new}))
+            except OSError as error:
+                log.info("what was accepted cannot be remembered: %s", error)
+
+    def _read(self) -> dict[str, Seen]:
+        try:
+            with self._path.open("rb") as file:
+                return msgspec.json.decode(file.read(_MAX_FILE_BYTES), type=dict[str, Seen])
+        except FileNotFoundError:
+            return {}
+        except (OSError, msgspec.MsgspecError, ValueError) as error:
+            log.info("what was accepted before cannot be read: %s", error)
+            return {}
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
