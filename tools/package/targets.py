@@ -34,4 +34,5 @@ class Target:
 
 TARGETS: tuple[Target, ...] = (
     Target("smoke", "Self-check inside each artefact", "tools.package.smoke"),
+    Target("release", "Checksums and signed release.json", "tools.package.release", is_default=False),
 )

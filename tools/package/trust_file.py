@@ -1,0 +1,49 @@
+"""What a build of the program trusts: the trust.json of the repository, which is empty, or the one of a release."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path, PurePath
+
+from localai_app.errors import AppError
+from localai_app.release.trust import load_trust
+from tools.dev.console import StepError
+from tools.dev.environment import ROOT
+
+TRUST_VARIABLE = "LOCALAI_TRUST_FILE"
+EMPTY = ROOT / "resources" / "release" / "trust.json"
+_PLACE_IN_BUNDLE = ("resources", "release", "trust.json")
+
+
+def trust_file() -> Path:
+    """The file that goes into a bundle: what LOCALAI_TRUST_FILE names, else the empty one, and says which.
+
+    StepError for a file that the program would refuse, or that has neither keys nor addresses.
+    """
+    chosen = os.environ.get(TRUST_VARIABLE, "")
+    if not chosen:
+        print("  without keys: this build cannot check for updates or packs, and says so", file=sys.stderr, flush=True)
+        return EMPTY
+    path = Path(chosen).absolute()
+    try:
+        trust = load_trust(path)
+    except AppError as error:
+        raise StepError(f"{TRUST_VARIABLE} names a file that the program would refuse: {error.detail or error}.") from error
+    if not trust.is_configured:
+        raise StepError(f"{TRUST_VARIABLE} names a file without a key or without an address.")
+    ids = ", ".join(key.key_id for key in trust.keys)
+    print(f"  with the keys {ids} for updates and packs", file=sys.stderr, flush=True)
+    return path
+
+
+def with_trust(files: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """PyInstaller's list of data files (place in the bundle, source, kind), with the chosen trust.json in it."""
+    source = str(trust_file())
+    kept = [entry for entry in files if not _is_trust_file(entry[0])]
+    return [*kept, (str(PurePath("localai_app", *_PLACE_IN_BUNDLE)), source, "DATA")]
+
+
+def _is_trust_file(place: str) -> bool:
+    return PurePath(place).parts[-3:] == _PLACE_IN_BUNDLE
