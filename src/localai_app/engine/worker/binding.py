@@ -6,7 +6,7 @@ four times as long as the binding itself: more than all else in the start of a w
 
 from __future__ import annotations
 
-import importlib.machinery
+import importlib.abc
 import importlib.util
 import re
 import sys
@@ -35,7 +35,7 @@ def package_version() -> str:
     """`__version__` of the package, read from its code."""
     spec = importlib.util.find_spec(_PACKAGE)
     loader = spec.loader if spec is not None else None
-    code = loader.get_code(_PACKAGE) if isinstance(loader, importlib.machinery.SourceFileLoader) else None
+    code = loader.get_code(_PACKAGE) if isinstance(loader, importlib.abc.InspectLoader) else None
     for constant in code.co_consts if code is not None else ():
         if isinstance(constant, str) and _VERSION.fullmatch(constant):
             return constant

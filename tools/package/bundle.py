@@ -1,0 +1,105 @@
+"""The application bundle: one folder with Python, Qt, Local AI and its engine that runs where none of them is installed.
+
+PyInstaller freezes the program as packaging/localai.spec says. Then what is only for debuggers is stripped, the engine is put
+in `engine/` beside the program, where it looks for builds of llama.cpp, and THIRD_PARTY.txt tells whose work is in it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import cast
+
+from tools.dev.console import StepError
+from tools.dev.environment import ROOT
+from tools.package import glibc, inputs
+from tools.package.frozen import CONTENTS, DATE_S, NAME, freeze
+from tools.package.notices import write_notices
+
+ENGINE_FOLDER = "engine"
+SOURCES = ("src", "resources", "packaging", "tools/package", "requirements/package.txt", "requirements/engine.txt")
+"""What decides the bundle, beside the engine and the Python that it is made with."""
+_NEVER_STRIPPED = ("PySide6", "shiboken6", "numpy.libs", "numpy")
+"""Wheels that come without debugging data, and whose libraries were changed after linking, which strip may not survive."""
+
+
+def missing() -> str:
+    """What this computer lacks for a bundle; empty where it can be made."""
+    if importlib.util.find_spec("PyInstaller") is None:
+        return "PyInstaller is not installed in this environment; `python3 dev.py package` makes one that has it."
+    if sys.platform.startswith("linux"):
+        absent = [name for name in ("objdump", "strip") if shutil.which(name) is None]
+        if absent:
+            return f"It needs {' and '.join(absent)} (package binutils)."
+    return ""
+
+
+def build() -> Path:
+    """`dist/localai-app`, made from the sources as they are unless it is there already; StepError in words."""
+    return build_with(cast("Path", importlib.import_module("tools.package.engine").build()))
+
+
+def build_with(engine_folder: Path) -> Path:
+    """The same with a given engine: a folder that contains engine.json and is named after its `engine_id`."""
+    target = ROOT / "dist" / NAME
+    with inputs.locked(ROOT / "dist" / f"{NAME}.lock"):
+        key = inputs.key_of([ROOT / name for name in SOURCES], inputs.key_of([engine_folder]), *_python_facts())
+        key_file = ROOT / "dist" / f"{NAME}.key"
+        if target.is_dir() and key_file.is_file() and key_file.read_text(encoding="utf-8") == key:
+            return target
+        key_file.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(prefix="bundle-", dir=ROOT / "dist") as folder:
+            frozen = freeze(Path(folder))
+            made = frozen.folder
+            _strip(made)
+            engine_place = f"{ENGINE_FOLDER}/{engine_folder.name}"
+            shutil.copytree(engine_folder, made / engine_place, symlinks=True)
+            write_notices(made, frozen.bundled, engine_place, made / CONTENTS)
+            if sys.platform.startswith("linux"):
+                glibc.check_floor(made)
+            _date(made)
+            if target.exists():
+                shutil.rmtree(target)
+            made.rename(target)
+        key_file.write_text(key, encoding="utf-8")
+    return target
+
+
+def _python_facts() -> tuple[str, ...]:
+    return sys.version, sys.base_prefix, sys.platform
+
+
+def _strip(bundle: Path) -> None:
+    """Take symbols that only debuggers read from Python's own libraries and from extensions: 30 MB of them."""
+    if not sys.platform.startswith("linux"):
+        return
+    libraries = [path for path in _libraries(bundle / CONTENTS) if not path.is_symlink()]
+    for path in libraries:
+        if path.relative_to(bundle / CONTENTS).parts[0] in _NEVER_STRIPPED:
+            continue
+        path.chmod(0o755)
+        done = subprocess.run(["strip", "--strip-unneeded", str(path)], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise StepError(f"strip failed for {path.name}: {done.stderr.strip()}")
+
+
+def _libraries(folder: Path) -> Iterable[Path]:
+    return sorted(path for path in folder.rglob("*.so*") if path.is_file())
+
+
+def _date(bundle: Path) -> None:
+    """Give all files one time and plain permissions, whatever the building computer's were."""
+    for path in sorted(bundle.rglob("*"), reverse=True):
+        if path.is_symlink():
+            continue
+        if sys.platform != "win32":
+            path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
+        os.utime(path, (DATE_S, DATE_S))
+    os.utime(bundle, (DATE_S, DATE_S))

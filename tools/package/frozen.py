@@ -1,0 +1,83 @@
+"""Runs PyInstaller and reads from its tables where each file and module of its folder came from."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.dev.console import StepError, run_logged
+from tools.dev.environment import LOGS, ROOT, clean_environment
+from tools.package.notices import Bundled
+
+NAME = "localai-app"
+CONTENTS = "_internal"
+DATE_S = 1_704_067_200
+"""The time that every file of a bundle bears (2024-01-01), so that equal sources give equal files."""
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What PyInstaller made."""
+
+    folder: Path
+    bundled: Bundled
+
+
+def freeze(scratch: Path) -> Frozen:
+    """Freeze the program as packaging/localai.spec says, below a scratch folder."""
+    env = clean_environment() | {
+        # The order of sets is in the compiled code.
+        "PYTHONHASHSEED": "0",
+        "SOURCE_DATE_EPOCH": str(DATE_S),
+        "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT))),
+        "PYINSTALLER_CONFIG_DIR": str(scratch / "config"),
+    }
+    command = [
+        sys.executable, "-m", "PyInstaller", str(ROOT / "packaging" / "localai.spec"), "--noconfirm",
+        "--distpath", str(scratch / "dist"), "--workpath", str(scratch / "work")]
+    run_logged(command, LOGS / "pyinstaller.log", cwd=scratch, env=env)
+    made = scratch / "dist" / NAME
+    if not made.is_dir():
+        raise StepError(f"PyInstaller made no bundle; what it said is in {LOGS / 'pyinstaller.log'}.")
+    return Frozen(made, _bundled(made, scratch / "work" / "localai"))
+
+
+def _bundled(made: Path, work: Path) -> Bundled:
+    collected = {name: Path(source) for name, source, _kind in _table(work / "COLLECT-00.toc")}
+    files: dict[str, Path] = {}
+    for path in sorted(made.rglob("*")):
+        if path.is_symlink():
+            if not path.exists():
+                raise StepError(f"The link {path.relative_to(made)} of the bundle leads to nothing: see tools/package/trim.py.")
+        elif path.is_file() and path.is_relative_to(made / CONTENTS):
+            inside = path.relative_to(made / CONTENTS).as_posix()
+            files[path.relative_to(made).as_posix()] = collected.get(inside, path)
+        elif path.is_file():
+            files[path.name] = _bootloader()
+    # Python's modules that are needed before all others lie in an archive of their own.
+    files[f"{CONTENTS}/base_library.zip"] = Path(ast.__file__)
+    modules = {name: Path(source) for name, source, _kind in _table(work / "PYZ-00.toc") if source not in ("", "-")}
+    return Bundled(files, modules)
+
+
+def _bootloader() -> Path:
+    """A file of PyInstaller, for its bootloader: the executable."""
+    import PyInstaller
+
+    return Path(PyInstaller.__file__)
+
+
+def _table(path: Path) -> list[tuple[str, str, str]]:
+    """The entries of one of PyInstaller's tables: name, source, kind."""
+    found: list[tuple[str, str, str]] = []
+    waiting = [ast.literal_eval(path.read_text(encoding="utf-8"))]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, tuple) and len(value) == 3 and all(isinstance(part, str) for part in value):
+            found.append(value)
+        elif isinstance(value, (tuple, list)):
+            waiting += value
+    return found
