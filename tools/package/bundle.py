@@ -24,6 +24,7 @@ from tools.package.frozen import CONTENTS, DATE_S, NAME, freeze
 from tools.package.notices import write_notices
 
 ENGINE_FOLDER = "engine"
+_ENGINE = "tools.package.engine"
 SOURCES = ("src", "resources", "packaging", "tools/package", "requirements/package.txt", "requirements/engine.txt")
 """What decides the bundle, beside the engine and the Python that it is made with."""
 _NEVER_STRIPPED = ("PySide6", "shiboken6", "numpy.libs", "numpy")
@@ -38,12 +39,14 @@ def missing() -> str:
         absent = [name for name in ("objdump", "strip") if shutil.which(name) is None]
         if absent:
             return f"It needs {' and '.join(absent)} (package binutils)."
-    return ""
+    if importlib.util.find_spec(_ENGINE) is None:
+        return f"{_ENGINE} is not there."
+    return cast("str", importlib.import_module(_ENGINE).missing())
 
 
 def build() -> Path:
     """`dist/localai-app`, made from the sources as they are unless it is there already; StepError in words."""
-    return build_with(cast("Path", importlib.import_module("tools.package.engine").build()))
+    return build_with(cast("Path", importlib.import_module(_ENGINE).build()))
 
 
 def build_with(engine_folder: Path) -> Path:

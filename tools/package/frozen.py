@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import os
 import sys
 from dataclasses import dataclass
@@ -65,9 +66,10 @@ def _bundled(made: Path, work: Path) -> Bundled:
 
 def _bootloader() -> Path:
     """A file of PyInstaller, for its bootloader: the executable."""
-    import PyInstaller
-
-    return Path(PyInstaller.__file__)
+    spec = importlib.util.find_spec("PyInstaller")
+    if spec is None or spec.origin is None:
+        raise StepError("PyInstaller is not installed in this environment.")
+    return Path(spec.origin)
 
 
 def _table(path: Path) -> list[tuple[str, str, str]]:

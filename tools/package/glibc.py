@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tools.dev.console import StepError
 
@@ -51,12 +52,16 @@ def read_elf(path: Path) -> ElfFacts:
     with path.open("rb") as file:
         for section in ELFFile(file).iter_sections():
             if isinstance(section, DynamicSection):
-                needed += [tag.needed for tag in section.iter_tags() if tag.entry.d_tag == "DT_NEEDED"]
+                needed += _needed_by(section)
             elif isinstance(section, GNUVerNeedSection):
                 for _library, symbols in section.iter_versions():
                     for symbol in symbols:
                         _raise_to(versions, symbol.name)
     return ElfFacts(path, tuple(needed), versions["GLIBC_"], versions["GLIBCXX_"])
+
+
+def _needed_by(section: Any) -> list[str]:
+    return [tag.needed for tag in section.iter_tags() if tag.entry.d_tag == "DT_NEEDED"]
 
 
 def _raise_to(versions: dict[str, tuple[int, ...]], name: str) -> None:

@@ -37,7 +37,7 @@ KEPT_PLUGINS = (
     "xcbglintegrations/*", "wayland-shell-integration/libxdg-shell.*", "wayland-decoration-client/*",
     "wayland-graphics-integration-client/libqt-plugin-wayland-egl.*",
 )
-"""Qt's plugins that are used. The window draws its icons from a font and reads no image files but PNG, which Qt has built in."""
+"""Qt's plugins that are used. The window draws icons from a font and reads no pictures but PNG, which Qt has built in."""
 
 KEPT_QT_LIBRARIES = (
     "Core", "Gui", "Widgets", "Network", "DBus", "XcbQpa", "WaylandClient", "WlShellIntegration", "OpenGL")
