@@ -69,6 +69,7 @@ def _checks(python: str, python_without_qt: str) -> tuple[Check, ...]:
             "tests/integration/services", "--ignore", "tests/integration/acceptance", *ALL_BUT_BENCHMARKS)),
         Check("tests of the whole program", (
             python, *pytest, "tests/integration/acceptance", "tests/e2e", *ALL_BUT_BENCHMARKS)),
+        Check("tests of what is packaged", (python, *pytest, "tests/packaging", *ALL_BUT_BENCHMARKS)),
         Check("tests of the window", (python, *pytest, "tests/gui", *ALL_BUT_BENCHMARKS)),
         Check("unit tests without Qt", (python_without_qt, *pytest, "tests/unit", *ALL_BUT_BENCHMARKS)),
         Check("mypy: types", (python, "-m", "mypy", "--cache-dir", str(cache_dir() / "mypy"))),

@@ -23,6 +23,7 @@ from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.load_way import LoadPlan
 from localai_app.services.measuring import run_of
 from localai_app.services.quiet_engine import busy_words, unload_all
+from localai_app.services.work_thread import WorkThread
 from localai_app.store.benchmarks import BenchmarkStore
 from localai_app.store.records import BenchmarkFigure, BenchmarkRecord
 
@@ -104,8 +105,7 @@ class BenchmarkService:
         self._lock = threading.Lock()
         self._state = BenchmarkState()
         self._run: BenchmarkRun | None = None
-        self._thread: threading.Thread | None = None
-        self._is_stopped = threading.Event()
+        self._thread = WorkThread("benchmark")
         self._was_disturbed = False
         self._unsubscribe = events.subscribe(self._on_event)
 
@@ -122,35 +122,29 @@ class BenchmarkService:
         with self._lock:
             if self._state.is_running:
                 raise AppError(errors.BENCHMARK_BUSY, what="another one runs")
-            self._is_stopped.clear()
+            self._thread.prepare()
             self._was_disturbed = False
             self._state = BenchmarkState(BenchmarkStatus.LOADING, model_key)
-            self._thread = threading.Thread(
-                target=self._work, args=(model_key, wish or BenchmarkWish()), name="benchmark", daemon=True)
-            self._thread.start()
+            self._thread.begin(lambda: self._work(model_key, wish or BenchmarkWish()))
         self._events.publish(BenchmarkChanged())
 
     def stop(self) -> None:
         """End the running benchmark soon; the rows that are complete are kept."""
-        self._is_stopped.set()
+        self._thread.ask_to_stop()
         run = self._run
         if run is not None:
             run.stop()
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until no benchmark runs; false after `timeout_s`."""
-        thread = self._thread
-        if thread is not None:
-            thread.join(timeout_s)
+        self._thread.wait(timeout_s)
         return not self._state.is_running
 
     def close(self) -> None:
         """Stop and wait for the worker's end."""
         self._unsubscribe()
         self.stop()
-        thread = self._thread
-        if thread is not None:
-            thread.join()
+        self._thread.wait()
 
     def records(self, model_key: str | None = None) -> tuple[BenchmarkRecord, ...]:
         """Results that are kept, newest first, of one model or of all. AppError if the store cannot be read."""
@@ -182,7 +176,7 @@ class BenchmarkService:
         folder.mkdir(parents=True, exist_ok=True)
         self._run = run = BenchmarkRun(command(), folder, self._on_progress)
         try:
-            if self._is_stopped.is_set():
+            if self._thread.is_stopped:
                 return None
             facts = run.run(plan.options, Benchmark(
                 id=0, prompt_tokens=wish.prompt_tokens, depths=wish.depths, generated_tokens=wish.generated_tokens,

@@ -18,6 +18,7 @@ from localai_app.services.compare.running_state import RunningProgress, RunningS
 from localai_app.services.compare.turn import ComparingTurn
 from localai_app.services.events import BenchmarkChanged, ComparisonChanged, EngineChanged, Event, EventBus, VotesChanged
 from localai_app.services.thinking import AnswerText
+from localai_app.services.work_thread import WorkThread
 from localai_app.store.comparisons import ComparisonRow
 
 
@@ -43,7 +44,7 @@ class ComparisonService:
         self._turn = ComparingTurn(parts.lock_path)
         self._progress = RunningProgress(lambda comparison_id: events.publish(ComparisonChanged(comparison_id)))
         self._runner: ComparisonRunner | None = None
-        self._thread: threading.Thread | None = None
+        self._thread = WorkThread("comparison")
         self._unsubscribe = events.subscribe(self._on_event)
 
     @property
@@ -100,9 +101,7 @@ class ComparisonService:
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until no comparison runs; false after `timeout_s`."""
-        thread = self._thread
-        if thread is not None:
-            thread.join(timeout_s)
+        self._thread.wait(timeout_s)
         return not self.state.is_running
 
     def close(self) -> None:
@@ -111,9 +110,7 @@ class ComparisonService:
         runner = self._runner
         if runner is not None:
             runner.cancel(may_go_on=True)
-        thread = self._thread
-        if thread is not None:
-            thread.join()
+        self._thread.wait()
 
     def text_so_far(self, key: CellKey) -> AnswerText | None:
         """What a cell that is being answered says so far; None where nothing runs."""
@@ -163,8 +160,7 @@ class ComparisonService:
             comparison_id, len(spec.contestants), len(spec.contestants) * len(spec.prompts) * spec.repeats)
         self._runner = runner = ComparisonRunner(
             self._events, self._keeper, self._parts, self._progress, comparison_id, quiet_s=self._quiet_s)
-        self._thread = threading.Thread(target=self._turn.during(runner.work), name="comparison", daemon=True)
-        self._thread.start()
+        self._thread.begin(self._turn.during(runner.work))
 
     def _require_idle(self) -> None:
         busy = "another one runs" if self.state.is_running else self._parts.busy_words()

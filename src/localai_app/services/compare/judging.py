@@ -33,6 +33,7 @@ from localai_app.services.library_service import LibraryService
 from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.quiet_engine import busy_words, unload_all
 from localai_app.services.views import InstalledModel
+from localai_app.services.work_thread import WorkThread
 from localai_app.units import format_wait
 
 log = logging.getLogger(__name__)
@@ -132,8 +133,7 @@ class JudgingService:
         self._lock = threading.Lock()
         self._state = JudgingState()
         self._run: JudgingRun | None = None
-        self._thread: threading.Thread | None = None
-        self._is_stopped = threading.Event()
+        self._thread = WorkThread("judge")
         self._unsubscribe = events.subscribe(self._on_event)
 
     @property
@@ -157,34 +157,29 @@ class JudgingService:
             busy = "another judge is at work" if self._state.is_running else self._parts.busy_words()
             if busy:
                 raise AppError(errors.JUDGE_BUSY, what=busy)
-            self._is_stopped.clear()
+            self._thread.prepare()
             self._state = JudgingState(
                 JudgingStatus.LOADING, comparison_id, model.key, model.name, n_total=len(benches))
-            self._thread = threading.Thread(target=self._work, args=(model, benches), name="judge", daemon=True)
-            self._thread.start()
+            self._thread.begin(lambda: self._work(model, benches))
         self._events.publish(JudgingChanged())
 
     def stop(self) -> None:
         """End soon; the votes so far are kept."""
-        self._is_stopped.set()
+        self._thread.ask_to_stop()
         run = self._run
         if run is not None:
             run.stop()
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until no judge is at work; false after `timeout_s`."""
-        thread = self._thread
-        if thread is not None:
-            thread.join(timeout_s)
+        self._thread.wait(timeout_s)
         return not self._state.is_running
 
     def close(self) -> None:
         """Stop and wait for the worker's end."""
         self._unsubscribe()
         self.stop()
-        thread = self._thread
-        if thread is not None:
-            thread.join()
+        self._thread.wait()
 
     def _work(self, model: InstalledModel, benches: tuple[Bench, ...]) -> None:
         error: AppError | None = None
@@ -211,7 +206,7 @@ class JudgingService:
         folder.mkdir(parents=True, exist_ok=True)
         self._run = run = JudgingRun(command, folder, model.key)
         try:
-            if self._is_stopped.is_set():
+            if self._thread.is_stopped:
                 raise StoppedError
             run.load(
                 msgspec.structs.replace(options, kept_bytes=0, starts_empty=True),
@@ -237,7 +232,7 @@ class JudgingService:
     def _on_event(self, event: Event) -> None:
         """Somebody needs the computer: that comes first."""
         is_news = isinstance(event, EngineChanged | BenchmarkChanged | ComparisonChanged | LossChanged)
-        if is_news and self._state.is_running and not self._is_stopped.is_set() and self._parts.busy_words():
+        if is_news and self._state.is_running and not self._thread.is_stopped and self._parts.busy_words():
             self._state = replace(self._state, note=DISTURBED)
             self.stop()
 

@@ -30,6 +30,7 @@ from localai_app.services.events import EventBus, LossChanged
 from localai_app.services.library_service import LibraryService
 from localai_app.services.quiet_engine import busy_words, unload_all
 from localai_app.services.views import InstalledModel
+from localai_app.services.work_thread import WorkThread
 from localai_app.store.prompt_sets import LossStore
 
 log = logging.getLogger(__name__)
@@ -80,8 +81,7 @@ class LossService:
         self._lock = threading.Lock()
         self._state = LossState()
         self._errand: WorkerErrand | None = None
-        self._thread: threading.Thread | None = None
-        self._is_stopped = threading.Event()
+        self._thread = WorkThread("losses")
         self._started_s = 0.0
         self.requantizing = Requantizing(parts.library, parts.worker, parts.models_folder, self._tell)
         """Makes smaller files; LossChanged tells of its state as well."""
@@ -121,27 +121,24 @@ class LossService:
         with self._lock:
             if self._state.is_running:
                 raise AppError(errors.LOSS_BUSY, what="another measurement runs")
-            self._is_stopped.clear()
+            self._thread.prepare()
             self._started_s = time.monotonic()
             self._state = LossState(
                 LossStatus.LOADING, wish.reference.key, tuple(variant.key for variant in wish.variants),
                 wish.variants[0].key, wish.text.name)
-            self._thread = threading.Thread(target=self._work, args=(wish,), name="losses", daemon=True)
-            self._thread.start()
+            self._thread.begin(lambda: self._work(wish))
         self._tell()
 
     def stop(self) -> None:
         """End the running measurement now; variants that are complete are kept."""
-        self._is_stopped.set()
+        self._thread.ask_to_stop()
         errand = self._errand
         if errand is not None:
             errand.stop()
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until nothing is measured; false after `timeout_s`."""
-        thread = self._thread
-        if thread is not None:
-            thread.join(timeout_s)
+        self._thread.wait(timeout_s)
         return not self._state.is_running
 
     def results(self, model_name: str | None = None) -> tuple[LossResult, ...]:
@@ -170,15 +167,13 @@ class LossService:
         """Stop everything and wait for the workers' ends."""
         self.stop()
         self.requantizing.close()
-        thread = self._thread
-        if thread is not None:
-            thread.join()
+        self._thread.wait()
 
     def _work(self, wish: _Wish) -> None:
         try:
             unload_all(self._parts.engine)
             for place, variant in enumerate(wish.variants):
-                if self._is_stopped.is_set():
+                if self._thread.is_stopped:
                     break
                 self._measure(wish, place, variant)
         except Exception as error:
@@ -186,7 +181,7 @@ class LossService:
             cause = f"of an internal error ({type(error).__name__})"
             self._fail(wish.variants[-1].key, AppError(errors.ENGINE_CRASHED, cause=cause, detail=repr(error)))
         state = self._state
-        if self._is_stopped.is_set():
+        if self._thread.is_stopped:
             self._show(replace(state, status=LossStatus.STOPPED, left_s=0.0))
         elif state.results:
             self._show(replace(state, status=LossStatus.DONE, fraction=1.0, left_s=0.0))
@@ -220,7 +215,7 @@ class LossService:
             self._errand = errand = WorkerErrand(
                 make_command(), folder, lambda event: self._on_progress(event, place, len(wish.variants)))
             try:
-                scored = None if self._is_stopped.is_set() else errand.run(command, LossScored)
+                scored = None if self._thread.is_stopped else errand.run(command, LossScored)
             except AppError as error:
                 if error.spec not in _RETRIED or number == len(attempts):
                     raise
@@ -238,7 +233,8 @@ class LossService:
     ) -> LossResult:
         assert scored.sums is not None
         figures = figures_of(scored.sums)
-        hashes = [self._parts.hashes.of_all(model.paths, self._is_stopped.is_set) for model in (wish.reference, variant)]
+        hashes = [
+            self._parts.hashes.of_all(model.paths, lambda: self._thread.is_stopped) for model in (wish.reference, variant)]
         return LossResult(
             **{name: getattr(figures, name) for name in figures.__struct_fields__},
             measured_s=self._clock(), reference=_model(wish.reference, scored.reference, hashes[0]),

@@ -30,6 +30,7 @@ from localai_app.services.compare.model_files import headers_of, provenance_of
 from localai_app.services.compare.worker_errand import WorkerErrand
 from localai_app.services.library_service import OWN_SOURCE, LibraryService
 from localai_app.services.views import InstalledModel
+from localai_app.services.work_thread import WorkThread
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +65,7 @@ class Requantizing:
         self._on_change = on_change
         self._lock = threading.Lock()
         self._errand: WorkerErrand | None = None
-        self._thread: threading.Thread | None = None
-        self._is_stopped = threading.Event()
+        self._thread = WorkThread("requantizing")
         self._started_s = 0.0
         self.state = QuantizingState()
 
@@ -100,34 +100,29 @@ class Requantizing:
         with self._lock:
             if self.state.is_running:
                 raise AppError(errors.LOSS_BUSY, what="another file is being made")
-            self._is_stopped.clear()
+            self._thread.prepare()
             self._started_s = time.monotonic()
             self.state = QuantizingState(QuantizingStatus.RUNNING, plan.model.key, plan.label)
-            self._thread = threading.Thread(target=self._work, args=(plan,), name="requantizing", daemon=True)
-            self._thread.start()
+            self._thread.begin(lambda: self._work(plan))
         self._on_change()
         return plan
 
     def stop(self) -> None:
         """End it now; nothing is left of the file."""
-        self._is_stopped.set()
+        self._thread.ask_to_stop()
         errand = self._errand
         if errand is not None:
             errand.stop()
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until no file is being made; false after `timeout_s`."""
-        thread = self._thread
-        if thread is not None:
-            thread.join(timeout_s)
+        self._thread.wait(timeout_s)
         return not self.state.is_running
 
     def close(self) -> None:
         """Stop, and wait for the worker's end."""
         self.stop()
-        thread = self._thread
-        if thread is not None:
-            thread.join()
+        self._thread.wait()
 
     def _target(self, model: InstalledModel, source_label: str, label: str) -> Path:
         """Beside the source where that is ours, else in the models folder. The name says what it was made from."""
@@ -176,7 +171,7 @@ class Requantizing:
         metadata = {
             FROM_LABEL_KEY: plan.source_label, FROM_FILE_KEY: source.name, FROM_BITS_KEY: f"{plan.source_bits:.3f}"}
         try:
-            made = None if self._is_stopped.is_set() else errand.run(
+            made = None if self._thread.is_stopped else errand.run(
                 Quantize(id=1, source_path=str(source), target_path=str(part), label=plan.label, metadata=metadata), Quantized)
         finally:
             self._errand = None
