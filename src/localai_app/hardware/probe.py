@@ -66,7 +66,9 @@ def run_command(command: Sequence[str]) -> str | None:
     try:
         done = subprocess.run(
             list(command), stdin=subprocess.DEVNULL, capture_output=True, text=True, encoding="utf-8", errors="replace",
-            timeout=COMMAND_TIMEOUT_S, check=False)
+            timeout=COMMAND_TIMEOUT_S, check=False,
+            # On Windows a program of the console would otherwise flash up a console.
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout if done.stdout.strip() else None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.util
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,9 @@ from localai_app.engine.worker.binding import bare_package
 
 _FOLDER_VARIABLE = "LLAMA_CPP_LIB_PATH"
 """Read by llama_cpp while it is imported."""
+
+_REGISTRY_LIBRARIES = ("ggml", "ggml-base")
+"""Which hold the list of back ends and the functions of devices; both are loaded as soon as libllama is."""
 
 
 class EngineAbsentError(Exception):
@@ -68,10 +73,24 @@ def _load_backend(handle: Any, path: Path) -> None:
 
 def function_of(handle: Any, name: str, result: Any, *arguments: Any) -> Any:
     """A C function of the loaded libraries with its types."""
-    function = handle[name]
+    function = _find(handle, name)
     function.restype = result
     function.argtypes = list(arguments)
     return function
+
+
+def _find(handle: Any, name: str) -> Any:
+    try:
+        return handle[name]
+    except AttributeError:
+        if sys.platform != "win32":
+            raise
+    # Windows finds in a library only what it exports itself, not what the libraries export that it was linked to.
+    for path in sorted(Path(handle._name).parent.glob("*ggml*.dll")):
+        if path.stem.removeprefix("lib") in _REGISTRY_LIBRARIES:
+            with contextlib.suppress(AttributeError):
+                return ctypes.CDLL(str(path))[name]
+    raise EngineAbsentError(EXIT_ENGINE_UNUSABLE, f"this llama.cpp has no {name}")
 
 
 def _import(folder: Path | None) -> Any:
