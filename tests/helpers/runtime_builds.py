@@ -43,8 +43,15 @@ def copy_libraries(folder: Path) -> Path:
     return folder
 
 
-def compile_backend(folder: Path, variant: str, body: str, *, score: int = 1) -> str:
-    """A loadable back end for the processor in `folder`/backends; its path relative to `folder`. Needs g++ (Linux)."""
+def compile_backend(
+    folder: Path, variant: str, body: str, *, score: int = 1, declares: str = "", library_folder: Path | None = None,
+    needs: Sequence[str] = (),
+) -> str:
+    """A loadable back end for the processor in `folder`/backends; its path relative to `folder`. Needs g++ (Linux).
+
+    `declares` stands before its functions; `library_folder` holds ggml's libraries if `folder` does not, and `needs` are
+    further libraries that it is linked to.
+    """
     if shutil.which("g++") is None:
         pytest.skip("there is no C++ compiler")
     (folder / "backends").mkdir(exist_ok=True)
@@ -52,21 +59,24 @@ def compile_backend(folder: Path, variant: str, body: str, *, score: int = 1) ->
     source = (
         "#include <unistd.h>\n"
         'extern "C" void * ggml_backend_cpu_reg(void);\n'
+        f"{declares}\n"
         f'extern "C" int ggml_backend_score(void) {{ return {score}; }}\n'
         f'extern "C" void * ggml_backend_init(void) {{ {body} }}\n')
     subprocess.run(
-        ["g++", "-shared", "-fPIC", "-x", "c++", "-", "-o", str(folder / name), f"-L{folder}", "-l:libggml-cpu.so.0",
-         "-l:libggml-base.so.0", "-Wl,-rpath,$ORIGIN/.."],
+        ["g++", "-shared", "-fPIC", "-x", "c++", "-", "-x", "none", "-o", str(folder / name), f"-L{library_folder or folder}",
+         "-l:libggml-cpu.so.0", "-l:libggml-base.so.0", *needs, "-Wl,-rpath,$ORIGIN/..", "-Wl,--allow-shlib-undefined"],
         input=source, text=True, check=True, capture_output=True)
     return name
 
 
-def write_manifest(folder: Path, engine_id: str, backends: Sequence[str] = (), **changes: str) -> Manifest:
+def write_manifest(
+    folder: Path, engine_id: str, backends: Sequence[str] = (), *, preload: Sequence[str] = (), **changes: str,
+) -> Manifest:
     """`engine.json` for everything in a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST_NAME)
     manifest = Manifest(
         engine_id=engine_id, bindings=changes.get("bindings", bindings_version()), label=changes.get("label", ""),
-        adds_to=changes.get("adds_to", ""), backends=tuple(backends), files=tuple(
+        adds_to=changes.get("adds_to", ""), backends=tuple(backends), preload=tuple(preload), files=tuple(
             ManifestFile(
                 path=path.relative_to(folder).as_posix(), size_bytes=path.stat().st_size,
                 sha256=hashlib.sha256(path.read_bytes()).hexdigest())

@@ -10,7 +10,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -47,6 +47,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     label: str = ""
     backends: tuple[str, ...] = ()
     """Back ends to load, from `files`. Empty: they are part of the libraries."""
+    preload: tuple[str, ...] = ()
+    """Libraries, from `files`, to load before the back ends, in this order: what those need and the system may not have."""
     adds_to: str = ""
     """`engine_id` of the build that these back ends belong to; empty for a build of its own."""
 
@@ -63,6 +65,15 @@ class Build:
     """Changes with any file's name, size or time of change."""
     contains_gpu: bool = False
     """Whether its libraries themselves contain a back end for GPUs."""
+    preload: tuple[Path, ...] = ()
+    """Loaded before its own back ends."""
+    additions: tuple[Build, ...] = ()
+    """Packs that were added: their back ends are among `backends` too."""
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Its own and those of what was added."""
+        return (self.fingerprint, *(addition.fingerprint for addition in self.additions))
 
     @property
     def processors(self) -> tuple[Path, ...]:
@@ -96,9 +107,29 @@ class Runtime:
         return f"{self.build.engine_id}/{'+'.join(names) or ('gpu' if self.uses_gpu else 'cpu')}"
 
     @property
+    def additions(self) -> tuple[Build, ...]:
+        """The packs of which it loads something."""
+        return tuple(addition for addition in self.build.additions if set(addition.backends) & set(self.backends))
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with any file of the build and of the packs that it uses."""
+        joined = "".join((self.build.fingerprint, *(addition.fingerprint for addition in self.additions)))
+        return hashlib.sha256(joined.encode()).hexdigest()[:16] if self.additions else self.build.fingerprint
+
+    @property
+    def preload(self) -> tuple[Path, ...]:
+        """Libraries that are loaded before the back ends, in their order."""
+        own = set(self.build.backends) - {path for addition in self.build.additions for path in addition.backends}
+        first = self.build.preload if own & set(self.backends) else ()
+        return (*first, *(path for addition in self.additions for path in addition.preload))
+
+    @property
     def options(self) -> tuple[str, ...]:
         """What the worker's command line says of it."""
         words = ["--library-dir", str(self.build.library_dir)]
+        for path in self.preload:
+            words += ["--preload-file", str(path)]
         for path in self.backends:
             words += ["--backend-file", str(path)]
         return (*words, *(() if self.uses_gpu else ("--no-gpu",)))
@@ -135,8 +166,7 @@ def discover(folders: Iterable[Path], verified: frozenset[str] = frozenset()) ->
     refused: list[Refused] = []
     for manifest_path in _manifests(folders):
         try:
-            manifest = _read_manifest(manifest_path)
-            build = _build_of(manifest, manifest_path.parent, verified)
+            manifest, build = read_build(manifest_path.parent, verified)
         except (OSError, ValueError) as error:
             refused.append(Refused(manifest_path.parent, str(error)))
             continue
@@ -147,9 +177,20 @@ def discover(folders: Iterable[Path], verified: frozenset[str] = frozenset()) ->
         if position is None:
             refused.append(Refused(addition.library_dir, f"it belongs to the build {manifest.adds_to}, which is not here"))
         else:
-            found[position] = _with_backends(found[position], addition)
+            found[position] = with_addition(found[position], addition)
     installed = installed_package()
     return Discovery((*found, *((installed,) if installed is not None else ())), tuple(refused))
+
+
+def read_build(folder: Path, verified: frozenset[str] = frozenset()) -> tuple[Manifest, Build]:
+    """The build or pack in a folder with its manifest; OSError, ValueError with the reason where anything differs from it."""
+    manifest = _read_manifest(folder / MANIFEST_NAME)
+    return manifest, _build_of(manifest, folder, verified)
+
+
+def with_addition(build: Build, addition: Build) -> Build:
+    """The build with the back ends of a pack that belongs to it."""
+    return replace(build, backends=(*build.backends, *addition.backends), additions=(*build.additions, addition))
 
 
 def installed_package() -> Build | None:
@@ -228,7 +269,7 @@ def _build_of(manifest: Manifest, folder: Path, verified: frozenset[str]) -> Bui
     unknown = sorted(str(path.relative_to(folder)) for path in _libraries_in(folder) if path not in paths.values())
     if unknown:
         raise ValueError(f"{unknown[0]} is not in its {MANIFEST_NAME}")
-    missing = sorted(set(manifest.backends) - set(paths))
+    missing = sorted({*manifest.backends, *manifest.preload} - set(paths))
     if missing:
         raise ValueError(f"{missing[0]} is not in its {MANIFEST_NAME}")
     fingerprint = _fingerprint(folder, [paths[entry.path] for entry in manifest.files])
@@ -239,7 +280,8 @@ def _build_of(manifest: Manifest, folder: Path, verified: frozenset[str]) -> Bui
     return Build(
         manifest.engine_id, manifest.label or manifest.engine_id, folder.resolve(),
         tuple(paths[name] for name in manifest.backends), fingerprint,
-        not manifest.backends and any(_is_for_gpus(path) for path in paths.values()))
+        not manifest.backends and any(_is_for_gpus(path) for path in paths.values()),
+        tuple(paths[name] for name in manifest.preload))
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -254,11 +296,6 @@ def _inside(folder: Path, name: str) -> Path:
 
 def _libraries_in(folder: Path) -> list[Path]:
     return [path.resolve() for path in folder.rglob("*") if path.is_file() and set(path.suffixes) & set(_LIBRARY_SUFFIXES)]
-
-
-def _with_backends(build: Build, addition: Build) -> Build:
-    joined = hashlib.sha256(f"{build.fingerprint}{addition.fingerprint}".encode()).hexdigest()[:16]
-    return Build(build.engine_id, build.label, build.library_dir, (*build.backends, *addition.backends), joined)
 
 
 def _fingerprint(folder: Path, paths: Sequence[Path]) -> str:

@@ -32,7 +32,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True):
 
 def result_key(runtime: Runtime) -> str:
     """A result holds for these very files."""
-    return f"{runtime.key}@{runtime.build.fingerprint}"
+    return f"{runtime.key}@{runtime.fingerprint}"
 
 
 def machine_fingerprint(report: HardwareReport) -> str:

@@ -159,11 +159,14 @@ class RuntimeService:
         with self._turn:
             return tuple(f"{each.folder} is not used: {each.reason}." for each in self._discovery().refused)
 
-    def test_all(self) -> list[RuntimeRow]:
-        """Look for builds again and test every one of them, in the calling thread: a second or two for each."""
+    def test_all(self, *, again: bool = True) -> list[RuntimeRow]:
+        """Look for builds again and test every one of them, in the calling thread: a second or two for each.
+
+        `again` False: only those that were not tested yet.
+        """
         with self._turn:
             self._found = self._remembered = None
-            self._test(self._choices(self._known()), again=True)
+            self._test(self._choices(self._known()), again=again)
         return self.rows()
 
     def _on_event(self, event: Event) -> None:
@@ -203,7 +206,8 @@ class RuntimeService:
         """What is remembered for this computer as it is now."""
         if self._remembered is None:
             found = self._discovery()
-            verified = tuple(build.fingerprint for build in found.builds if build.engine_id != INSTALLED_ID)
+            verified = tuple(
+                each for build in found.builds if build.engine_id != INSTALLED_ID for each in build.fingerprints)
             machine = machine_fingerprint(self._report())
             read = read_remembered(self._file)
             if read.machine != machine:

@@ -31,11 +31,13 @@ class EngineAbsentError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """Which build to load. `folder` None: the installed package's own; `backends` are full paths, loaded in this order."""
+    """Which build to load. `folder` None: the installed package's own; the others are full paths, loaded in this order."""
 
     folder: Path | None = None
     backends: tuple[Path, ...] = ()
     hides_gpus: bool = False
+    preload: tuple[Path, ...] = ()
+    """What back ends need and the system may not have, so that nothing is looked for in folders of the environment."""
 
 
 def load_library(chosen: Library) -> Any:
@@ -45,6 +47,8 @@ def load_library(chosen: Library) -> Any:
     loaded_from = Path(handle._name).resolve().parent
     if chosen.folder is not None and loaded_from != chosen.folder.resolve():
         raise EngineAbsentError(EXIT_ENGINE_UNUSABLE, f"llama.cpp was loaded from {loaded_from} and not from {chosen.folder}")
+    for path in chosen.preload:
+        _preload(path)
     for path in chosen.backends:
         _load_backend(handle, path)
     count = function_of(handle, "ggml_backend_reg_count", ctypes.c_size_t)
@@ -56,6 +60,17 @@ def load_library(chosen: Library) -> Any:
         raise EngineAbsentError(EXIT_ENGINE_UNUSABLE, f"no back end lies in {loaded_from}")
     library.llama_backend_init()
     return library
+
+
+def _preload(path: Path) -> None:
+    """Load a library so that those after it, which name it, find it loaded. It stays until the process ends."""
+    if sys.platform == "win32":
+        # There a library that is loaded is found by its folder.
+        os.add_dll_directory(str(path.parent))
+    try:
+        ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        raise EngineAbsentError(EXIT_ENGINE_UNUSABLE, f"the library {path.name} cannot be loaded ({error})") from error
 
 
 def _load_backend(handle: Any, path: Path) -> None:

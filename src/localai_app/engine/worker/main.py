@@ -82,6 +82,9 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--backend-file", action="append", default=[], type=_absolute, metavar="FILE",
         help="llama: a back end to load; may be given several times")
+    parser.add_argument(
+        "--preload-file", action="append", default=[], type=_absolute, metavar="FILE",
+        help="llama: a library to load before the back ends; may be given several times")
     parser.add_argument("--no-gpu", action="store_true", help="llama: the processor only, whatever else is there")
     parser.add_argument("--memory-cap-bytes", type=int, default=0, help="memory of its own that it may use, 0: any (Linux)")
     parser.add_argument(
@@ -128,7 +131,8 @@ def _make_backend(options: argparse.Namespace, stop_flags: StopFlags, sender: Ev
     from localai_app.engine.worker.library import Library
     from localai_app.engine.worker.llama import LlamaBackend
 
-    library = Library(options.library_dir, tuple(options.backend_file), hides_gpus=options.no_gpu)
+    library = Library(
+        options.library_dir, tuple(options.backend_file), hides_gpus=options.no_gpu, preload=tuple(options.preload_file))
     return LlamaBackend(stop_flags, options.rpc, library)
 
 
