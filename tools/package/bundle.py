@@ -19,7 +19,7 @@ from typing import cast
 
 from tools.dev.console import StepError
 from tools.dev.environment import ROOT
-from tools.package import glibc, inputs
+from tools.package import glibc, inputs, trust_file
 from tools.package.frozen import CONTENTS, DATE_S, NAME, freeze
 from tools.package.notices import write_notices
 
@@ -53,7 +53,10 @@ def build_with(engine_folder: Path) -> Path:
     """The same with a given engine: a folder that contains engine.json and is named after its `engine_id`."""
     target = ROOT / "dist" / NAME
     with inputs.locked(ROOT / "dist" / f"{NAME}.lock"):
-        key = inputs.key_of([ROOT / name for name in SOURCES], inputs.key_of([engine_folder]), *_python_facts())
+        trust = trust_file.trust_file()
+        print(f"  {trust_file.words_about(trust)}", file=sys.stderr, flush=True)
+        made_of = inputs.key_of([engine_folder]), inputs.key_of([trust])
+        key = inputs.key_of([ROOT / name for name in SOURCES], *made_of, *_python_facts())
         key_file = ROOT / "dist" / f"{NAME}.key"
         if target.is_dir() and key_file.is_file() and key_file.read_text(encoding="utf-8") == key:
             return target

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
@@ -18,13 +17,12 @@ _PLACE_IN_BUNDLE = ("resources", "release", "trust.json")
 
 
 def trust_file() -> Path:
-    """The file that goes into a bundle: what LOCALAI_TRUST_FILE names, else the empty one, and says which.
+    """The file that goes into a bundle: what LOCALAI_TRUST_FILE names, else the empty one.
 
-    StepError for a file that the program would refuse, or that has neither keys nor addresses.
+    StepError for a file that the program would refuse, or that lacks keys or addresses.
     """
     chosen = os.environ.get(TRUST_VARIABLE, "")
     if not chosen:
-        print("  without keys: this build cannot check for updates or packs, and says so", file=sys.stderr, flush=True)
         return EMPTY
     path = Path(chosen).absolute()
     try:
@@ -33,9 +31,15 @@ def trust_file() -> Path:
         raise StepError(f"{TRUST_VARIABLE} names a file that the program would refuse: {error.detail or error}.") from error
     if not trust.is_configured:
         raise StepError(f"{TRUST_VARIABLE} names a file without a key or without an address.")
-    ids = ", ".join(key.key_id for key in trust.keys)
-    print(f"  with the keys {ids} for updates and packs", file=sys.stderr, flush=True)
     return path
+
+
+def words_about(path: Path) -> str:
+    """One line for whoever builds: which keys the bundle will believe."""
+    ids = ", ".join(key.key_id for key in load_trust(path).keys)
+    if not ids:
+        return "without keys: this build cannot check for updates or packs, and says so"
+    return f"with the keys {ids} for updates and packs"
 
 
 def with_trust(files: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:

@@ -145,10 +145,11 @@ class TestTrustFile:
     def test_without_a_wish_the_empty_one_is_taken(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(trust_file.TRUST_VARIABLE, raising=False)
         assert trust_file.trust_file() == trust_file.EMPTY
+        assert "cannot check for updates" in trust_file.words_about(trust_file.EMPTY)
         assert not load_trust(trust_file.EMPTY).is_configured
 
     def test_the_chosen_one_takes_the_place_of_the_empty_one(
-        self, tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+        self, tmp_path: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         chosen = tmp_path / "trust.json"
         chosen.write_bytes(keys.trust_document(keys.entries_of([key_file]), URL, "", []))
@@ -156,7 +157,7 @@ class TestTrustFile:
         other = ("localai_app/resources/catalog/models.json", "models.json", "DATA")
         files = trust_file.with_trust([other, ("localai_app/resources/release/trust.json", "empty", "DATA")])
         assert files == [other, (str(Path("localai_app/resources/release/trust.json")), str(chosen), "DATA")]
-        assert keys.entries_of([key_file])[0]["key_id"] in capsys.readouterr().err
+        assert keys.entries_of([key_file])[0]["key_id"] in trust_file.words_about(chosen)
 
     @pytest.mark.parametrize("text", ["", "{", '{"keys": []}', '{"keys": [{"key_id": "a", "public_key": "AA=="}]}'])
     def test_a_file_that_would_be_refused_stops_the_build(
