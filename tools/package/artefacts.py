@@ -15,6 +15,8 @@ SYSTEMS = {
 PROCESSORS = {"x64": "x64", "amd64": "x64", "x86_64": "x64", "arm64": "arm64", "aarch64": "arm64"}
 _PROCESSOR = re.compile(rf"(?<![A-Za-z0-9])({'|'.join(PROCESSORS)})(?![A-Za-z0-9])")
 _NAME = re.compile(r"localai-app[-_](?P<version>[0-9][0-9a-z.]*)[-_](?P<rest>.+)", re.IGNORECASE)
+PREFIX = "localai-app"
+"""What the names of all artefacts begin with; archives of packs are called otherwise."""
 FLOORS = {
     "linux-x64": ("2.35", "Ubuntu 22.04 or Debian 12"),
     "linux-arm64": ("2.39", "Ubuntu 24.04 or Debian 13"),
@@ -43,7 +45,7 @@ class Published:
 def published(path: Path) -> Published | None:
     """What a file is; None if it is nothing that is published. StepError for a name that does not say enough."""
     ending = next((ending for ending in SYSTEMS if path.name.endswith(ending)), None)
-    if ending is None or not path.is_file():
+    if ending is None or not path.name.lower().startswith(PREFIX) or not path.is_file():
         return None
     system, form = SYSTEMS[ending]
     name = _NAME.match(path.name)

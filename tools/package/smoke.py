@@ -63,7 +63,7 @@ def artefacts(folder: Path) -> list[Path]:
     found = [folder / BUNDLE] if (folder / BUNDLE).is_dir() else []
     if folder.is_dir():
         mine = suffixes.get(sys.platform, ())
-        found += sorted(path for path in folder.iterdir() if path.is_file() and path.name.endswith(mine) and mine)
+        found += sorted(path for path in folder.glob("localai-app*") if path.is_file() and path.name.endswith(mine) and mine)
     return found
 
 

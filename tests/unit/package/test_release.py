@@ -255,6 +255,6 @@ def test_a_file_name_says_what_it_is_for(tmp_path: Path, name: str, platform: st
 
 
 def test_other_files_are_not_published(tmp_path: Path) -> None:
-    for name in ("SHA256SUMS", "release.json", "localai-app.self-check.json", "notes.txt"):
+    for name in ("SHA256SUMS", "release.json", "localai-app.self-check.json", "notes.txt", "cuda13-1.0-linux-x64.tar.xz"):
         (tmp_path / name).write_bytes(b"x")
     assert all_published(tmp_path) == []
