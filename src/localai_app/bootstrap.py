@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from localai_app import __version__
 from localai_app.catalog.load import load_catalog
 from localai_app.catalog.sizes import with_sizes
 from localai_app.engine.launch import command_now
+from localai_app.errors import AppError
 from localai_app.fit.gpu_table import load_gpu_table
 from localai_app.hardware.cpu import this_cpu
 from localai_app.hardware.detect import detect_hardware
 from localai_app.paths import AppPaths, app_paths, resources_dir
+from localai_app.release.memory import SeenNumbers
+from localai_app.release.trust import Trust, load_trust
 from localai_app.services.answer_meter import AnswerMeter
 from localai_app.services.app_services import AppServices
 from localai_app.services.background import BackgroundPool
@@ -51,6 +56,7 @@ from localai_app.services.hardware_service import HardwareService
 from localai_app.services.header_service import HeaderService
 from localai_app.services.hub_service import HubService
 from localai_app.services.idle_unload import IdleUnloader
+from localai_app.services.installation import Installation, this_installation
 from localai_app.services.installed_fits import InstalledFits
 from localai_app.services.known_sizes import KnownSizes
 from localai_app.services.lending import LendingService
@@ -66,8 +72,13 @@ from localai_app.services.runtimes import RuntimeService
 from localai_app.services.safe_setups import SafeSetUps, surroundings
 from localai_app.services.sampling_service import SamplingService
 from localai_app.services.settings_service import SettingsService
+from localai_app.services.signed_fetch import SignedFetch
 from localai_app.services.tuning import TuningParts, TuningService
 from localai_app.services.tuning_memory import TuningMemory
+from localai_app.services.update_memory import UpdateMemory
+from localai_app.services.update_source import UpdateSource
+from localai_app.services.update_steps import UpdateSteps
+from localai_app.services.updates import UpdateService
 from localai_app.services.variant_estimates import VariantEstimates
 from localai_app.services.vendor_sampling import VendorSampling
 from localai_app.services.what_if import WhatIfService
@@ -75,6 +86,8 @@ from localai_app.services.why_slow import LoadParts, WhySlowService
 from localai_app.settings.file import SettingsFile
 from localai_app.store.database import Store, open_store
 from localai_app.units import GB
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +101,16 @@ class LaunchOptions:
     """Another worker command than the program's own (the echo back end, for example)."""
     lent: Sequence[str] = ()
     """Addresses (127.0.0.1:PORT) of llama.cpp's RPC servers, beside those of the settings, whose devices are used like GPUs."""
+    trust: Trust | None = None
+    """Other keys and addresses of releases than those of this build; the command line has no way to say so."""
+    installation: Installation | None = None
+    """How this copy was installed, where that is not to be found out."""
 
 
 def build_services(options: LaunchOptions) -> AppServices:
     """Open the files of the program and connect its services; AppError if they cannot be opened."""
     paths = app_paths(options.data_dir)
-    events = EventBus()
-    settings = SettingsService(SettingsFile(paths.settings_file), events, paths)
+    settings = SettingsService(SettingsFile(paths.settings_file), events := EventBus(), paths)
     lent = LentDevices(settings, events, options.lent)
     runtimes = RuntimeService(events, paths, lambda: hardware.report or detect_hardware(), lent, is_used=options.worker is None)
     worker = list(options.worker) if options.worker is not None else runtimes.worker_command
@@ -102,8 +118,8 @@ def build_services(options: LaunchOptions) -> AppServices:
     catalog = with_sizes(load_catalog(options.catalog or resources_dir() / "catalog" / "models.json"), sizes.all())
     gpu_table_file = resources_dir() / "catalog" / "gpus.json"
     store = open_store(paths.store_file)
-    pool = BackgroundPool()
-    hub = HubService(settings)
+    pool, hub = BackgroundPool(), HubService(settings)
+    signed = _signed_fetch(options, paths, settings)
     library = LibraryService(events, store, settings)
     hardware = HardwareService(events, store, paths, worker, engine_pids=lambda: worker_pids(engine))
     dry_runs = _dry_runs(runtimes, paths, lent, is_possible=options.worker is None)
@@ -111,11 +127,10 @@ def build_services(options: LaunchOptions) -> AppServices:
     calibration = CalibrationService(events, store, runtimes.build_name())
     facts = FitFacts(load_gpu_table(gpu_table_file), calibration)
     estimate = EstimateService(settings, hardware, library, hub, headers, facts, dry_runs)
-    load_settings = LoadSettingsService(store, events)
+    load_settings, chat_settings = LoadSettingsService(store, events), ChatSettingsService(store, events)
     tuning_memory = TuningMemory(store.tuning, runtimes.build_name, this_cpu)
     drafts = DraftPlanner(library, estimate, tuning_memory)
     load_planner = LoadPlanner(settings, library, estimate, load_settings, tuning_memory, drafts)
-    chat_settings = ChatSettingsService(store, events)
     sampling = SamplingService(store, events, settings, library, VendorSampling(catalog))
     set_ups = SafeSetUps(store, lambda: surroundings(runtimes.build_name(), hardware.report))
     states = PromptStates(events, paths.chat_states, lambda: settings.integer("chat_states_gb") * GB)
@@ -145,11 +160,33 @@ def build_services(options: LaunchOptions) -> AppServices:
         chat_settings=chat_settings,
         sampling=sampling, hub=hub, runtimes=runtimes, headers=headers, lent=lent,
         lending=LendingService(events, settings, runtimes.lending_command, paths.worker_dir),
+        updates=_updates(events, settings, signed, paths, options.installation),
         variants=VariantEstimates(events, pool, hub, sizes, estimate, headers),
         dry_runs=dry_runs, calibration=calibration, recorder=MeasurementRecorder(events, engine, hardware, calibration),
         benchmarks=benchmarks, compare=compare, history=LiveHistory(events, engine), why_slow=why_slow, meter=meter,
         what_if=WhatIfService(catalog, estimate, gpu_table_file),
     )
+
+
+def _signed_fetch(options: LaunchOptions, paths: AppPaths, settings: SettingsService) -> SignedFetch:
+    """Fetches what this build's publishers sign; a build whose keys cannot be read believes nobody."""
+    trust = options.trust
+    if trust is None:
+        try:
+            trust = load_trust()
+        except AppError as error:
+            log.error("%s (%s)", error, error.detail)  # noqa: TRY400  words and detail are all there is to know
+            trust = Trust()
+    return SignedFetch(trust, SeenNumbers(paths.seen_documents), lambda: settings.text("proxy"))
+
+
+def _updates(
+    events: EventBus, settings: SettingsService, signed: SignedFetch, paths: AppPaths, installation: Installation | None,
+) -> UpdateService:
+    """What looks for newer versions."""
+    memory = UpdateMemory(paths.update_record, paths.update_list)
+    source = UpdateSource(signed, memory, paths.updates, __version__, installation or this_installation())
+    return UpdateService(events, UpdateSteps(events, settings, source, memory), source, memory)
 
 
 def _dry_runs(runtimes: RuntimeService, paths: AppPaths, lent: LentDevices, *, is_possible: bool) -> DryRunService:

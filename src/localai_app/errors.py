@@ -343,6 +343,25 @@ NO_ROOM_FOR_FILE = ErrorSpec(
 FOLDER_UNUSABLE = ErrorSpec(
     "folder_unusable", "{name} cannot be written in {folder}: {reason}.",
     "Check the permissions of that folder and its disk, then try again.", Remedy.RETRY)
+UPDATES_OFF = ErrorSpec(
+    "updates_off", "Looking for newer versions is turned off, so nobody was asked.",
+    "Turn on “Look for newer versions” in the settings.", Remedy.OPEN_SETTINGS)
+UPDATE_FROM_SOURCE = ErrorSpec(
+    "update_from_source", "This copy of Local AI runs from its source and is not renewed by an installer.",
+    "Run `git pull` in its folder, then `python3 dev.py run`.")
+UPDATE_NOT_FOR_THIS = ErrorSpec(
+    "update_not_for_this", "Local AI {version} has no file for this installation ({platform}).",
+    "Get it where you got this copy.")
+UPDATE_NEEDS_NEWER_SYSTEM = ErrorSpec(
+    "update_needs_newer_system", "Local AI {version} needs {system}, and this computer has an older one.",
+    "Keep this version, or renew the system first.")
+UPDATE_CHANGED = ErrorSpec(
+    "update_changed", "{name} is no longer the file that was downloaded and verified.", "It was removed; download it again.",
+    Remedy.DOWNLOAD_AGAIN)
+UPDATE_NOT_STARTED = ErrorSpec(
+    "update_not_started", "The installation of {name} could not be started: {reason}.", "Open it yourself: {path}")
+NO_NEWER_VERSION = ErrorSpec(
+    "no_newer_version", "There is no newer version than {version}.", "There is nothing to do.")
 
 # --- computers on paper ------------------------------------------------------------------------
 GPU_UNKNOWN = ErrorSpec(

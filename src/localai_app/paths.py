@@ -61,6 +61,16 @@ class AppPaths:
         return self.cache / "updates"
 
     @property
+    def update_record(self) -> Path:
+        """When was last asked for a newer version, and which one the user does not want."""
+        return self.data / "updates.json"
+
+    @property
+    def update_list(self) -> Path:
+        """The list of releases that came last, as it was signed."""
+        return self.cache / "releases.json"
+
+    @property
     def chat_states(self) -> Path:
         """What the engine knew of chats when their model was unloaded; can be made again from the chats."""
         return self.cache / "chat-states"
@@ -102,3 +112,11 @@ def installed_engines_dir() -> Path:
     if getattr(sys, "frozen", False):
         return Path(sys.executable).resolve().parent / "engine"
     return resources_dir().parent / "engine"
+
+
+def installation_files() -> tuple[Path, ...]:
+    """Where a package may say what it is, the likeliest place first; none for a program that is not frozen."""
+    if not getattr(sys, "frozen", False):
+        return ()
+    folder = Path(sys.executable).resolve().parent
+    return tuple(place / "installation.json" for place in (folder, folder.parent / "Resources", folder / "_internal"))

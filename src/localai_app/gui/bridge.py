@@ -20,6 +20,7 @@ from localai_app.services.events import (
     JudgingChanged,
     LossChanged,
     MemoryMeasured,
+    UpdatesChanged,
     VariantsRefined,
 )
 
@@ -28,7 +29,7 @@ FLUSH_MS = 33
 
 BURST_EVENTS = (
     AnswerProgressed, DownloadChanged, MemoryMeasured, EngineChanged, VariantsRefined, BenchmarkChanged, ComparisonChanged,
-    ComparisonProgressed, JudgingChanged, LossChanged)
+    ComparisonProgressed, JudgingChanged, LossChanged, UpdatesChanged)
 
 
 class Bridge(QObject):
@@ -136,7 +137,10 @@ def _burst_key(event: Event) -> object:
             return download_id
         case VariantsRefined(repo_id=repo_id):
             return repo_id
-        case MemoryMeasured() | EngineChanged() | BenchmarkChanged() | ComparisonChanged() | JudgingChanged() | LossChanged():
+        case (
+            MemoryMeasured() | EngineChanged() | BenchmarkChanged() | ComparisonChanged() | JudgingChanged() | LossChanged()
+            | UpdatesChanged()
+        ):
             return type(event)
         case _:
             return None

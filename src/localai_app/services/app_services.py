@@ -39,6 +39,7 @@ from localai_app.services.sampling_service import SamplingService
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.tuning import TuningService
 from localai_app.services.tuning_memory import TuningMemory
+from localai_app.services.updates import UpdateService
 from localai_app.services.variant_estimates import VariantEstimates
 from localai_app.services.what_if import WhatIfService
 from localai_app.services.why_slow import WhySlowService
@@ -88,6 +89,7 @@ class AppServices:
     meter: AnswerMeter
     lent: LentDevices
     lending: LendingService
+    updates: UpdateService
 
     def start(self) -> None:
         """Begin what runs by itself: probes, gauges and the downloads that were under way."""
@@ -98,6 +100,7 @@ class AppServices:
         self.hardware.start()
         self.downloads.start_pending()
         self.tuning.start()
+        self.updates.start()
 
     def sharing_words(self) -> str:
         """Whether other computers take part in computing, for the bottom line; empty where none does."""
@@ -115,6 +118,7 @@ class AppServices:
     def close(self) -> None:
         """Stop everything in order; what is unfinished goes on at the next start."""
         self.hardware.stop()
+        self.updates.close()
         self.lending.close()
         self.lent.close()
         self.runtimes.close()

@@ -314,6 +314,11 @@ class RuntimesChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdatesChanged:
+    """Something is known of a newer version, or its download moved; read it from UpdateService."""
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorHappened:
     """Something failed that no page asked for just now (in the background)."""
 
@@ -325,7 +330,7 @@ Event = (
     | HardwareReported | MemoryMeasured | SuggestionsChanged | VariantsRefined | SizesLearned | LibraryChanged | DownloadChanged
     | DownloadFinished | EngineChanged | ModelLoaded | EngineFailed | MessageAdded | AnswerProgressed | AnswerEnded
     | ContextChecked | ConversationsChanged | ConversationDeleted | SettingChanged | LoadSettingsChanged | ChatSettingsChanged
-    | SamplingChanged
+    | SamplingChanged | UpdatesChanged
     | ComparisonChanged | ComparisonProgressed | VotesChanged | JudgingChanged | PromptSetsChanged | LossChanged
     | InstalledFitsChanged | AnswerTimed | MeasurementsChanged | TuningChanged | BenchmarkChanged | ErrorHappened
 )

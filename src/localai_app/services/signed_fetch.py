@@ -54,7 +54,22 @@ class SignedFetch:
         AppError SOURCE_UNREACHABLE, SOURCE_REFUSED, SOURCE_BAD_ANSWER, STAYS_OFFLINE, PROXY_INVALID,
         SIGNED_DOCUMENT_INVALID, SIGNATURE_INVALID; `Cancelled`.
         """
-        return verify(self._envelope(url, cancel), payload_type, self.trust.keys, self.trust.revoked)
+        return verify(self.envelope(url, cancel), payload_type, self.trust.keys, self.trust.revoked)
+
+    def envelope(self, url: str, cancel: CancelToken | None) -> bytes:
+        """What an address sends, not verified. AppError as `document`; `Cancelled`."""
+        token = cancel or CancelToken()
+        try:
+            with BackgroundReader(lambda: self._produce(url), "fetch-document") as reader:
+                body = reader.next_item(token, self._options.document_s)
+        except TransferError as error:
+            raise error.final or AppError(
+                errors.SOURCE_UNREACHABLE, host=host_of(url), detail=error.reason) from error
+        return body or b""
+
+    def believed(self, data: bytes, kind: DocumentKind[D]) -> D:
+        """The document in an envelope, wherever it comes from; AppError as `release.acceptance.accepted`."""
+        return accepted(data, kind, self.trust, self._seen)
 
     def file(
         self, url: str, size_bytes: int, sha256: str, target: Path, on_progress: ProgressCallback, cancelled: CancelToken,
@@ -83,23 +98,13 @@ class SignedFetch:
     def _accepted(self, url: str, kind: DocumentKind[D], cancel: CancelToken | None) -> D:
         if not url or not self.trust.keys:
             raise AppError(errors.NOTHING_TO_ASK, what=kind.words)
-        return accepted(self._envelope(url, cancel), kind, self.trust, self._seen)
+        return self.believed(self.envelope(url, cancel), kind)
 
     @property
     def _options(self) -> FetchOptions:
         from localai_app.services.source_download import FetchOptions
 
         return self._options_given or FetchOptions()
-
-    def _envelope(self, url: str, cancel: CancelToken | None) -> bytes:
-        token = cancel or CancelToken()
-        try:
-            with BackgroundReader(lambda: self._produce(url), "fetch-document") as reader:
-                body = reader.next_item(token, self._options.document_s)
-        except TransferError as error:
-            raise error.final or AppError(
-                errors.SOURCE_UNREACHABLE, host=host_of(url), detail=error.reason) from error
-        return body or b""
 
     def _produce(self, url: str) -> Iterator[bytes]:
         """Runs in the reader's thread: the whole body as one item."""

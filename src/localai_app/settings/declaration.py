@@ -19,6 +19,7 @@ class Section(StrEnum):
     ENGINE = "Engine"
     SHARING = "Other computers"
     CHAT = "Chat"
+    PRIVACY = "Updates and privacy"
 
 
 class Kind(StrEnum):
@@ -187,6 +188,11 @@ SETTINGS: tuple[SettingSpec, ...] = (
         choices=(Choice("stop", "Do not answer"), Choice("drop_oldest", "Leave out the oldest messages"),
                  Choice("cut_middle", "Leave out the middle, keep the beginning")),
         keywords=("overflow", "truncate", "window", "forget", "memory")),
+    SettingSpec(
+        "check_for_updates", Section.PRIVACY, Kind.SWITCH, True, "Look for newer versions",
+        "Once a day at most, the list of releases is fetched from the publishers' server. Nothing about you, this computer or "
+        "your version is sent, and nothing is downloaded or installed unless you press a button.", AT_ONCE,
+        keywords=("update", "upgrade", "release", "privacy", "telemetry", "tracking", "version")),
 )
 
 SPECS: dict[str, SettingSpec] = {spec.key: spec for spec in SETTINGS}

@@ -1,0 +1,94 @@
+"""How this copy of the program came onto the computer: what its package wrote beside it, and what it may be replaced with."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import sysconfig
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from localai_app.paths import installation_files
+from localai_app.release.fields import number_parts
+
+_MAX_FILE_BYTES = 10_000
+_PROCESSORS = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+class InstallationKind(StrEnum):
+    """Packages that the program comes in."""
+
+    SOURCE = "source"
+    """No package: a checkout, or a Python environment."""
+    DEB = "deb"
+    TAR = "tar"
+    APPIMAGE = "appimage"
+    SETUP = "setup"
+    DMG = "dmg"
+
+
+class _File(msgspec.Struct, frozen=True):
+    kind: InstallationKind
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The kind of package, and the platform in names of releases (`linux-x64`)."""
+
+    kind: InstallationKind
+    platform: str
+
+    @property
+    def artefact(self) -> str:
+        """The file of a release that replaces this copy; "" where none does."""
+        return "" if self.kind is InstallationKind.SOURCE else f"{self.platform}-{self.kind.value}"
+
+
+def this_installation() -> Installation:
+    """What runs here. A file that is absent or cannot be read means: no package."""
+    for path in installation_files():
+        try:
+            with path.open("rb") as file:
+                return Installation(msgspec.json.decode(file.read(_MAX_FILE_BYTES), type=_File).kind, this_platform())
+        except (OSError, msgspec.MsgspecError):
+            continue
+    return Installation(InstallationKind.SOURCE, this_platform())
+
+
+def this_platform() -> str:
+    """The system and the processor that this build was made for."""
+    system = {"win32": "windows", "darwin": "macos"}.get(sys.platform, "linux")
+    # On Windows the processor's own name would be told to a program that runs in emulation, too.
+    machine = sysconfig.get_platform().rpartition("-")[2] if sys.platform == "win32" else platform.machine()
+    return f"{system}-{_PROCESSORS.get(machine.lower(), machine.lower() or 'unknown')}"
+
+
+def appimage_file() -> Path | None:
+    """The AppImage that this copy was started from, as its runtime tells (docs.appimage.org, "Environment variables")."""
+    named = os.environ.get("APPIMAGE", "")
+    return Path(named) if named and Path(named).is_file() else None
+
+
+def is_system_old(minimum_version: str, system_version: Callable[[], str] | None = None) -> bool:
+    """Whether this system is older than what a release needs; false where one of both is unknown."""
+    try:
+        needed, found = number_parts(minimum_version), number_parts((system_version or _system_version)())
+    except ValueError:
+        return False
+    return bool(needed and found) and found < needed
+
+
+def _system_version() -> str:
+    """What `Artefact.minimum_version` is compared with: glibc, Windows or macOS; "" where it is unknown."""
+    if sys.platform == "win32":
+        version = sys.getwindowsversion()
+        return f"{version.major}.{version.minor}.{version.build}"
+    if sys.platform == "darwin":
+        return platform.mac_ver()[0]
+    name, version = platform.libc_ver()
+    return version if name == "glibc" else ""
