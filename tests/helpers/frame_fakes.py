@@ -21,6 +21,7 @@ from localai_app.services.machine_parts import KnownGpu
 from localai_app.services.runtimes import RuntimeRow
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.speed_snapshot import Finding
+from localai_app.services.updates import UpdateService
 from localai_app.services.views import (
     DiscoveryRow,
     DownloadView,
@@ -34,6 +35,8 @@ from localai_app.services.what_if import MachineSpec, WhatIfAnswer, build_machin
 from localai_app.services.why_slow import SlowReport
 from localai_app.settings.file import SettingsFile
 from localai_app.store.records import BenchmarkRecord, Conversation, Measurement
+from tests.helpers.signing import trust_in
+from tests.helpers.update_services import update_service
 
 GIB = 1024**3
 REPORT = HardwareReport(
@@ -239,6 +242,7 @@ class FakeServices:
     lending: FakeLending = field(default_factory=FakeLending)
     lent: FakeLent = field(default_factory=FakeLent)
     compare: FakeCompare = field(default_factory=FakeCompare)
+    updates: UpdateService | None = None
 
     def sharing_words(self) -> str:
         """No other computer takes part."""
@@ -248,7 +252,8 @@ class FakeServices:
 def frame_services(folder: Path) -> FakeServices:
     """Services with nothing in them, with their files under `folder`."""
     paths, events = app_paths(folder), EventBus()
-    return FakeServices(paths, events, SettingsService(SettingsFile(paths.settings_file), events, paths))
+    settings = SettingsService(SettingsFile(paths.settings_file), events, paths)
+    return FakeServices(paths, events, settings, updates=update_service(paths, events, settings, trust_in()))
 
 
 def installed_model(key: str, label: str = "Q4_K_M") -> InstalledModel:

@@ -24,7 +24,9 @@ from PySide6.QtWidgets import (
 from localai_app.bootstrap import LaunchOptions, build_services
 from localai_app.gui.app import build_window, make_application
 from localai_app.gui.main_window import MainWindow
+from localai_app.release.trust import Trust
 from localai_app.services.app_services import AppServices
+from localai_app.services.installation import Installation
 
 SIZE = (1280, 800)
 CONTROLS = (QAbstractButton, QLineEdit, QComboBox, QAbstractSpinBox, QPlainTextEdit, QListView, QSlider)
@@ -74,10 +76,12 @@ class RealWindow:
 @contextmanager
 def open_window(
     data_dir: Path, *, worker: Sequence[str] | None = None, catalog: Path | None = None, is_started: bool = True,
+    trust: Trust | None = None, installation: Installation | None = None,
 ) -> Iterator[RealWindow]:
     """One run of the program on its start page; `is_started`: with probes, gauges and downloads, as after the first paint."""
     app = make_application()
-    services = build_services(LaunchOptions(data_dir=data_dir, worker=worker, catalog=catalog))
+    services = build_services(LaunchOptions(
+        data_dir=data_dir, worker=worker, catalog=catalog, trust=trust, installation=installation))
     try:
         window = build_window(services, app)
         try:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from localai_app.paths import app_paths
+from msgspec.structs import replace
+
+from localai_app.paths import AppPaths, app_paths
 from localai_app.release.memory import SeenNumbers
+from localai_app.release.trust import Trust
 from localai_app.services.events import EventBus
 from localai_app.services.installation import Installation, InstallationKind
 from localai_app.services.settings_service import SettingsService
@@ -64,42 +68,33 @@ class Program:
     updates: UpdateService
 
 
+def update_service(
+    paths: AppPaths, events: EventBus, settings: SettingsService, trust: Trust, *, installation: Installation = DEB,
+    version: str = "0.1.0", first_look_s: float = 0.0,
+) -> UpdateService:
+    """The real service, with less patience than the program's."""
+    memory = UpdateMemory(paths.update_record, paths.update_list)
+    fetch = SignedFetch(trust, SeenNumbers(paths.seen_documents), lambda: settings.text("proxy"), QUICK)
+    source = UpdateSource(fetch, memory, paths.updates, version, installation)
+    return UpdateService(events, UpdateSteps(events, settings, source, memory), source, memory, first_look_s=first_look_s)
+
+
 @contextmanager
-def program(
-    folder: Path, publisher: Publisher | None, *, installation: Installation = DEB, version: str = "0.1.0",
-    first_look_s: float = 0.0,
-) -> Iterator[Program]:
-    """One run of the program; without a publisher it is a build that has no address."""
+def program(folder: Path, publisher: Publisher | None, **options: Any) -> Iterator[Program]:
+    """One run of the program; without a publisher it is a build that has no address. `options` as in `update_service`."""
     paths, events = app_paths(folder), EventBus()
     settings = SettingsService(SettingsFile(paths.settings_file), events, paths)
     trust = trust_in() if publisher is None else trust_in(
         publisher.key, release_url=f"{publisher.server.url}/release.json")
-    memory = UpdateMemory(paths.update_record, paths.update_list)
-    fetch = SignedFetch(trust, SeenNumbers(paths.seen_documents), lambda: settings.text("proxy"), QUICK)
-    source = UpdateSource(fetch, memory, paths.updates, version, installation)
-    updates = UpdateService(
-        events, UpdateSteps(events, settings, source, memory), source, memory, first_look_s=first_look_s)
+    updates = update_service(paths, events, settings, trust, **options)
     try:
-        yield Program(folder, events, settings, memory, updates)
+        yield Program(folder, events, settings, UpdateMemory(paths.update_record, paths.update_list), updates)
     finally:
         updates.close()
 
 
 def a_day_passes(running: Program) -> None:
     """As if somebody had been asked the day before."""
-    import datetime
-
     remembered = running.memory.read()
     if remembered.asked is not None:
-        running.memory.write(_with(remembered, remembered.asked - datetime.timedelta(days=1, seconds=5)))
-
-
-def _with(remembered: Any, asked: Any) -> Any:
-    from msgspec.structs import replace as replaced
-
-    return replaced(remembered, asked=asked)
-
-
-def on(installation: Installation, **changes: Any) -> Installation:
-    """Another installation like this one."""
-    return replace(installation, **changes)
+        running.memory.write(replace(remembered, asked=remembered.asked - timedelta(days=1, seconds=5)))

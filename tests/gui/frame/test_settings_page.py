@@ -24,7 +24,7 @@ OTHER_VALUES: dict[str, SettingValue] = {
     "system_prompt": "Be brief.\nAlways.", "temperature": 0.25, "max_answer_tokens": 100,
     "lent_addresses": "127.0.0.1:50052, tower:1", "lend_devices": True, "lend_address": "0.0.0.0:50053",
     "network_is_trusted": True, "measure_models": False,
-    "context_policy": "stop",
+    "context_policy": "stop", "check_for_updates": False,
 }
 
 

@@ -23,6 +23,7 @@ from localai_app.compare.contestant import Contestant
 from localai_app.compare.prompts import Prompt
 from localai_app.engine.launch import worker_command
 from localai_app.engine.rpc_greeting import Answer
+from localai_app.errors import AppError
 from localai_app.gui.metrics import type_sizes
 from localai_app.gui.settings.setting_row import SettingRow
 from localai_app.gui.theme import DARK
@@ -32,6 +33,7 @@ from localai_app.services.engine_room import MemoryShort, RoomRules, room_rules
 from localai_app.services.events import DownloadFinished
 from localai_app.services.lending import LendingStatus
 from localai_app.services.tuning import IDLE_S
+from localai_app.services.update_steps import UpdateStatus
 from localai_app.services.views import EngineStatus
 from localai_app.settings.declaration import SETTINGS, Kind, SettingValue
 from localai_app.units import GIB
@@ -41,6 +43,7 @@ from tests.helpers.gguf_files import write_tiny_gguf
 from tests.helpers.hub_server import HubServer, RepoFixture
 from tests.helpers.real_window import RealWindow, open_window, wait_for
 from tests.helpers.services_fixture import WAIT_S, EventRecorder, open_services, wait_until
+from tests.helpers.signing import SigningKey, trust_in
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32" or shutil.which("tee") is None, reason="needs a POSIX shell and tee")
 
@@ -144,7 +147,7 @@ def test_every_setting_is_kept_and_in_force_after_a_restart(
         "context_policy": "cut_middle", "chat_states_gb": 0, "measure_models": False, "memory_short": "one", "most_models": 3,
         "idle_unload_minutes": 90, "lent_addresses": LENDER_THAT_NOBODY_KNOWS, "lend_devices": True,
         "lend_address": f"127.0.0.1:{free_port()}", "network_is_trusted": True,
-        "memory_limit_bytes": GIB // 4,
+        "memory_limit_bytes": GIB // 4, "check_for_updates": False,
     }
     assert values.keys() == {spec.key for spec in SETTINGS}, "a setting without a check of its effect"
     assert all(values[spec.key] != spec.default for spec in SETTINGS)
@@ -154,11 +157,13 @@ def test_every_setting_is_kept_and_in_force_after_a_restart(
         for key, value in values.items():
             enter(page.rows[key], value)
             assert page.rows[key].problem == ""
-    with open_window(data_dir, worker=recorded_worker(record), is_started=False) as run:
+    publisher = trust_in(SigningKey(), release_url=f"{proxy.url}/release.json")
+    with open_window(data_dir, worker=recorded_worker(record), is_started=False, trust=publisher) as run:
         page = run.window.show_page("settings")
         assert {key: run.services.settings.get(key) for key in values} == values
         assert {key: shown(page.rows[key]) for key in values} == values
         check_appearance(run)
+        check_updates(run.services)
         check_suggestions(run.services)
         check_downloads(run.services, proxy, hub, models_folder)
         check_sharing(run.services, str(values["lend_address"]), qtbot)
@@ -174,6 +179,13 @@ def check_appearance(run: RealWindow) -> None:
     assert run.app.palette().window().color().name() == DARK.background
     assert run.window.theme.sizes == type_sizes(125)
     assert run.app.font().pixelSize() == type_sizes(125).body
+
+
+def check_updates(services: AppServices) -> None:
+    """Nobody is asked for a newer version, though this build has an address."""
+    assert services.updates.state.status is UpdateStatus.OFF
+    with pytest.raises(AppError, match="turned off"):
+        services.updates.check()
 
 
 def check_suggestions(services: AppServices) -> None:
