@@ -1,0 +1,139 @@
+"""What a Linux desktop needs to know of the program: menu entry, icons, file types, AppStream, man page.
+
+Every file is written with the mode and the date that it has in the package, so that the same sources give the same bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tools.dev.environment import ROOT
+
+PROGRAM = "localai-app"
+SOURCES = ROOT / "packaging" / "linux"
+ICONS = ROOT / "resources" / "icons"
+BUNDLE = ROOT / "dist" / PROGRAM
+DIST = ROOT / "dist"
+HICOLOR_SIZES = (16, 32, 48, 64, 128, 256, 512)
+"""The sizes that the icon theme hicolor has a folder for, of those that are drawn."""
+MAINTAINER = "The Local AI developers <developers@localai-app.invalid>"
+"""Overridden by LOCALAI_MAINTAINER, because only who publishes a package has an address to be reached at."""
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+_RELEASE = re.compile(r'<release version="(?P<version>[^"]+)" date="(?P<date>\d{4}-\d\d-\d\d)"')
+
+
+def release() -> tuple[str, int]:
+    """The newest release that AppStream tells of: its version, and its day in seconds since 1970, which all files get.
+
+    SOURCE_DATE_EPOCH overrides the day.
+    """
+    found = _RELEASE.search((SOURCES / "localai-app.metainfo.xml").read_text(encoding="utf-8"))
+    assert found is not None
+    day = datetime.strptime(found["date"], "%Y-%m-%d").replace(tzinfo=UTC)
+    return found["version"], int(os.environ.get("SOURCE_DATE_EPOCH") or day.timestamp())
+
+
+def machine() -> str:
+    """The architecture as Debian calls it; the kernel's own name where it has none there."""
+    name = os.uname().machine
+    return ARCHITECTURES.get(name, name)
+
+
+def missing_bundle() -> str:
+    """Why nothing can be made of the application bundle here; empty where it can."""
+    return "" if os.name == "posix" and os.uname().sysname == "Linux" else "It is made on Linux."
+
+
+def write_share(share: Path) -> None:
+    """Fill `share`, the folder that is /usr/share when installed, with everything but what is Debian's own."""
+    _copy(SOURCES / "localai-app.desktop", share / "applications" / "localai-app.desktop")
+    _copy(SOURCES / "localai-app.metainfo.xml", share / "metainfo" / "localai-app.metainfo.xml")
+    _copy(SOURCES / "localai-app-mime.xml", share / "mime" / "packages" / "localai-app.xml")
+    write_icons(share / "icons")
+    _write_gz((SOURCES / "localai-app.1").read_bytes(), share / "man" / "man1" / "localai-app.1.gz")
+
+
+def write_icons(icons: Path) -> None:
+    """The icon in each size of the theme hicolor, and as a drawing."""
+    for size in HICOLOR_SIZES:
+        _copy(ICONS / f"localai-app-{size}.png", icons / "hicolor" / f"{size}x{size}" / "apps" / "localai-app.png")
+    _copy(ICONS / "localai-app.svg", icons / "hicolor" / "scalable" / "apps" / "localai-app.svg")
+
+
+def write_debian_docs(share: Path) -> None:
+    """What Debian's policy asks of every package: copyright and changelog; and the named exceptions from its checks."""
+    version, epoch_s = release()
+    docs = share / "doc" / PROGRAM
+    license_text = (ROOT / "LICENSE").read_text(encoding="utf-8").partition("\n\n")[2].partition("\n\n")[2]
+    body = "".join(f" {line or '.'}\n" for line in license_text.strip().splitlines())
+    _write((SOURCES / "copyright").read_text(encoding="utf-8") + body, docs / "copyright")
+    when = datetime.fromtimestamp(epoch_s, UTC).strftime("%a, %d %b %Y %H:%M:%S +0000")
+    changes = f"{PROGRAM} ({version}) stable; urgency=medium\n\n  * Release {version}.\n\n -- {maintainer()}  {when}\n"
+    _write_gz(changes.encode(), docs / "changelog.gz")
+    _copy(SOURCES / "lintian-overrides", share / "lintian" / "overrides" / PROGRAM)
+
+
+def maintainer() -> str:
+    """Who answers for a package: LOCALAI_MAINTAINER (`Name <address>`), else an address that reaches nobody."""
+    return os.environ.get("LOCALAI_MAINTAINER") or MAINTAINER
+
+
+def settle(folder: Path) -> None:
+    """Give all below `folder` the modes of a package and the day of the release."""
+    _, epoch_s = release()
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or _is_program(path) else 0o644)
+        os.utime(path, (epoch_s, epoch_s), follow_symlinks=False)
+    folder.chmod(0o755)
+    os.utime(folder, (epoch_s, epoch_s))
+
+
+def digest_of(paths: Iterable[Path]) -> str:
+    """One hash over files and folders: names, modes that matter, links and contents."""
+    total = hashlib.sha256()
+    for start in paths:
+        for path in [start, *sorted(start.rglob("*"))]:
+            total.update(f"\0{path.relative_to(start).as_posix()}\0".encode())
+            if path.is_symlink():
+                total.update(b"l" + str(path.readlink()).encode())
+            elif path.is_file():
+                with path.open("rb") as file:
+                    total.update(b"x" if os.access(path, os.X_OK) else b"f")
+                    total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()[:16]
+
+
+def packaging_sources() -> list[Path]:
+    """What, beside the bundle, decides how a Linux package looks."""
+    tools = Path(__file__).parent
+    code = ("linux_files.py", "debian_depends.py", "elf.py", "deb.py", "tar.py", "appimage.py")
+    return [SOURCES, ICONS, ROOT / "LICENSE", *(tools / name for name in code)]
+
+
+def _is_program(path: Path) -> bool:
+    """Libraries need no execute bit; what had one and is a program or a script does."""
+    return bool(path.stat().st_mode & 0o100) and ".so" not in path.name
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def _write(text: str, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+
+
+def _write_gz(content: bytes, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(gzip.compress(content, 9, mtime=0))
