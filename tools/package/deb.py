@@ -6,16 +6,15 @@ import fnmatch
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from tools.dev.console import StepError
-from tools.dev.environment import ROOT, cache_dir
-from tools.package import linux_files
+from tools.dev.environment import ROOT
+from tools.package import bundle, linux_files
 from tools.package.debian_depends import RECOMMENDED, SUGGESTED, depends_of
-from tools.package.elf import elf_files
-from tools.package.linux_files import BUNDLE, DIST, PROGRAM
+from tools.package.glibc import elf_files, read_elf
+from tools.package.linux_files import PROGRAM
 
 LIBRARY_FOLDER = Path("usr/lib") / PROGRAM
 LEFT_TO_THE_SYSTEM = ("libxcb-*.so.*", "libxkbcommon*.so.*")
@@ -47,9 +46,7 @@ Description: run language models on your own computer
 
 def missing() -> str:
     """What this computer lacks for it."""
-    if problem := linux_files.missing_bundle():
-        return problem
-    return "" if shutil.which("dpkg-deb") else "dpkg-deb is not there: install the package dpkg-dev."
+    return linux_files.missing_for("dpkg-deb dpkg")
 
 
 def file_name() -> str:
@@ -59,28 +56,14 @@ def file_name() -> str:
 
 def build() -> Path:
     """Make it from the application bundle, or take the one made before from the same files."""
-    from tools.package import bundle
-
     folder = bundle.build()
-    target = DIST / file_name()
-    kept = cache_dir() / "packages" / f"deb-{package_key(folder)}" / target.name
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="making-", dir=kept.parent) as scratch:
-            tree = Path(scratch) / "tree"
-            write_tree(folder, tree)
-            pack(tree, Path(scratch) / target.name)
-            (Path(scratch) / target.name).replace(kept)
-    target.parent.mkdir(exist_ok=True)
-    shutil.copyfile(kept, target)
-    return target
 
+    def make(target: Path) -> None:
+        tree = target.parent / "tree"
+        write_tree(folder, tree)
+        pack(tree, target)
 
-def package_key(folder: Path) -> str:
-    """A name for everything that decides what the package contains."""
-    version, epoch_s = linux_files.release()
-    digest = linux_files.digest_of([folder, *linux_files.packaging_sources()])
-    return f"{version}-{linux_files.machine()}-{epoch_s}-{digest}"
+    return linux_files.kept(file_name(), folder, make)
 
 
 def write_tree(folder: Path, tree: Path) -> None:
@@ -92,18 +75,18 @@ def write_tree(folder: Path, tree: Path) -> None:
     linux_files.write_share(tree / "usr" / "share")
     linux_files.write_debian_docs(tree / "usr" / "share")
     sizes = [path.lstat().st_size for path in tree.rglob("*") if path.is_file() and not path.is_symlink()]
+    depends = depends_of([read_elf(path) for path in elf_files(library)], OPTIONAL_LIBRARIES)
     control = CONTROL.format(
         package=PROGRAM, version=linux_files.release()[0], architecture=linux_files.machine(),
         maintainer=linux_files.maintainer(), installed_kib=sum(-(-size // 1024) for size in sizes),
-        depends=", ".join(depends_of(elf_files(library), OPTIONAL_LIBRARIES)), recommends=", ".join(RECOMMENDED),
-        suggests=", ".join(SUGGESTED))
+        depends=", ".join(depends), recommends=", ".join(RECOMMENDED), suggests=", ".join(SUGGESTED))
     (tree / "DEBIAN").mkdir()
     (tree / "DEBIAN" / "control").write_text(control, encoding="utf-8")
     (tree / "DEBIAN" / "md5sums").write_text(_md5sums(tree), encoding="utf-8")
     linux_files.settle(tree)
 
 
-def pack(tree: Path, target: Path, *, compression: Sequence[str] = ("-Zxz", "-z6")) -> None:
+def pack(tree: Path, target: Path, *, compression: Sequence[str] = ("-Zxz", "-z2")) -> None:
     """Make the package of a tree: the same tree gives the same bytes, on any number of cores."""
     _, epoch_s = linux_files.release()
     environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "SOURCE_DATE_EPOCH": str(epoch_s)}

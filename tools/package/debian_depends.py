@@ -12,22 +12,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tools.dev.console import StepError
-from tools.package.elf import ElfFile
+from tools.package.glibc import ElfFacts
 
 T64_RENAMED = frozenset({
     "libasound2", "libatk-bridge2.0-0", "libatk1.0-0", "libatspi2.0-0", "libcups2", "libglib2.0-0", "libgtk-3-0", "libpng16-16",
     "libssl3",
 })
-"""Packages of Debian 12 that a newer release calls by this name with `t64` behind it, of those that a Qt program can come to need."""
+"""Packages of Debian 12 that newer releases call by this name with `t64` behind it, of those that a Qt program can need."""
 
-SYMBOLS: dict[str, tuple[str, dict[str, str]]] = {
-    "libc6": ("GLIBC", {}),
-    # The release of GCC that brought each version: https://gcc.gnu.org/onlinedocs/libstdc++/manual/abi.html
-    "libstdc++6": ("GLIBCXX", {
-        "3.4.25": "8", "3.4.26": "9", "3.4.27": "9", "3.4.28": "9.3", "3.4.29": "11", "3.4.30": "12", "3.4.31": "13", "3.4.32": "13.2",
-        "3.4.33": "14"}),
+GCC_OF_LIBSTDCXX = {
+    (3, 4, 25): "8", (3, 4, 26): "9", (3, 4, 28): "9.3", (3, 4, 29): "11", (3, 4, 30): "12", (3, 4, 31): "13",
+    (3, 4, 32): "13.2", (3, 4, 33): "14",
 }
-"""Packages whose oldest usable version follows from symbols: their prefix, and the package version where it is another number."""
+"""The release of GCC, which is the package's version, that brought each version of libstdc++'s symbols.
+
+https://gcc.gnu.org/onlinedocs/libstdc++/manual/abi.html"""
 
 FOUND_AT_RUN_TIME = (
     # Text is drawn with fonts of the system; certificates of the Hub are checked against those of the system.
@@ -43,10 +42,10 @@ SUGGESTED = ("mesa-vulkan-drivers",)
 _DPKG_LINE = re.compile(r"^(?P<package>[^,:\s]+)(?::\w+)?: (?P<path>/.*)$")
 
 
-def missing_libraries(files: Sequence[ElfFile]) -> dict[str, list[ElfFile]]:
+def missing_libraries(files: Sequence[ElfFacts]) -> dict[str, list[ElfFacts]]:
     """The libraries that files ask for and none of them is, each with who asks."""
-    inside = {file.path.name for file in files} | {file.soname for file in files}
-    wanted: dict[str, list[ElfFile]] = {}
+    inside = {file.path.name for file in files}
+    wanted: dict[str, list[ElfFacts]] = {}
     for file in files:
         for name in file.needed:
             if name not in inside:
@@ -54,7 +53,7 @@ def missing_libraries(files: Sequence[ElfFile]) -> dict[str, list[ElfFile]]:
     return wanted
 
 
-def depends_of(files: Sequence[ElfFile], optional: frozenset[str] = frozenset()) -> list[str]:
+def depends_of(files: Sequence[ElfFacts], optional: frozenset[str] = frozenset()) -> list[str]:
     """The `Depends` of a package of these files, in the order of the alphabet.
 
     `optional`: libraries that the program does without, which are only recommended.
@@ -65,29 +64,22 @@ def depends_of(files: Sequence[ElfFile], optional: frozenset[str] = frozenset())
     if unknown:
         users = ", ".join(file.path.name for file in wanted[unknown[0]][:3])
         raise StepError(f"No installed Debian package has {unknown[0]}, which {users} needs; install it to find out its name.")
-    names = {owners[library] for library in wanted}
-    return sorted(_relation(name, files) for name in names) + list(FOUND_AT_RUN_TIME)
+    return sorted(_relation(package, files) for package in set(owners.values())) + list(FOUND_AT_RUN_TIME)
 
 
-def _relation(package: str, files: Sequence[ElfFile]) -> str:
+def _relation(package: str, files: Sequence[ElfFacts]) -> str:
+    """One entry, with the oldest version that has all symbols asked for, or with both names."""
+    glibc = max((file.glibc for file in files), default=())
+    libstdcxx = max((file.libstdcxx for file in files), default=())
+    if package == "libc6" and glibc:
+        return f"{package} (>= {'.'.join(map(str, glibc))})"
+    if package == "libstdc++6" and libstdcxx:
+        gcc = next((version for symbols, version in sorted(GCC_OF_LIBSTDCXX.items()) if symbols >= libstdcxx), "")
+        if not gcc:
+            raise StepError(f"Nobody knows here which GCC has GLIBCXX_{'.'.join(map(str, libstdcxx))}: tell GCC_OF_LIBSTDCXX.")
+        return f"{package} (>= {gcc})"
     base = package.removesuffix("t64")
-    if base in SYMBOLS:
-        oldest = oldest_version(base, files)
-        return f"{base} (>= {oldest})" if oldest else base
     return f"{base} | {base}t64" if base in T64_RENAMED else package
-
-
-def oldest_version(package: str, files: Sequence[ElfFile]) -> str:
-    """The oldest version of a package that has all symbols asked for; empty where none says so."""
-    prefix, versions = SYMBOLS[package]
-    found = [
-        tuple(map(int, version.removeprefix(f"{prefix}_").split(".")))
-        for file in files for names in file.versions.values() for version in names
-        if re.fullmatch(rf"{prefix}_[0-9.]+", version)]
-    if not found:
-        return ""
-    newest = ".".join(map(str, max(found)))
-    return versions.get(newest, newest)
 
 
 def packages_of(libraries: Sequence[str]) -> dict[str, str]:
@@ -95,8 +87,9 @@ def packages_of(libraries: Sequence[str]) -> dict[str, str]:
     if not libraries:
         return {}
     patterns = [f"*/{library}" for library in libraries]
-    done = subprocess.run(
-        ["dpkg-query", "--search", *patterns], capture_output=True, text=True, check=False, env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"})
+    environment = {"LC_ALL": "C", "PATH": "/usr/bin:/bin"}
+    command = ["dpkg-query", "--search", *patterns]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     owners: dict[str, str] = {}
     for line in done.stdout.splitlines():
         found = _DPKG_LINE.match(line)

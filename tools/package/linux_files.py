@@ -6,20 +6,21 @@ Every file is written with the mode and the date that it has in the package, so 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable
+import sys
+import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tools.dev.environment import ROOT
+from tools.dev.environment import ROOT, cache_dir
+from tools.package import bundle, inputs
 
 PROGRAM = "localai-app"
 SOURCES = ROOT / "packaging" / "linux"
 ICONS = ROOT / "resources" / "icons"
-BUNDLE = ROOT / "dist" / PROGRAM
 DIST = ROOT / "dist"
 HICOLOR_SIZES = (16, 32, 48, 64, 128, 256, 512)
 """The sizes that the icon theme hicolor has a folder for, of those that are drawn."""
@@ -47,9 +48,15 @@ def machine() -> str:
     return ARCHITECTURES.get(name, name)
 
 
-def missing_bundle() -> str:
-    """Why nothing can be made of the application bundle here; empty where it can."""
-    return "" if os.name == "posix" and os.uname().sysname == "Linux" else "It is made on Linux."
+def missing_for(*programs: str) -> str:
+    """What this computer lacks to make a Linux package with these programs (name of the program, or `name package`)."""
+    if not sys.platform.startswith("linux"):
+        return "It is made on Linux."
+    for program in programs:
+        name, _, package = program.partition(" ")
+        if shutil.which(name) is None:
+            return f"{name} is not there: install the package {package or name}."
+    return bundle.missing()
 
 
 def write_share(share: Path) -> None:
@@ -97,26 +104,33 @@ def settle(folder: Path) -> None:
     os.utime(folder, (epoch_s, epoch_s))
 
 
-def digest_of(paths: Iterable[Path]) -> str:
-    """One hash over files and folders: names, modes that matter, links and contents."""
-    total = hashlib.sha256()
-    for start in paths:
-        for path in [start, *sorted(start.rglob("*"))]:
-            total.update(f"\0{path.relative_to(start).as_posix()}\0".encode())
-            if path.is_symlink():
-                total.update(b"l" + str(path.readlink()).encode())
-            elif path.is_file():
-                with path.open("rb") as file:
-                    total.update(b"x" if os.access(path, os.X_OK) else b"f")
-                    total.update(hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()[:16]
+def key_of(folder: Path) -> str:
+    """A name for everything that decides what a package made of the bundle in `folder` contains."""
+    version, epoch_s = release()
+    digest = inputs.key_of([folder, SOURCES, ICONS, ROOT / "LICENSE", *_code()], machine(), str(epoch_s), maintainer())
+    return f"{version}-{machine()}-{digest[:16]}"
 
 
-def packaging_sources() -> list[Path]:
-    """What, beside the bundle, decides how a Linux package looks."""
-    tools = Path(__file__).parent
-    code = ("linux_files.py", "debian_depends.py", "elf.py", "deb.py", "tar.py", "appimage.py")
-    return [SOURCES, ICONS, ROOT / "LICENSE", *(tools / name for name in code)]
+def kept(name: str, folder: Path, make: Callable[[Path], None]) -> Path:
+    """`dist/<name>`, made by `make(path)` unless it was made before from the same bundle and sources."""
+    store = cache_dir() / "packages" / f"{name}-{key_of(folder)}"
+    with inputs.locked(store.with_name(f"{store.name}.lock")):
+        if not (store / name).exists():
+            store.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix="making-", dir=store) as scratch:
+                make(Path(scratch) / name)
+                (Path(scratch) / name).replace(store / name)
+    DIST.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="copy-", dir=DIST) as scratch:
+        shutil.copyfile(store / name, Path(scratch) / name)
+        shutil.copymode(store / name, Path(scratch) / name)
+        (Path(scratch) / name).replace(DIST / name)
+    return DIST / name
+
+
+def _code() -> list[Path]:
+    names = ("linux_files.py", "debian_depends.py", "glibc.py", "deb.py", "tar.py", "appimage.py")
+    return [path for name in names if (path := Path(__file__).parent / name).exists()]
 
 
 def _is_program(path: Path) -> bool:

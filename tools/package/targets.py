@@ -34,6 +34,7 @@ class Target:
 
 TARGETS: tuple[Target, ...] = (
     Target("bundle", "Application bundle", "tools.package.bundle"),
+    Target("deb", "Package for Debian and Ubuntu", "tools.package.deb"),
     Target("smoke", "Self-check inside each artefact", "tools.package.smoke"),
     Target("release", "Checksums and signed release.json", "tools.package.release", is_default=False),
 )
