@@ -7,6 +7,8 @@ Steps: {"wait": TEXT | [TEXT, ...]} until all are on screen, {"wait_button": WOR
 {"type": TEXT}, {"key": NAME}, {"see": NAME} keeps all text on screen, {"shoot": NAME} a picture, {"close": true} the window.
 """
 
+from __future__ import annotations
+
 import ctypes
 import json
 import os
