@@ -13,7 +13,7 @@ from localai_app.release.trust import load_trust
 from tools.dev.console import StepError
 from tools.package import keys
 from tools.package.pack_archive import Pack, entry_of, lay_out, write_archive
-from tools.package.pack_list import make_list, main
+from tools.package.pack_list import main, make_list
 
 PACK = Pack("cuda13", "1.0", "NVIDIA CUDA 13", "linux-x64", "lcpp-0c1e57098-1", "0.3.36", ("libggml-cuda.so",))
 
