@@ -31,6 +31,8 @@ BUNDLE = "localai-app"
 PROGRAM = "localai-app"
 TIMEOUT_S = 300
 """A first start on Windows waits for a virus scanner that reads every library; nothing here takes a tenth of this."""
+ESSENTIAL = ("protocol", "engine", "frame")
+"""Parts of the report: a worker answers, llama.cpp computes what it should, the window is painted."""
 DROPPED_PREFIXES = ("PYTHON", "LOCALAI_", "LD_", "DYLD_", "QT_", "VIRTUAL_ENV", "XDG_", "HF_", "GGML_", "LLAMA_")
 INSTALL_AND_CHECK = (
     "set -e; export DEBIAN_FRONTEND=noninteractive; apt-get update -q >&2; "
@@ -105,10 +107,26 @@ def judge(status: int, output: str, errors: str) -> tuple[dict[str, Any], str]:
         return {}, f"No report came, and the exit status was {status}. {tail}".strip()
     if not isinstance(document, dict):
         return {}, "The report is no JSON object."
+    problem = problem_in(document)
+    if not problem and status:
+        problem = f"The report says that all is well, but the exit status was {status}."
+    return document, problem
+
+
+def problem_in(document: Mapping[str, Any]) -> str:
+    """What a report of `--self-check` lacks for a program that can be given to people; empty if nothing.
+
+    It is stricter than the program itself, to which a missing engine is no fault in a checkout.
+    """
     if document.get("ok") is not True:
-        said = [f"{key}: {value}" for key, value in document.items() if isinstance(value, str) and key != "version"]
-        return document, f"The report does not say that all is well. {'; '.join(said)}".strip()
-    return document, "" if status == 0 else f"The report says that all is well, but the exit status was {status}."
+        return f"The report does not say that all is well. {document.get('problem', '')}".strip()
+    wrong = [f"{part}: {document.get(part, 'not checked')}" for part in ESSENTIAL if document.get(part) != "works"]
+    if wrong:
+        return "; ".join(wrong)
+    decoded = document.get("decoded")
+    if not isinstance(decoded, dict) or not decoded.get("tokens"):
+        return "The engine decoded no token."
+    return ""
 
 
 def words(report: SmokeReport) -> str:

@@ -16,7 +16,15 @@ from tools.package.smoke_report import REPORT_SUFFIX, why_untested
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs made here are shell scripts")
 
-GOOD = """printf '{"ok": true, "engine": "works"}'"""
+REPORT = {"ok": True, "protocol": "works", "engine": "works", "frame": "works", "decoded": {"tokens": 40}}
+
+
+def saying(**changes: object) -> str:
+    """A script that prints a good report, with changes."""
+    return f"printf '%s' '{json.dumps(REPORT | changes)}'"
+
+
+GOOD = saying()
 
 
 def folder_with(tmp_path: Path, script: str) -> Path:
@@ -43,7 +51,7 @@ def test_a_folder_and_a_tar_with_a_sound_program_pass(tmp_path: Path) -> None:
     assert smoke.check(tar).problem == ""
     kept = json.loads((tmp_path / (tar.name + REPORT_SUFFIX)).read_text())
     assert kept["ok"] is True
-    assert kept["report"] == {"ok": True, "engine": "works"}
+    assert kept["report"] == REPORT
     assert why_untested(tar) == ""
 
 
@@ -54,8 +62,12 @@ def test_a_folder_and_a_tar_with_a_sound_program_pass(tmp_path: Path) -> None:
         ("echo 'Segmentation fault' >&2; kill -SEGV $$", "exit status was -11. Segmentation fault"),
         ("echo hello", "No report came"),
         ("echo '[1]'", "no JSON object"),
-        ("""printf '{"ok": false, "engine": "libllama is missing"}'; exit 1""", "engine: libllama is missing"),
-        ("""printf '{"ok": "yes"}'""", "does not say that all is well"),
+        (saying(ok=False, problem="engine: libllama is missing") + "; exit 1", "engine: libllama is missing"),
+        (saying(ok="yes"), "does not say that all is well"),
+        (saying(engine="The engine is missing."), "engine: The engine is missing."),
+        (saying(frame="the frame stayed empty"), "frame: the frame stayed empty"),
+        ("""printf '{"ok": true}'""", "engine: not checked"),
+        (saying(decoded={"tokens": 0}), "decoded no token"),
         (GOOD + "; exit 1", "the exit status was 1"),
     ],
 )
