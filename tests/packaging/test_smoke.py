@@ -5,29 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
+from tests.packaging.built_here import Needs, only_artefact
 from tools.package import smoke
 from tools.package.smoke_report import REPORT_SUFFIX, why_untested
 
-Needs = Callable[[str | Path], Path]
-
 MOST_DEB_BYTES = 110_000_000
 MOST_INSTALLED_BYTES = 350_000_000
-FILES = {".deb": "deb", ".tar.xz": "tar"}
+FILES = (".deb", ".tar.xz")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the artefacts of Linux")
-
-
-def only_artefact(needs: Needs, ending: str) -> Path:
-    """The one artefact of a kind; the fixture's skip or failure where there is none."""
-    folder = needs("")
-    found = sorted(folder.glob(f"localai-app*{ending}"))
-    assert len(found) < 2, f"several: {found}"
-    return found[0] if found else needs(f"localai-app…{ending}")
 
 
 def test_the_application_folder_passes(needs: Needs) -> None:
@@ -38,12 +27,14 @@ def test_the_application_folder_passes(needs: Needs) -> None:
 
 @pytest.mark.parametrize("ending", FILES)
 def test_a_file_passes_and_its_report_names_its_bytes(needs: Needs, ending: str) -> None:
+    """The report may be the one that `dev.py package` has just made of these very bytes."""
     artefact = only_artefact(needs, ending)
-    report = smoke.check(artefact)
-    assert report.problem == ""
+    if why_untested(artefact):
+        assert smoke.check(artefact).problem == ""
     assert why_untested(artefact) == ""
-    kept = json.loads(artefact.with_name(artefact.name + REPORT_SUFFIX).read_text())
-    assert kept["report"] == report.report
+    kept = json.loads(artefact.with_name(artefact.name + REPORT_SUFFIX).read_text(encoding="utf-8"))
+    assert kept["report"]["frozen"] is True
+    assert kept["report"]["decoded"]["tokens"] > 0
 
 
 def test_the_deb_is_small_before_and_after_its_installation(needs: Needs) -> None:
