@@ -1,4 +1,7 @@
-"""`python -m tools.package [TARGET ...]`: run by `dev.py package` in an environment that has what it takes."""
+"""`python -m tools.package [TARGET ...]`: run by `dev.py package` in an environment that has what it takes.
+
+`python -m tools.package verify DIR` checks a release by its signature (tools/package/verify.py).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,10 @@ from tools.package.targets import TARGETS, Target
 
 def main(names: Sequence[str]) -> int:
     """Make the named targets, or all that this computer can make; 1 if one that was named or could be made failed."""
+    if names[:1] == ["verify"]:
+        from tools.package import verify
+
+        return verify.main(names[1:])
     known = {target.name: target for target in TARGETS}
     unknown = [name for name in names if name not in known]
     if unknown:

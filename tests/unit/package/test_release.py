@@ -226,7 +226,7 @@ def test_the_command_line_verifies_and_refuses(
             timeout=60, check=False)
 
     make(folder, notes, key_file)
-    verified = run("verify", str(folder))
+    verified = run("__main__", "verify", str(folder))
     assert verified.returncode == 0, verified.stderr
     assert f"Local AI {__version__}" in verified.stdout
     renewed = run("release", "renew", str(folder / "release.json"))

@@ -94,7 +94,7 @@ def absent(text: str) -> list[str]:
               and not (ROOT / module.replace(".", "/") / "__main__.py").exists()]
     names = {target.name for target in TARGETS}
     for command in (str(step.get("run", "")) for _job, step in steps_of(text)):
-        found += [name for name in PACKAGE.findall(command) if name and name != "--prepare" and name not in names]
+        found += [name for name in PACKAGE.findall(command) if name and name not in {*names, "--prepare", "verify"}]
     return found
 
 
