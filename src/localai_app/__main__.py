@@ -8,10 +8,11 @@ from pathlib import Path
 
 WORKER_FLAG = "--engine-worker"
 SELF_CHECK_FLAG = "--self-check"
+VERSION_FLAG = "--version"
 COMMANDS = (
     "hardware", "suggest", "what-if", "search", "show", "fit", "pull", "models", "rm", "chat", "doctor", "settings",
 )
-CLI_FLAGS = ("--help", "-h", "--version", SELF_CHECK_FLAG)
+CLI_FLAGS = ("--help", "-h", VERSION_FLAG, SELF_CHECK_FLAG)
 GLOBAL_OPTIONS_WITH_VALUE = ("--data-dir", "--catalog")
 
 
@@ -22,6 +23,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         from localai_app.engine.worker.main import main as worker_main
 
         return worker_main(arguments[1:])
+    if arguments == [VERSION_FLAG]:
+        # Asked for by scripts and installers: nothing is imported for it.
+        from localai_app import __version__
+
+        print(f"localai-app {__version__}")
+        return 0
     if _is_command(arguments):
         try:
             from localai_app.cli.main import run_command

@@ -107,16 +107,31 @@ def resources_dir() -> Path:
     raise FileNotFoundError("the program's resources folder is missing: the installation is incomplete")
 
 
+def is_frozen() -> bool:
+    """Whether this is a program from an installer, with its own Python, and not a package of a Python environment."""
+    return bool(getattr(sys, "frozen", False))
+
+
 def installed_engines_dir() -> Path:
     """Where an installer puts builds of llama.cpp: beside the program, or where the checkout's would be."""
-    if getattr(sys, "frozen", False):
-        return Path(sys.executable).resolve().parent / "engine"
-    return resources_dir().parent / "engine"
+    return _installed_dir() / "engine" if is_frozen() else resources_dir().parent / "engine"
+
+
+def installed_notices() -> Path | None:
+    """The notices of everybody's work that an installer brings along; None in a checkout, which brings nothing."""
+    path = _installed_dir() / "THIRD_PARTY.txt"
+    return path if is_frozen() and path.is_file() else None
 
 
 def installation_files() -> tuple[Path, ...]:
     """Where a package may say what it is, the likeliest place first; none for a program that is not frozen."""
-    if not getattr(sys, "frozen", False):
+    if not is_frozen():
         return ()
     folder = Path(sys.executable).resolve().parent
     return tuple(place / "installation.json" for place in (folder, folder.parent / "Resources", folder / "_internal"))
+
+
+def _installed_dir() -> Path:
+    """The folder of a frozen program; inside an application of macOS the one for everything that is no program."""
+    folder = Path(sys.executable).resolve().parent
+    return folder.parent / "Resources" if sys.platform == "darwin" and folder.name == "MacOS" else folder

@@ -53,10 +53,8 @@ def build_with(engine_folder: Path) -> Path:
     """The same with a given engine: a folder that contains engine.json and is named after its `engine_id`."""
     target = ROOT / "dist" / NAME
     with inputs.locked(ROOT / "dist" / f"{NAME}.lock"):
-        trust = trust_file.trust_file()
-        print(f"  {trust_file.words_about(trust)}", file=sys.stderr, flush=True)
-        made_of = inputs.key_of([engine_folder]), inputs.key_of([trust])
-        key = inputs.key_of([ROOT / name for name in SOURCES], *made_of, *_python_facts())
+        print(f"  {trust_file.words_about(trust_file.trust_file())}", file=sys.stderr, flush=True)
+        key = _key(engine_folder)
         key_file = ROOT / "dist" / f"{NAME}.key"
         if target.is_dir() and key_file.is_file() and key_file.read_text(encoding="utf-8") == key:
             return target
@@ -74,8 +72,16 @@ def build_with(engine_folder: Path) -> Path:
             if target.exists():
                 shutil.rmtree(target)
             made.rename(target)
-        key_file.write_text(key, encoding="utf-8")
+        if _key(engine_folder) == key:
+            # Otherwise something was edited meanwhile, and the next call makes it anew.
+            key_file.write_text(key, encoding="utf-8")
     return target
+
+
+def _key(engine_folder: Path) -> str:
+    sources = [ROOT / name for name in SOURCES]
+    made_of = inputs.key_of([engine_folder]), inputs.key_of([trust_file.trust_file()])
+    return inputs.key_of(sources, *made_of, *_python_facts())
 
 
 def _python_facts() -> tuple[str, ...]:

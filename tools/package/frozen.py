@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tools.dev.console import StepError, run_logged
 from tools.dev.environment import LOGS, ROOT, clean_environment
+from tools.package import trust_file
 from tools.package.notices import Bundled
 
 NAME = "localai-app"
@@ -48,6 +49,8 @@ def freeze(scratch: Path) -> Frozen:
 
 def _bundled(made: Path, work: Path) -> Bundled:
     collected = {name: Path(source) for name, source, _kind in _table(work / "COLLECT-00.toc")}
+    # A release brings the keys that it trusts from elsewhere; they are our own all the same.
+    collected |= {name: trust_file.EMPTY for name in collected if trust_file.is_trust_file(name)}
     files: dict[str, Path] = {}
     for path in sorted(made.rglob("*")):
         if path.is_symlink():

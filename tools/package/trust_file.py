@@ -45,9 +45,9 @@ def words_about(path: Path) -> str:
 def with_trust(files: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
     """PyInstaller's list of data files (place in the bundle, source, kind), with the chosen trust.json in it."""
     source = str(trust_file())
-    kept = [entry for entry in files if not _is_trust_file(entry[0])]
+    kept = [entry for entry in files if not is_trust_file(entry[0])]
     return [*kept, (str(PurePath("localai_app", *_PLACE_IN_BUNDLE)), source, "DATA")]
 
 
-def _is_trust_file(place: str) -> bool:
+def is_trust_file(place: str) -> bool:
     return PurePath(place).parts[-3:] == _PLACE_IN_BUNDLE

@@ -18,6 +18,7 @@ import typer
 from localai_app import __version__, errors
 from localai_app.bootstrap import LaunchOptions
 from localai_app.cli import (
+    about_command,
     bench_command,
     chat_commands,
     compare_command,
@@ -76,6 +77,7 @@ why_slow_command.register(app)
 lend_command.register(app)
 loss_commands.register(app)
 prompts_command.register(app)
+about_command.register(app)
 
 
 def run_command(arguments: Sequence[str]) -> int:
@@ -146,7 +148,7 @@ def _run(arguments: list[str], session: Session) -> int:
     if SELF_CHECK_FLAG in arguments:
         from localai_app.cli.self_check import run_self_check
 
-        return run_self_check(session.launch, session.output)
+        return run_self_check(arguments, session.launch, session.output)
     command = typer.main.get_command(app)
     code = command.main(args=arguments, prog_name="localai-app", obj=session, standalone_mode=False)
     return code if isinstance(code, int) else 0

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from localai_app.paths import is_frozen
 
 CommandSource = Sequence[str] | Callable[[], Sequence[str]]
 """A worker's command line, or what is asked for one at each start: which build of llama.cpp runs may change between two."""
@@ -32,8 +35,18 @@ _DROPPED_VARIABLES = (
 
 def worker_command(backend: str = "llama", extra: Sequence[str] = ()) -> list[str]:
     """The command line of a worker with this back end (`llama` or `echo`), in a checkout or in a frozen build."""
-    program = [sys.executable] if getattr(sys, "frozen", False) else [sys.executable, "-m", "localai_app"]
-    return [*program, WORKER_OPTION, "--backend", backend, *extra]
+    return [*program_command(), WORKER_OPTION, "--backend", backend, *extra]
+
+
+def program_command() -> list[str]:
+    """The command line that starts this program again, in a checkout or in a frozen build.
+
+    On Windows the window's program has no streams to speak of, so the one with a console is taken, which lies beside it.
+    """
+    if not is_frozen():
+        return [sys.executable, "-m", "localai_app"]
+    with_console = Path(sys.executable).with_name("localai-app.exe")
+    return [str(with_console) if sys.platform == "win32" and with_console.is_file() else sys.executable]
 
 
 def planner_command(extra: Sequence[str] = ()) -> list[str]:

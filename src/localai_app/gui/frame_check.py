@@ -6,6 +6,7 @@ from PySide6.QtCore import QEvent
 from PySide6.QtGui import QColor, QImage
 
 from localai_app.gui.app import build_window, make_application
+from localai_app.gui.pages.factory import RAIL_ENTRIES
 from localai_app.gui.theme import Palette
 from localai_app.services.app_services import AppServices
 
@@ -14,14 +15,17 @@ FEWEST_COLORS = 12
 SAMPLE_STEP_PX = 2
 
 
-def render_one_frame(services: AppServices) -> bool:
-    """Draw the main window on its first page into an image; whether text and the theme's colours are on it."""
+def undrawn_pages(services: AppServices) -> list[str]:
+    """Draw the main window on each of its pages into an image; the pages that lack text or the theme's colours."""
     app = make_application()
     window = build_window(services, app)
     try:
-        window.show_start_page()
-        image = window.grab().toImage()
-        return is_drawn(image, window.theme.palette)
+        empty = []
+        for entry in RAIL_ENTRIES:
+            window.show_page(entry.page)
+            if not is_drawn(window.grab().toImage(), window.theme.palette):
+                empty.append(entry.text)
+        return empty
     finally:
         window.close()
         window.deleteLater()

@@ -6,7 +6,6 @@ four times as long as the binding itself: more than all else in the start of a w
 
 from __future__ import annotations
 
-import importlib.abc
 import importlib.util
 import re
 import sys
@@ -34,8 +33,9 @@ def bare_package() -> Iterator[None]:
 def package_version() -> str:
     """`__version__` of the package, read from its code."""
     spec = importlib.util.find_spec(_PACKAGE)
-    loader = spec.loader if spec is not None else None
-    code = loader.get_code(_PACKAGE) if isinstance(loader, importlib.abc.InspectLoader) else None
+    # Whoever loads it: Python from a file, or a frozen program from its archive.
+    code_of = getattr(spec.loader, "get_code", None) if spec is not None else None
+    code = code_of(_PACKAGE) if code_of is not None else None
     for constant in code.co_consts if code is not None else ():
         if isinstance(constant, str) and _VERSION.fullmatch(constant):
             return constant

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QFrame, QLineEdit, QScrollArea, QVBoxLayout, QWidg
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.folder_words import folder_words
 from localai_app.gui.metrics import SPACE_2, SPACE_3, SPACE_6, SPACE_8
+from localai_app.gui.settings.about_card import AboutCard
 from localai_app.gui.settings.setting_row import SettingRow
 from localai_app.gui.styling import add_clear_button, divider, label, set_role
 from localai_app.gui.theme import ThemeState
@@ -42,6 +43,7 @@ class SettingsPage(QWidget):
                                    "Show all settings")
         self._nothing.button_pressed.connect(self.search.clear)
         self._nothing.hide()
+        self.about = AboutCard(services)
         self._scroll = QScrollArea()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -67,6 +69,7 @@ class SettingsPage(QWidget):
             specs = [spec for spec in SETTINGS if spec.section is section]
             if specs:
                 column.addWidget(self._section(section, specs))
+        column.addWidget(self.about)
         column.addStretch(1)
         centered_column(self._scroll, column, COLUMN_WIDTH, (SPACE_6, SPACE_6, SPACE_6, SPACE_8))
 
@@ -111,6 +114,8 @@ class SettingsPage(QWidget):
                 shown_before = shown_before or is_found
             whole.setVisible(shown_before)
             any_found = any_found or shown_before
+        self.about.setVisible(self.about.matches(words))
+        any_found = any_found or self.about.matches(words)
         self._scroll.setVisible(any_found)
         self._nothing.setVisible(not any_found)
 

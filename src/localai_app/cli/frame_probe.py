@@ -1,0 +1,53 @@
+"""Draws the window in a process of its own: Qt ends a program whose screen it cannot use, which the report has to survive."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from localai_app.bootstrap import LaunchOptions, build_services
+from localai_app.cli.output import Output
+from localai_app.engine.launch import program_command
+
+PROBE_WORD = "frame"
+"""After `--self-check` on the command line: only draw, and say what came of it."""
+_DEADLINE_S = 60.0
+_LONGEST_REASON = 300
+
+
+def frame_words(catalog: Path | None, folder: Path) -> str:
+    """“works” where every page of the window was drawn on the screen that this session has; else what is wrong."""
+    command = [*program_command(), "--self-check", PROBE_WORD, "--data-dir", str(folder)]
+    if catalog is not None:
+        command += ["--catalog", str(catalog)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL,
+            timeout=_DEADLINE_S, check=False)
+    except subprocess.TimeoutExpired:
+        return f"the window was not drawn within {_DEADLINE_S:.0f} seconds"
+    try:
+        return str(json.loads(done.stdout)["frame"])
+    except (ValueError, KeyError, TypeError):
+        said = " ".join(done.stderr.split())[:_LONGEST_REASON]
+        return f"the window's process ended with status {done.returncode}{f': {said}' if said else ''}"
+
+
+def run_probe(launch: LaunchOptions, output: Output) -> int:
+    """What the child does: draw each page, print `{"frame": "works"}` or what is wrong. Returns the exit code."""
+    if "DISPLAY" not in os.environ and "WAYLAND_DISPLAY" not in os.environ:
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    try:
+        from localai_app.gui.frame_check import undrawn_pages
+    except ImportError as error:
+        output.document({"frame": f"Qt cannot be loaded: {error}"})
+        return 1
+    services = build_services(launch)
+    try:
+        empty = undrawn_pages(services)
+    finally:
+        services.close()
+    output.document({"frame": f"these pages stayed empty: {', '.join(empty)}" if empty else "works"})
+    return int(bool(empty))
