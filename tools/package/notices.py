@@ -88,3 +88,22 @@ def _title(component: Component) -> str:
 def _inside(contained: Iterable[str]) -> list[str]:
     listed = list(contained)
     return ["", "It contains, compiled in:", *(f"  {each}" for each in listed)] if listed else []
+
+
+def unlisted_files(folder: Path, index_folder: Path) -> list[str]:
+    """Files of a finished bundle that its list of works does not know; links stand for the files that they lead to."""
+    index = json.loads((index_folder / INDEX_NAME).read_text(encoding="utf-8"))
+    known = {name for work in index for name in work["contains"]}
+    own = {TEXT_NAME, (index_folder / INDEX_NAME).relative_to(folder).as_posix()}
+    present = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return sorted(name for name in present if name not in known | own)
+
+
+def works_without_text(folder: Path, index_folder: Path) -> list[str]:
+    """Works of the list that THIRD_PARTY.txt says nothing under."""
+    index = json.loads((index_folder / INDEX_NAME).read_text(encoding="utf-8"))
+    parts = (folder / TEXT_NAME).read_text(encoding="utf-8").split(f"\n{_RULE}\n")
+    # The contents, then a title and its text in turn.
+    texts = dict(zip(parts[1::2], parts[2::2], strict=True))
+    titles = [_title(Component(work["name"], work["version"], work["licence"], ())) for work in index]
+    return [title for title in titles if not texts.get(title, "").strip()]

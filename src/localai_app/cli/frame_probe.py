@@ -29,7 +29,8 @@ def frame_words(catalog: Path | None, folder: Path) -> str:
     except subprocess.TimeoutExpired:
         return f"the window was not drawn within {_DEADLINE_S:.0f} seconds"
     try:
-        return str(json.loads(done.stdout)["frame"])
+        answer = json.loads(done.stdout)
+        return str(answer["frame"]) if "frame" in answer else f"the window could not be made: {answer['error']['message']}"
     except (ValueError, KeyError, TypeError):
         said = " ".join(done.stderr.split())[:_LONGEST_REASON]
         return f"the window's process ended with status {done.returncode}{f': {said}' if said else ''}"

@@ -27,10 +27,10 @@ def absent_modules() -> tuple[int, list[str]]:
     """How many modules and names were looked for, and a sentence for each that cannot be imported."""
     problems: dict[str, None] = {}
     wanted: set[tuple[str, str]] = set()
-    for name in _own_modules():
+    for name in own_modules():
         try:
             importlib.import_module(name)
-            wanted |= _imports_of(name)
+            wanted |= imports_of(name)
         except Exception as error:  # noqa: BLE001 - whatever a module raises while it is imported
             problems[f"{name} cannot be imported: {error}"] = None
     for module, attribute in sorted(wanted):
@@ -40,12 +40,13 @@ def absent_modules() -> tuple[int, list[str]]:
     return len(wanted), list(problems)
 
 
-def _own_modules() -> list[str]:
+def own_modules() -> list[str]:
+    """The names of all modules of the program."""
     found = pkgutil.walk_packages(localai_app.__path__, f"{localai_app.__name__}.", onerror=lambda _name: None)
     return [module.name for module in found if module.name != _ENTRY]
 
 
-def _imports_of(name: str) -> set[tuple[str, str]]:
+def imports_of(name: str) -> set[tuple[str, str]]:
     """What the code of a module imports anywhere in it: modules, each with a name taken from it, or "" for itself."""
     spec = importlib.util.find_spec(name)
     code_of = getattr(spec.loader, "get_code", None) if spec is not None else None
