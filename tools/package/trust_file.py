@@ -50,4 +50,5 @@ def with_trust(files: Iterable[tuple[str, str, str]]) -> list[tuple[str, str, st
 
 
 def is_trust_file(place: str) -> bool:
+    """Whether a place in a bundle is the one of trust.json."""
     return PurePath(place).parts[-3:] == _PLACE_IN_BUNDLE
