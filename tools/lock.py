@@ -22,6 +22,7 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "test.txt": ("pyproject.toml", "--extra", "test", "--no-emit-package", ENGINE, "--constraint", "requirements/lock.txt"),
     "build.txt": ("requirements/build.in", "--constraint", "requirements/test.txt"),
     "engine-build.txt": ("requirements/engine-build.in",),
+    "engine-windows.txt": ("requirements/engine-windows.in", "--no-deps"),
     "engine.txt": ("requirements/engine.in", "--no-deps", "--no-binary", ENGINE),
     "package.txt": (
         "pyproject.toml", "requirements/package.in", "--no-emit-package", ENGINE, "--constraint", "requirements/lock.txt"),

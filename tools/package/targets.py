@@ -33,6 +33,7 @@ class Target:
 
 
 TARGETS: tuple[Target, ...] = (
+    Target("engine", "Engine: llama.cpp for every processor and GPU", "tools.package.engine"),
     Target("bundle", "Application bundle", "tools.package.bundle"),
     Target("deb", "Package for Debian and Ubuntu", "tools.package.deb"),
     Target("smoke", "Self-check inside each artefact", "tools.package.smoke"),

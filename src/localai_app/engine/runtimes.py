@@ -51,6 +51,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Libraries, from `files`, to load before the back ends, in this order: what those need and the system may not have."""
     adds_to: str = ""
     """`engine_id` of the build that these back ends belong to; empty for a build of its own."""
+    platform: str = ""
+    """`linux-x64` and so on."""
+    commit: str = ""
+    """llama.cpp's, shortened."""
+    source_sha256: str = ""
+    """Of the archive with the sources."""
+    patches: tuple[str, ...] = ()
+    """Names of what was changed in the sources, in packaging/patches."""
+    flags: tuple[str, ...] = ()
+    """CMake's, as far as they decide the result."""
+    made_with: tuple[str, ...] = ()
+    """Compilers with their versions."""
 
 
 @dataclass(frozen=True, slots=True)
