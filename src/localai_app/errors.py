@@ -158,6 +158,9 @@ ENGINE_TEST_FAILED = ErrorSpec(
 ENGINE_REPLACED = ErrorSpec(
     "engine_replaced", "The engine “{name}” failed its self-test: {reason}.",
     "“{other}” is used instead; the Performance page can test it again.")
+ENGINE_PART_DAMAGED = ErrorSpec(
+    "engine_part_damaged", "A part of the engine is not used: {reason}.",
+    "The rest of it works; install Local AI again to have all of it.")
 ENGINE_CRASHED = ErrorSpec(
     "engine_crashed", "The engine stopped: {cause}.", "The text so far is kept; load the model again to go on.",
     Remedy.RELOAD_MODEL)

@@ -15,18 +15,13 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from localai_app.engine.variants import rank
+
 MANIFEST_NAME = "engine.json"
 INSTALLED_ID = "installed"
 _PACKAGE, _DISTRIBUTION = "llama_cpp", "llama-cpp-python"
 _MOST_MANIFEST_BYTES = 1024 * 1024
 _LIBRARY_SUFFIXES = (".so", ".dll", ".dylib")
-_NEWEST_FIRST = (
-    "zen4", "sapphirerapids", "cooperlake", "icelake", "cascadelake", "cannonlake", "skylakex", "alderlake", "haswell",
-    "piledriver", "ivybridge", "sandybridge", "sse42", "x64",
-    "apple_m4", "apple_m2_m3", "apple_m1", "armv9.2_2", "armv9.2_1", "armv8.6_2", "armv8.6_1", "armv8.2_3", "armv8.2_2",
-    "armv8.2_1", "armv8.0_1",
-)
-"""llama.cpp's processor variants, those with more instructions first: the order of equals."""
 
 
 class ManifestFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +86,7 @@ class Build:
     def processors(self) -> tuple[Path, ...]:
         """The variants for the processor, the one with most instructions first."""
         found = [path for path in self.backends if backend_name(path).split("-")[0] == "cpu"]
-        return tuple(sorted(found, key=lambda path: (_rank(backend_name(path)), path.name)))
+        return tuple(sorted(found, key=lambda path: (rank(_variant(path)), path.name)))
 
     @property
     def graphics(self) -> tuple[Path, ...]:
@@ -137,6 +132,11 @@ class Runtime:
         return (*first, *(path for addition in self.additions for path in addition.preload))
 
     @property
+    def variant(self) -> str:
+        """Of the processor's back end: `haswell`; empty where there is one for all."""
+        return next((_variant(path) for path in self.backends if backend_name(path).startswith("cpu-")), "")
+
+    @property
     def options(self) -> tuple[str, ...]:
         """What the worker's command line says of it."""
         words = ["--library-dir", str(self.build.library_dir)]
@@ -149,7 +149,7 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A folder that is not used, and why."""
+    """A folder, or one back end of a build, that is not used, and why."""
 
     folder: Path
     reason: str
@@ -161,6 +161,8 @@ class Discovery:
 
     builds: tuple[Build, ...]
     refused: tuple[Refused, ...] = ()
+    verified: tuple[str, ...] = ()
+    """Fingerprints of the folders whose every file is as its manifest says."""
 
 
 def backend_name(path: Path) -> str:
@@ -176,12 +178,16 @@ def discover(folders: Iterable[Path], verified: frozenset[str] = frozenset()) ->
     builds: list[tuple[Manifest, Build]] = []
     additions: list[tuple[Manifest, Build]] = []
     refused: list[Refused] = []
+    sound: list[str] = []
     for manifest_path in _manifests(folders):
         try:
-            manifest, build = read_build(manifest_path.parent, verified)
+            manifest = _read_manifest(manifest_path)
+            build, faults = _build_of(manifest, manifest_path.parent, verified)
         except (OSError, ValueError) as error:
             refused.append(Refused(manifest_path.parent, str(error)))
             continue
+        refused += faults
+        sound += [] if faults else [build.fingerprint]
         (additions if manifest.adds_to else builds).append((manifest, build))
     found = [build for _manifest, build in builds]
     for manifest, addition in additions:
@@ -191,13 +197,16 @@ def discover(folders: Iterable[Path], verified: frozenset[str] = frozenset()) ->
         else:
             found[position] = with_addition(found[position], addition)
     installed = installed_package()
-    return Discovery((*found, *((installed,) if installed is not None else ())), tuple(refused))
+    return Discovery((*found, *((installed,) if installed is not None else ())), tuple(refused), tuple(sound))
 
 
 def read_build(folder: Path, verified: frozenset[str] = frozenset()) -> tuple[Manifest, Build]:
     """The build or pack in a folder with its manifest; OSError, ValueError with the reason where anything differs from it."""
     manifest = _read_manifest(folder / MANIFEST_NAME)
-    return manifest, _build_of(manifest, folder, verified)
+    build, faults = _build_of(manifest, folder, verified)
+    if faults:
+        raise ValueError(faults[0].reason)
+    return manifest, build
 
 
 def with_addition(build: Build, addition: Build) -> Build:
@@ -267,33 +276,41 @@ def _read_manifest(path: Path) -> Manifest:
         raise ValueError(f"its {MANIFEST_NAME} cannot be read ({error})") from error
 
 
-def _build_of(manifest: Manifest, folder: Path, verified: frozenset[str]) -> Build:
-    """ValueError with the reason where anything differs from the manifest."""
+def _build_of(manifest: Manifest, folder: Path, verified: frozenset[str]) -> tuple[Build, list[Refused]]:
+    """The build without those of its back ends that are damaged; ValueError with the reason where it cannot be used at all."""
     if manifest.bindings != bindings_version():
         installed = bindings_version() or "none"
         raise ValueError(f"it is made for llama-cpp-python {manifest.bindings}, and {installed} is installed")
     paths = {entry.path: _inside(folder, entry.path) for entry in manifest.files}
-    for entry in manifest.files:
-        if not paths[entry.path].is_file():
-            raise ValueError(f"{entry.path} is missing")
-        if paths[entry.path].stat().st_size != entry.size_bytes:
-            raise ValueError(f"{entry.path} has {paths[entry.path].stat().st_size} bytes instead of {entry.size_bytes}")
     unknown = sorted(str(path.relative_to(folder)) for path in _libraries_in(folder) if path not in paths.values())
+    unknown += sorted({*manifest.backends, *manifest.preload} - set(paths))
     if unknown:
         raise ValueError(f"{unknown[0]} is not in its {MANIFEST_NAME}")
-    missing = sorted({*manifest.backends, *manifest.preload} - set(paths))
-    if missing:
-        raise ValueError(f"{missing[0]} is not in its {MANIFEST_NAME}")
-    fingerprint = _fingerprint(folder, [paths[entry.path] for entry in manifest.files])
-    if fingerprint not in verified:
-        for entry in manifest.files:
-            if _sha256(paths[entry.path]) != entry.sha256:
-                raise ValueError(f"{entry.path} is damaged: its checksum is not the one in {MANIFEST_NAME}")
-    return Build(
-        manifest.engine_id, manifest.label or manifest.engine_id, folder.resolve(),
-        tuple(paths[name] for name in manifest.backends), fingerprint,
+    present = [path for path in paths.values() if path.is_file()]
+    fingerprint = _fingerprint(folder, present)
+    is_read = fingerprint not in verified or len(present) < len(paths)
+    faults = {entry.path: fault for entry in manifest.files if (fault := _fault_of(entry, paths[entry.path], is_read))}
+    backends = tuple(paths[name] for name in manifest.backends if name not in faults)
+    is_usable = any(backend_name(path).startswith("cpu") for path in backends)
+    essential = [fault for name, fault in faults.items() if name not in manifest.backends or not is_usable]
+    if essential:
+        raise ValueError(essential[0])
+    build = Build(
+        manifest.engine_id, manifest.label or manifest.engine_id, folder.resolve(), backends, fingerprint,
         not manifest.backends and any(_is_for_gpus(path) for path in paths.values()),
         tuple(paths[name] for name in manifest.preload))
+    return build, [Refused(paths[name], fault) for name, fault in faults.items()]
+
+
+def _fault_of(entry: ManifestFile, path: Path, is_read: bool) -> str:
+    """What is wrong with a file; its checksum is computed where `is_read` says so."""
+    if not path.is_file():
+        return f"{entry.path} is missing"
+    if path.stat().st_size != entry.size_bytes:
+        return f"{entry.path} has {path.stat().st_size} bytes instead of {entry.size_bytes}"
+    if is_read and _sha256(path) != entry.sha256:
+        return f"{entry.path} is damaged: its checksum is not the one in {MANIFEST_NAME}"
+    return ""
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -331,6 +348,5 @@ def _is_for_gpus(path: Path) -> bool:
     return _is_backend(path) and backend_name(path).split("-")[0] not in ("cpu", "rpc", "blas")
 
 
-def _rank(name: str) -> int:
-    variant = name.removeprefix("cpu-")
-    return _NEWEST_FIRST.index(variant) if variant in _NEWEST_FIRST else len(_NEWEST_FIRST)
+def _variant(path: Path) -> str:
+    return backend_name(path).removeprefix("cpu-")

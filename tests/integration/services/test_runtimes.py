@@ -16,6 +16,7 @@ from localai_app.engine.outcome import OutcomeKind, WorkerOutcome
 from localai_app.engine.runtimes import Runtime, discover
 from localai_app.engine.self_test import MAX_DIFFERENCE
 from localai_app.engine.tiny_model import write_tiny_model
+from localai_app.engine.variants import NEEDS
 from localai_app.hardware.report import Cpu, Gpu, HardwareReport, Memory, Vendor
 from localai_app.paths import AppPaths, app_paths
 from localai_app.services.events import ErrorHappened, EventBus, HardwareReported, RuntimesChanged, WorkerDied
@@ -65,10 +66,16 @@ class Bench:
         speed = self.speeds.get(runtime.key)
         return result if speed is None else msgspec.structs.replace(result, prompt_tps=speed, generation_tps=speed)
 
+    def says_everything(self) -> None:
+        """A processor that lists all instruction sets, whatever it can do."""
+        listed = sorted({name for needs in NEEDS.values() for name in needs})
+        self.report = msgspec.structs.replace(
+            self.report, cpu=msgspec.structs.replace(self.report.cpu, instruction_sets=tuple(listed)))
+
     def tested_service(self) -> RuntimeService:
         """A service after its test in the background."""
-        service, before = self.started_service(), len(self.events)
-        wait_until(lambda: len(self.events) > before)
+        service = self.started_service()
+        wait_until(lambda: not is_alive("runtimes"))
         service.close()
         return service
 
@@ -85,6 +92,10 @@ class Bench:
     @property
     def sentences(self) -> list[str]:
         return [event.error.message for event in self.events if isinstance(event, ErrorHappened)]
+
+
+def is_alive(name: str) -> bool:
+    return any(thread.name == name for thread in threading.enumerate())
 
 
 @pytest.fixture
@@ -151,15 +162,44 @@ def test_the_end_of_the_program_does_not_wait_for_a_test(bench: Bench, only_fold
 def test_variants_that_crash_or_are_not_for_this_processor_give_way(bench: Bench, only_folders: None) -> None:
     make_engine(bench, zen4=PASSES, sapphirerapids=CRASHES, haswell=PASSES, x64=PASSES)
     bench.speeds = {"lcpp-1/haswell": 100, "lcpp-1/x64": 300}
+    bench.says_everything()
     service = bench.service()
-    assert service.chosen().key == "lcpp-1/x64", "whichever is faster, whatever it is called"
+    assert service.chosen().key == "lcpp-1/haswell", "the first use waits for no more than it takes to have one that passes"
+    assert bench.tested == [f"lcpp-1/{name}" for name in ("zen4", "sapphirerapids", "haswell")]
+    (sentence,) = bench.sentences
+    assert "“lcpp-1, sapphirerapids” failed its self-test" in sentence
     results = results_of(service)
     assert results["lcpp-1/zen4"].is_unsupported
     assert "SIGSEGV" in results["lcpp-1/sapphirerapids"].reason
     assert results["lcpp-1/haswell"].passed
-    assert bench.tested == [f"lcpp-1/{name}" for name in ("zen4", "sapphirerapids", "haswell", "x64")]
+
+    service = bench.tested_service()
+    assert service.chosen().key == "lcpp-1/x64", "whichever is faster, whatever it is called"
+    assert bench.tested[3:] == ["lcpp-1/x64", "lcpp-1/haswell"], "and what it replaces was given a second chance"
+    assert bench.sentences == [sentence], "said once"
     bench.service().chosen()
-    assert len(bench.tested) == 4, "remembered"
+    assert len(bench.tested) == 5, "remembered"
+
+
+def test_variants_that_the_processor_does_not_list_come_last(bench: Bench, only_folders: None) -> None:
+    """Each of them would cost the start of a process before the first answer, only to say that it is not for this computer."""
+    make_engine(bench, zen4=PASSES, icelake=PASSES, skylakex=PASSES, haswell=PASSES, x64=PASSES)
+    service = bench.service()
+    assert service.chosen().key == "lcpp-1/haswell"
+    assert bench.tested == ["lcpp-1/haswell"]
+
+
+def test_nobody_waits_for_tests_that_only_compare(bench: Bench, only_folders: None) -> None:
+    make_engine(bench, haswell=PASSES, sandybridge=HANGS, x64=PASSES)
+    bench.deadlines["lcpp-1/sandybridge"] = 8.0
+    service = bench.started_service()
+    wait_until(lambda: "lcpp-1/sandybridge" in bench.tested)
+    started_s = time.monotonic()
+    assert service.chosen().key == "lcpp-1/haswell"
+    assert [row.runtime.key for row in service.rows() if row.is_chosen] == ["lcpp-1/haswell"]
+    assert time.monotonic() - started_s < 2
+    assert "lcpp-1/x64" not in bench.tested
+    service.close()
 
 
 def test_after_a_crash_the_build_is_tested_again_and_replaced(bench: Bench, only_folders: None) -> None:
@@ -167,21 +207,23 @@ def test_after_a_crash_the_build_is_tested_again_and_replaced(bench: Bench, only
     bench.speeds = {"lcpp-1/haswell": 100, "lcpp-1/x64": 105}
     service = bench.service()
     first = service.chosen()
+    assert first.key == "lcpp-1/haswell"
     bench.bus.publish(WorkerDied("model", WorkerOutcome(OutcomeKind.EXITED, 1, None, "")))
     service.chosen()
-    assert len(bench.tested) == 2, "an exit status is no crash of the build"
+    assert len(bench.tested) == 1, "an exit status is no crash of the build"
     bench.speeds["lcpp-1/haswell"] = 80
     bench.bus.publish(WorkerDied("model", SEGFAULT))
     assert service.chosen() == first, "it passes again, so the crash was the model's"
+    assert bench.tested == ["lcpp-1/haswell"] * 2
     assert bench.sentences == []
 
     broken = first.backends[0]
     compile_backend(folder, broken.name.removeprefix("libggml-cpu-").removesuffix(".so"), CRASHES)
     bench.bus.publish(WorkerDied("model", SEGFAULT))
     other = service.chosen()
-    assert other.backends[0] != broken
+    assert other.key == "lcpp-1/x64"
     (sentence,) = bench.sentences
-    assert "failed its self-test: it crashed by reading memory that is not its own (SIGSEGV)" in sentence
+    assert "“lcpp-1, haswell” failed its self-test: it crashed by reading memory that is not its own (SIGSEGV)" in sentence
     assert service.chosen() == other
     assert any(row.runtime == first and not row.is_chosen for row in service.rows())
 
@@ -192,17 +234,13 @@ def test_a_crash_is_looked_into_at_once_and_the_devices_listed_anew(bench: Bench
     service = bench.tested_service()
     assert service.chosen().key == "lcpp-1/haswell"
     running = bench.started_service()
-    wait_until(lambda: not _is_alive("runtimes"))
-    assert (bench.looks, len(bench.tested)) == ([], 2), "all is known"
+    wait_until(lambda: not is_alive("runtimes"))
+    assert (bench.looks, sorted(bench.tested)) == ([], ["lcpp-1/haswell", "lcpp-1/x64"]), "all is known"
     compile_backend(folder, "haswell", CRASHES)
     bench.bus.publish(WorkerDied("model", SEGFAULT))
     wait_until(lambda: bench.looks == [1])
     assert running.chosen().key == "lcpp-1/x64"
     running.close()
-
-
-def _is_alive(name: str) -> bool:
-    return any(thread.name == name for thread in threading.enumerate())
 
 
 def test_a_newer_build_that_fails_leaves_the_older_one_in_use(bench: Bench) -> None:
@@ -213,23 +251,39 @@ def test_a_newer_build_that_fails_leaves_the_older_one_in_use(bench: Bench) -> N
     assert results_of(service)["lcpp-2/x64"].reason == "it did not finish within 2 seconds"
 
 
-def test_garbage_and_cut_off_libraries(bench: Bench, only_folders: None) -> None:
-    """Whoever made the manifest after the damage: then only the child finds out."""
+def test_damaged_back_ends_are_left_out_and_the_rest_works(bench: Bench, only_folders: None) -> None:
     folder = make_engine(bench, haswell=PASSES, sandybridge=PASSES, x64=PASSES)
-    backends = folder / "backends"
-    (backends / "libggml-cpu-haswell.so").write_bytes(b"\x7fELF" + b"garbage" * 200)
-    whole = (backends / "libggml-cpu-sandybridge.so").read_bytes()
-    (backends / "libggml-cpu-sandybridge.so").write_bytes(whole[: len(whole) // 2])
+    damage(folder / "backends")
     service = bench.service()
-    assert service.rows() == []
+    assert [row.runtime.key for row in service.rows()] == ["lcpp-1/x64"]
+    assert len(service.refused()) == 2
     assert "libggml-cpu-haswell.so has" in service.refused()[0]
-    write_manifest(folder, "lcpp-1", sorted(f"backends/{path.name}" for path in backends.iterdir()))
+    assert service.chosen().key == "lcpp-1/x64"
+    bench.service().chosen()
+    assert bench.tested == [], "there is nothing to choose"
+
+
+def test_damage_that_only_the_loader_finds(bench: Bench, only_folders: None) -> None:
+    """Whoever made the manifest after the damage."""
+    folder = make_engine(bench, haswell=PASSES, sandybridge=PASSES, x64=PASSES)
+    damage(folder / "backends")
+    write_manifest(folder, "lcpp-1", sorted(f"backends/{path.name}" for path in (folder / "backends").iterdir()))
+    bench.says_everything()
     service = bench.service()
     assert service.chosen().key == "lcpp-1/x64"
     results = results_of(service)
     assert "cannot be loaded" in results["lcpp-1/haswell"].reason
     assert not results["lcpp-1/sandybridge"].passed
     assert results["lcpp-1/sandybridge"].reason
+    (sentence,) = bench.sentences
+    assert "“lcpp-1, haswell” failed its self-test" in sentence
+
+
+def damage(backends: Path) -> None:
+    """One is garbage, one is cut off."""
+    (backends / "libggml-cpu-haswell.so").write_bytes(b"\x7fELF" + b"garbage" * 200)
+    whole = (backends / "libggml-cpu-sandybridge.so").read_bytes()
+    (backends / "libggml-cpu-sandybridge.so").write_bytes(whole[: len(whole) // 2])
 
 
 def test_a_build_that_miscalculates_is_found_out(bench: Bench) -> None:
@@ -248,18 +302,37 @@ def test_a_build_that_miscalculates_is_found_out(bench: Bench) -> None:
     assert result.difference > MAX_DIFFERENCE
 
 
-def test_without_a_gpu_its_back_end_is_no_fault(bench: Bench, only_folders: None) -> None:
+@pytest.mark.parametrize(("name", "driver"), [("cuda", "libcuda.so.1"), ("vulkan", "libvulkan.so.1")])
+def test_without_a_driver_the_back_end_for_it_is_no_fault(
+    bench: Bench, only_folders: None, name: str, driver: str,
+) -> None:
     folder = copy_libraries(bench.paths.runtimes / "lcpp-1")
     names = [compile_backend(folder, "x64", PASSES)]
-    # As a CUDA back end on a computer without NVIDIA's driver: it cannot be loaded at all.
-    (folder / "backends" / "libggml-cuda.so").write_bytes(b"\x7fELF")
-    write_manifest(folder, "lcpp-1", [*names, "backends/libggml-cuda.so"])
+    (folder / "backends" / f"libggml-{name}.so").write_bytes(b"\x7fELF")
+    write_manifest(folder, "lcpp-1", [*names, f"backends/libggml-{name}.so"])
     service = bench.service()
     assert service.chosen().key == "lcpp-1/x64"
-    assert [row.runtime.key for row in service.rows()] == ["lcpp-1/cuda+x64", "lcpp-1/x64"]
-    (sentence,) = bench.sentences
-    assert sentence.startswith(
-        "The engine “lcpp-1, cuda+x64” failed its self-test: the back end libggml-cuda.so cannot be loaded")
+    assert [row.runtime.key for row in service.rows()] == [f"lcpp-1/{name}+x64", "lcpp-1/x64"]
+    result = results_of(service)[f"lcpp-1/{name}+x64"]
+    if can_load(driver):
+        assert not result.is_unsupported
+        (sentence,) = bench.sentences
+        assert sentence.startswith(
+            f"The engine “lcpp-1, {name}+x64” failed its self-test: the back end libggml-{name}.so cannot be loaded")
+    else:
+        assert result.is_unsupported
+        assert result.reason.endswith(f"is not installed ({driver} is not there)")
+        assert bench.sentences == []
+
+
+def can_load(name: str) -> bool:
+    import ctypes
+
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
 
 
 def test_when_nothing_passes_it_is_said_and_the_first_is_tried_all_the_same(bench: Bench, only_folders: None) -> None:

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from localai_app.engine.outcome import EXIT_ENGINE_MISSING, EXIT_ENGINE_UNSUPPORTED, EXIT_ENGINE_UNUSABLE
+from localai_app.engine.runtimes import backend_name
 from localai_app.engine.worker.binding import bare_package
 
+_DRIVERS = {"vulkan": ("Vulkan", "libvulkan.so.1", "vulkan-1.dll"), "cuda": ("NVIDIA's driver", "libcuda.so.1", "nvcuda.dll")}
+"""What comes with a GPU's driver and not with the program, by back end: its name, on Linux, on Windows."""
 _FOLDER_VARIABLE = "LLAMA_CPP_LIB_PATH"
 """Read by llama_cpp while it is imported."""
 
@@ -74,6 +77,7 @@ def _preload(path: Path) -> None:
 
 
 def _load_backend(handle: Any, path: Path) -> None:
+    _require_driver(path)
     try:
         backend = ctypes.CDLL(str(path))
     except OSError as error:
@@ -84,6 +88,19 @@ def _load_backend(handle: Any, path: Path) -> None:
     # The functions of the registry that libllama uses; a second copy of libggml would have a registry of its own.
     if not function_of(handle, "ggml_backend_load", ctypes.c_void_p, ctypes.c_char_p)(os.fsencode(path)):
         raise EngineAbsentError(EXIT_ENGINE_UNUSABLE, f"{path.name} is no back end for this build")
+
+
+def _require_driver(path: Path) -> None:
+    """A computer without the driver for a back end is no fault, and the loader's own message does not tell it from one."""
+    kind = backend_name(path)
+    if kind not in _DRIVERS or sys.platform == "darwin":
+        return
+    name, *libraries = _DRIVERS[kind]
+    library = libraries[sys.platform == "win32"]
+    try:
+        ctypes.CDLL(library)
+    except OSError as error:
+        raise EngineAbsentError(EXIT_ENGINE_UNSUPPORTED, f"{name} is not installed ({library} is not there)") from error
 
 
 def function_of(handle: Any, name: str, result: Any, *arguments: Any) -> Any:
