@@ -11,9 +11,7 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from tools.dev.console import run_logged
@@ -23,6 +21,7 @@ from tools.dev.prerequisites import missing_compiler
 from tools.package import engine_source
 from tools.package.engine_layout import Origin, lay_out, unshipped_backends
 from tools.package.engine_plan import COMMITS, PLANS, EnginePlan, engine_id, prefix_flags, this_platform
+from tools.package.inputs import locked
 
 EXTRA = "left-out"
 """Folder beside the engine, with what was compiled but is not shipped: tests run it."""
@@ -63,10 +62,19 @@ def build() -> Path:
     home = home_of(plan, _tool_versions(plan))
     done = home / engine_id(_bindings())
     if not done.exists():
-        with only_one_at_a_time(home):
+        with locked(home.with_suffix(".lock")):
             if not done.exists():
                 _compile(plan, home, done)
     return done
+
+
+def made() -> Path | None:
+    """The folder of the engine where it was compiled before; None where that is still to be done."""
+    plan = PLANS.get(this_platform())
+    if plan is None:
+        return None
+    folder = home_of(plan, _tool_versions(plan)) / engine_id(_bindings())
+    return folder if folder.is_dir() else None
 
 
 def left_out() -> Path | None:
@@ -82,22 +90,6 @@ def home_of(plan: EnginePlan, tools: tuple[str, ...]) -> Path:
     parts += [plan.name, engine_id(_bindings()), *platform.libc_ver()]
     parts += [path.name + path.read_text(encoding="utf-8") for path in engine_source.patches()]
     return cache_dir() / "engines" / f"{plan.name}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
-
-
-@contextmanager
-def only_one_at_a_time(home: Path) -> Iterator[None]:
-    """Keeps a second compilation of the same engine waiting."""
-    home.parent.mkdir(parents=True, exist_ok=True)
-    with home.with_suffix(".lock").open("w") as file:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def prepare_source(python: Path, work: Path) -> tuple[Path, str]:

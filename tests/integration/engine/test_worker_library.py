@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import shutil
 import subprocess
 import sys
@@ -20,7 +19,6 @@ from tests.helpers.runtime_builds import copy_libraries, library_folder
 from tests.integration.engine.conftest import StartWorker
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the stand-ins are made for Linux")
-DL_BUILD_VARIABLE = "LOCALAI_TEST_DL_BUILD"
 
 
 def mapped_libraries(pid: int) -> set[str]:
@@ -71,23 +69,6 @@ def test_libraries_in_the_working_directory_are_left_alone(
     assert pid is not None
     assert {str(Path(path).parent) for path in mapped_libraries(pid)} == {str(library_folder())}
     assert not (tmp_path / "planted").exists()
-
-
-def test_a_build_without_back_ends_does_not_look_for_some_elsewhere(tmp_path: Path) -> None:
-    """A build with loadable back ends and none of them: llama.cpp by itself would load what lies in the working directory."""
-    named = os.environ.get(DL_BUILD_VARIABLE)
-    if not named:
-        pytest.skip(f"{DL_BUILD_VARIABLE} names no folder with libllama.so and a libggml built with -DGGML_BACKEND_DL=ON")
-    planted = plant(tmp_path)
-    folder = tmp_path / "engine"
-    folder.mkdir()
-    for source in Path(named).iterdir():
-        if source.is_file() and "ggml-cpu" not in source.name:
-            shutil.copy2(source, folder / source.name)
-    ended = run_worker(tmp_path, "--library-dir", str(folder))
-    assert ended.returncode == EXIT_ENGINE_UNUSABLE, ended.stderr
-    assert f"no back end lies in {folder}" in ended.stderr
-    assert not planted.with_name("planted").exists()
 
 
 def test_a_folder_without_llama_cpp_is_said(tmp_path: Path) -> None:
