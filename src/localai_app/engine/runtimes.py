@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from localai_app.engine.variants import rank
+from localai_app.engine.variants import backend_name, rank
 
 MANIFEST_NAME = "engine.json"
 INSTALLED_ID = "installed"
@@ -163,11 +163,6 @@ class Discovery:
     refused: tuple[Refused, ...] = ()
     verified: tuple[str, ...] = ()
     """Fingerprints of the folders whose every file is as its manifest says."""
-
-
-def backend_name(path: Path) -> str:
-    """`cpu-haswell` of libggml-cpu-haswell.so."""
-    return path.name.removeprefix("lib").removeprefix("ggml-").split(".so")[0].removesuffix(".dll").removesuffix(".dylib")
 
 
 def discover(folders: Iterable[Path], verified: frozenset[str] = frozenset()) -> Discovery:

@@ -1,8 +1,9 @@
-"""llama.cpp's variants for processors: which has more instructions, and which a processor can probably run."""
+"""Names of llama.cpp's back ends, and of its variants for processors: which has more instructions, and which may run here."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 
 _X86_512 = ("avx2", "avx512f")
 NEEDS: dict[str, tuple[str, ...]] = {
@@ -47,3 +48,8 @@ def rank(variant: str) -> int:
 def is_likely(variant: str, instruction_sets: Collection[str]) -> bool:
     """Whether a processor that lists these sets should run it. A hint: systems leave sets out, or list what they forbid."""
     return set(NEEDS.get(variant, ())) <= set(instruction_sets)
+
+
+def backend_name(path: Path) -> str:
+    """`cpu-haswell` of libggml-cpu-haswell.so."""
+    return path.name.removeprefix("lib").removeprefix("ggml-").split(".so")[0].removesuffix(".dll").removesuffix(".dylib")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from localai_app.engine.outcome import EXIT_ENGINE_MISSING, EXIT_ENGINE_UNSUPPORTED, EXIT_ENGINE_UNUSABLE
-from localai_app.engine.runtimes import backend_name
+from localai_app.engine.variants import backend_name
 from localai_app.engine.worker.binding import bare_package
 
 _DRIVERS = {"vulkan": ("Vulkan", "libvulkan.so.1", "vulkan-1.dll"), "cuda": ("NVIDIA's driver", "libcuda.so.1", "nvcuda.dll")}
