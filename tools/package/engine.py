@@ -11,7 +11,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tools.dev.console import run_logged
@@ -60,7 +60,7 @@ def build() -> Path:
     """The folder of the engine: compiled now (a quarter of an hour on two cores), or earlier from the same sources."""
     plan = PLANS[this_platform()]
     home = home_of(plan, _tool_versions(plan))
-    done = home / engine_id(_bindings())
+    done = home / current_id()
     if not done.exists():
         with locked(home.with_suffix(".lock")):
             if not done.exists():
@@ -73,7 +73,7 @@ def made() -> Path | None:
     plan = PLANS.get(this_platform())
     if plan is None:
         return None
-    folder = home_of(plan, _tool_versions(plan)) / engine_id(_bindings())
+    folder = home_of(plan, _tool_versions(plan)) / current_id()
     return folder if folder.is_dir() else None
 
 
@@ -84,32 +84,40 @@ def left_out() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def home_of(plan: EnginePlan, tools: tuple[str, ...]) -> Path:
+def current_id() -> str:
+    """The `engine_id` of the pinned version."""
+    return engine_id(_bindings())
+
+
+def home_of(plan: EnginePlan, tools: tuple[str, ...], more_patches: Sequence[Path] = ()) -> Path:
     """The folder of the cache for a plan, made with tools of these versions."""
     parts = [LOCK.read_text(encoding="utf-8"), BUILD_TOOLS.read_text(encoding="utf-8"), _LAYOUT, *plan.cmake_flags, *tools]
-    parts += [plan.name, engine_id(_bindings()), *platform.libc_ver()]
-    parts += [path.name + path.read_text(encoding="utf-8") for path in engine_source.patches()]
+    parts += [plan.name, current_id(), *platform.libc_ver()]
+    parts += [path.name + path.read_text(encoding="utf-8") for path in (*engine_source.patches(), *more_patches)]
     return cache_dir() / "engines" / f"{plan.name}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
 
 
-def prepare_source(python: Path, work: Path) -> tuple[Path, str]:
+def prepare_source(python: Path, work: Path, more_patches: Sequence[Path] = ()) -> tuple[Path, str]:
     """llama.cpp's patched sources below `work`, kept from an interrupted build, and the SHA-256 of the archive."""
     source, mark = work / "source", work / "source.txt"
     if not mark.exists():
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         archive = engine_source.fetch(python, work)
-        engine_source.unpack(archive, source)
+        engine_source.unpack(archive, source, more_patches)
         mark.write_text(hashlib.sha256(archive.read_bytes()).hexdigest(), encoding="utf-8")
         archive.unlink()
     return source, mark.read_text(encoding="utf-8")
 
 
-def origin_of(plan: EnginePlan, archive_sha256: str, made_with: tuple[str, ...]) -> Origin:
+def origin_of(
+    plan: EnginePlan, archive_sha256: str, made_with: tuple[str, ...], more_patches: Sequence[Path] = (),
+) -> Origin:
     """What stands in `engine.json` of the sources and the tools."""
     return Origin(
-        engine_id=engine_id(_bindings()), bindings=_bindings(), commit=COMMITS[_bindings()], source_sha256=archive_sha256,
-        patches=tuple(path.name for path in engine_source.patches()), flags=plan.cmake_flags, made_with=made_with)
+        engine_id=current_id(), bindings=_bindings(), commit=COMMITS[_bindings()], source_sha256=archive_sha256,
+        patches=tuple(path.name for path in (*engine_source.patches(), *more_patches)), flags=plan.cmake_flags,
+        made_with=made_with)
 
 
 def build_tools() -> Path:

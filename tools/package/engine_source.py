@@ -32,7 +32,7 @@ def fetch(python: Path, folder: Path) -> Path:
     return found[0]
 
 
-def unpack(archive: Path, folder: Path) -> None:
+def unpack(archive: Path, folder: Path, more_patches: Sequence[Path] = ()) -> None:
     """llama.cpp alone, with plain files only, patched."""
     with tarfile.open(archive) as opened:
         for member in opened:
@@ -45,7 +45,7 @@ def unpack(archive: Path, folder: Path) -> None:
             assert content is not None
             target.write_bytes(content.read())
             target.chmod(0o755 if member.mode & 0o100 else 0o644)
-    for path in patches():
+    for path in (*patches(), *more_patches):
         apply_patch(path, folder)
 
 
