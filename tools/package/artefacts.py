@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import platform
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,13 +25,6 @@ FLOORS = {
     "macos-arm64": ("14.0", "macOS 14"),
 }
 """The oldest glibc, Windows or macOS that each artefact runs on, as number and in words (docs/releasing.md)."""
-
-
-def this_platform() -> str:
-    """`linux-x64` and so on: what artefacts that are made here are for."""
-    system = {"linux": "linux", "darwin": "macos", "win32": "windows"}.get(sys.platform, sys.platform)
-    machine = platform.machine().lower()
-    return f"{system}-{PROCESSORS.get(machine, machine)}"
 
 
 @dataclass(frozen=True)

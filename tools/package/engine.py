@@ -77,10 +77,15 @@ def made() -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def home() -> Path:
+    """The folder of the cache in which this computer's engine lies, or will lie."""
+    plan = PLANS[this_platform()]
+    return home_of(plan, _tool_versions(plan))
+
+
 def left_out() -> Path | None:
     """The folder with the back ends that were compiled beside the engine but are not shipped; None before a build."""
-    plan = PLANS[this_platform()]
-    folder = home_of(plan, _tool_versions(plan)) / EXTRA
+    folder = home() / EXTRA
     return folder if folder.is_dir() else None
 
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from tools.dev.console import StepError
 from tools.dev.environment import ROOT, cache_dir
 from tools.dev.stamp import venv_python
-from tools.package.artefacts import this_platform
 from tools.package.downloads import download_for, fetch
+from tools.package.engine_plan import this_platform
 
 PACKAGE_VENV = ".venv-package"
 RUNTIME_VARIABLE = "LOCALAI_APPIMAGE_RUNTIME"

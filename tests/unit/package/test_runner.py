@@ -16,7 +16,8 @@ import pytest
 from localai_app import __version__
 from tools.dev.console import StepError
 from tools.package import downloads, runner
-from tools.package.artefacts import FLOORS, this_platform
+from tools.package.artefacts import FLOORS
+from tools.package.engine_plan import PLANS, this_platform
 
 ROOT = Path(__file__).resolve().parents[3]
 CONTENT = b"a program" * 1000
@@ -93,6 +94,10 @@ def test_the_list_names_files_by_checksum_for_platforms_that_exist() -> None:
         downloads.download_for("appimage-runtime", "macos-arm64")
 
 
+def test_what_is_published_has_an_engine_for_its_platform() -> None:
+    assert set(FLOORS) == set(PLANS)
+
+
 def test_a_tag_has_to_be_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert runner.main(["version", f"v{__version__}"]) == 0
     assert capsys.readouterr().out == f"version={__version__}\n"
@@ -134,7 +139,6 @@ def test_steps_need_nothing_but_python() -> None:
 
 
 def test_the_cache_has_a_key_here(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("tools.package.engine")
     assert runner.main(["cache-key"]) == 0
     assert capsys.readouterr().out.startswith(f"engine={this_platform()}-")
 
