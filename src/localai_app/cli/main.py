@@ -34,6 +34,7 @@ from localai_app.cli import (
     prompts_command,
     runtimes_command,
     tune_command,
+    updates_command,
     what_if_command,
     why_slow_command,
 )
@@ -78,6 +79,7 @@ lend_command.register(app)
 loss_commands.register(app)
 prompts_command.register(app)
 about_command.register(app)
+updates_command.register(app)
 
 
 def run_command(arguments: Sequence[str]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QUrl, Slot
+from PySide6.QtCore import QObject, Qt, QUrl, Slot
 from PySide6.QtGui import QDesktopServices
 
 from localai_app.errors import AppError, Remedy
@@ -39,7 +39,9 @@ class FrameUpdates(QObject):
         self._services = services
         self._messages = messages
         self._window = window
+        self._bridge = bridge
         bridge.event_published.connect(self._on_event)
+        window.update_notice.opened.connect(self.show_update)
         window.status_line.models.use_requested.connect(services.engine.use)
         window.status_line.models.unload_requested.connect(services.engine.unload)
         messages.set_remedy(Remedy.OPEN_SETTINGS, lambda: window.show_page(SETTINGS))
@@ -53,6 +55,17 @@ class FrameUpdates(QObject):
         self._show_engine()
         self._show_network()
         self._report_notices()
+
+    @Slot()
+    def show_update(self) -> None:
+        """Show what is new in a newer version, with the buttons that download and install it."""
+        from localai_app.gui.updates.update_dialog import UpdateDialog
+
+        dialog = UpdateDialog(self._services.updates, self._window.theme, self._bridge, self._window)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.said.connect(self._messages.info)
+        dialog.quit_requested.connect(self._window.close)
+        dialog.open()
 
     @Slot(object)
     def _on_event(self, event: object) -> None:

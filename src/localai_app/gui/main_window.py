@@ -16,6 +16,7 @@ from localai_app.gui.messages import Messages
 from localai_app.gui.metrics import RAIL_WIDE_FROM, WINDOW_MINIMUM, TypeSizes
 from localai_app.gui.pages.factory import CHAT, COMPARE, FIRST_START, MODELS, PERFORMANCE, RAIL_ENTRIES, SETTINGS, make_page
 from localai_app.gui.theme import ThemeState
+from localai_app.gui.updates.update_notice import UpdateNotice
 from localai_app.gui.widgets.gauge import GaugesPanel
 from localai_app.gui.widgets.rail import Rail
 from localai_app.gui.widgets.status_line import StatusLine
@@ -40,6 +41,7 @@ class MainWindow(QMainWindow):
         self.gauges = GaugesPanel(theme)
         self.rail.add_below(self.gauges)
         self.status_line = StatusLine(theme)
+        self.update_notice = UpdateNotice(services.updates, theme, bridge)
         self._stack = QStackedWidget()
         self._lay_out()
         self.toasts = ToastArea(self, theme)
@@ -71,6 +73,7 @@ class MainWindow(QMainWindow):
             self._connect_if_there(
                 page, "requantize_requested",
                 lambda key: self.show_page(COMPARE).show_loss(key, requantize=True))  # type: ignore[attr-defined]
+            self._connect_if_there(page, "update_requested", self._updates.show_update)
             self._connect_if_there(page, "names_hidden", self.status_line.set_names_hidden)
             self._connect_if_there(page, "model_requested", self.open_reference)
             self._connect_if_there(page, "load_panel_requested", self.open_load_panel)
@@ -184,6 +187,7 @@ class MainWindow(QMainWindow):
     def _lay_out(self) -> None:
         right = QVBoxLayout()
         right.setSpacing(0)
+        right.addWidget(self.update_notice)
         right.addWidget(self._stack, 1)
         right.addWidget(self.status_line)
         whole = QWidget()

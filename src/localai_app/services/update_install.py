@@ -50,6 +50,21 @@ def plan_words(kind: InstallationKind, path: Path) -> str:
             return "Shows the archive in its folder. Quit Local AI, then unpack it in place of the old folder."
 
 
+def hand_words(kind: InstallationKind, path: Path) -> str:
+    """How a file is installed by hand, for the command line, which installs nothing."""
+    match kind:
+        case InstallationKind.DEB:
+            return deb_command(path)
+        case InstallationKind.SETUP:
+            return f"Quit Local AI, then start {path}"
+        case InstallationKind.DMG:
+            return f"Quit Local AI, open {path}, and drag the new one into Applications."
+        case InstallationKind.APPIMAGE:
+            return f"Make it executable and put it in place of {appimage_file() or 'the old one'}."
+        case _:
+            return "Quit Local AI, then unpack it in place of the old folder."
+
+
 def deb_command(path: Path) -> str:
     """How a package is installed in a terminal."""
     return f"sudo apt install {shlex.quote(str(path))}"
@@ -81,13 +96,15 @@ def install(kind: InstallationKind, path: Path, artefact: Artefact) -> InstallSt
 def _held(path: Path, artefact: Artefact) -> Iterator[BinaryIO]:
     """The file, open, with the very bytes that were signed; removed and refused if they are others."""
     try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise _Changed
         with _open_alone(path) as stream:
             if not _is_signed(stream, path, artefact):
                 raise _Changed
             stream.seek(0)
             yield stream
     except (OSError, _Changed) as error:
-        if not isinstance(error, _Changed) and path.exists() and not path.is_symlink():
+        if not isinstance(error, _Changed) and path.exists():
             raise AppError(
                 errors.UPDATE_NOT_STARTED, name=path.name, reason=(getattr(error, "strerror", "") or str(error)), path=path,
                 detail=repr(error)) from error
@@ -132,7 +149,7 @@ def _open_alone(path: Path) -> BinaryIO:
     if folder.stat().st_uid != os.getuid():
         raise PermissionError(f"{folder} belongs to somebody else")
     folder.chmod(0o700)
-    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
 
 
 def _replace(target: Path, stream: BinaryIO, artefact: Artefact) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QTimer
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QFrame, QLineEdit, QScrollArea, QVBoxLayout, QWidget
 
@@ -13,6 +13,7 @@ from localai_app.gui.settings.about_card import AboutCard
 from localai_app.gui.settings.setting_row import SettingRow
 from localai_app.gui.styling import add_clear_button, divider, label, set_role
 from localai_app.gui.theme import ThemeState
+from localai_app.gui.updates.update_row import UpdateRow
 from localai_app.gui.widgets.empty_state import EmptyState
 from localai_app.gui.widgets.page_parts import centered_column, page_toolbar
 from localai_app.services.app_services import AppServices
@@ -23,7 +24,9 @@ COLUMN_WIDTH = 760
 
 
 class SettingsPage(QWidget):
-    """Drawn wholly from `settings.declaration`."""
+    """Drawn from `settings.declaration`, but for what is known of newer versions. `update_requested`: to see one."""
+
+    update_requested = Signal()
 
     def __init__(self, services: AppServices, theme: ThemeState, bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -44,6 +47,8 @@ class SettingsPage(QWidget):
         self._nothing.button_pressed.connect(self.search.clear)
         self._nothing.hide()
         self.about = AboutCard(services)
+        self.newest = UpdateRow(services.updates, bridge)
+        self.newest.opened.connect(self.update_requested)
         self._scroll = QScrollArea()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -92,6 +97,9 @@ class SettingsPage(QWidget):
             self.rows[spec.key] = row
             rows.addWidget(row)
             entries.append((row, line))
+        if section is Section.PRIVACY:
+            rows.addWidget(divider())
+            rows.addWidget(self.newest)
         layout.addWidget(card)
         self._cards[section] = (whole, entries)
         return whole
