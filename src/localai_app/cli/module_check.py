@@ -34,7 +34,7 @@ def absent_modules() -> tuple[int, list[str]]:
         except Exception as error:  # noqa: BLE001 - whatever a module raises while it is imported
             problems[f"{name} cannot be imported: {error}"] = None
     for module, attribute in sorted(wanted):
-        problem = _problem_with(module, attribute)
+        problem = problem_with(module, attribute)
         if problem:
             problems[problem] = None
     return len(wanted), list(problems)
@@ -70,7 +70,8 @@ def _imports_in(code: CodeType) -> Iterator[tuple[str, str]]:
             yield from _imports_in(constant)
 
 
-def _problem_with(module: str, attribute: str) -> str:
+def problem_with(module: str, attribute: str) -> str:
+    """Why a module, or a name in it (may be ""), cannot be imported; empty where it can, or is for other systems."""
     root = module.partition(".")[0]
     if root == _BY_THE_WORKER:
         return ""
