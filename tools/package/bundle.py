@@ -6,7 +6,6 @@ in `engine/` beside the program, where it looks for builds of llama.cpp, and THI
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import os
 import shutil
@@ -15,16 +14,14 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import cast
 
 from tools.dev.console import StepError
 from tools.dev.environment import ROOT
-from tools.package import glibc, inputs, trust_file
+from tools.package import engine, glibc, inputs, trust_file
 from tools.package.frozen import CONTENTS, DATE_S, NAME, freeze
 from tools.package.notices import write_notices
 
 ENGINE_FOLDER = "engine"
-_ENGINE = "tools.package.engine"
 SOURCES = ("src", "resources", "packaging", "tools/package", "requirements/package.txt", "requirements/engine.txt")
 """What decides the bundle, beside the engine and the Python that it is made with."""
 _NEVER_STRIPPED = ("PySide6", "shiboken6", "numpy.libs", "numpy")
@@ -39,14 +36,12 @@ def missing() -> str:
         absent = [name for name in ("objdump", "strip") if shutil.which(name) is None]
         if absent:
             return f"It needs {' and '.join(absent)} (package binutils)."
-    if importlib.util.find_spec(_ENGINE) is None:
-        return f"{_ENGINE} is not there."
-    return cast("str", importlib.import_module(_ENGINE).missing())
+    return engine.missing()
 
 
 def build() -> Path:
     """`dist/localai-app`, made from the sources as they are unless it is there already; StepError in words."""
-    return build_with(cast("Path", importlib.import_module(_ENGINE).build()))
+    return build_with(engine.build())
 
 
 def build_with(engine_folder: Path) -> Path:
