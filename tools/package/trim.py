@@ -34,7 +34,7 @@ EXCLUDED_MODULES = (
 KEPT_PLUGINS = (
     "platforms/*xcb.*", "platforms/*wayland.*", "platforms/*offscreen.*", "platforms/qwindows.dll", "platforms/libqcocoa.dylib",
     "platformthemes/*xdgdesktopportal.*", "styles/*", "platforminputcontexts/libcompose*", "platforminputcontexts/libibus*",
-    "xcbglintegrations/*", "wayland-shell-integration/libxdg-shell.*", "wayland-decoration-client/*",
+    "xcbglintegrations/*", "wayland-shell-integration/libxdg-shell.*", "wayland-decoration-client/libbradient.*",
     "wayland-graphics-integration-client/libqt-plugin-wayland-egl.*",
 )
 """Qt's plugins that are used. The window draws icons from a font and reads no pictures but PNG, which Qt has built in."""
