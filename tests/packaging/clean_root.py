@@ -28,7 +28,7 @@ MOUNTED = {"proc": "proc", "dev/shm": "tmpfs", "tmp": "tmpfs", "run": "tmpfs"}
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 CHANGED_BY_PACKAGES = re.compile(
     # dpkg's and apt's own records and logs; caches of ldconfig, fontconfig, the desktop and man pages; what the test adds.
-    r"/(var/(lib/(dpkg|apt|systemd|ucf)|cache|log|backups)|etc/(ld\.so\.cache|apt|ssl/certs|passwd-?|group-?|shadow-?|gshadow-?"
+    r"/(var/(lib/(dpkg|apt|systemd|ucf)|cache|log|backups)|etc/(ld\.so\.cache|apt|ca-certificates(\.conf)?|ssl/certs|passwd-?|group-?|shadow-?|gshadow-?"
     r"|\.pwd\.lock|subuid-?|subgid-?)|dev|proc|sys|tmp|run)(/|$)")
 
 

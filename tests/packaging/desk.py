@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -68,10 +69,11 @@ def accessibility_bus(root: CleanRoot, display: Mapping[str, str]) -> Iterator[t
     inside, outside = f"unix:path=/run/user/{USER_ID}/bus", f"unix:path={folder}/bus"
     environment = {"PATH": os.environ["PATH"], "HOME": "/", "AT_SPI_BUS_ADDRESS": outside, **display}
     as_user = ["setpriv", f"--reuid={USER_ID}", f"--regid={USER_ID}", "--clear-groups"]
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     started: list[subprocess.Popen[bytes]] = []
     try:
         for command in (["dbus-daemon", "--session", "--nofork", f"--address={outside}"], [REGISTRY]):
-            started.append(subprocess.Popen([*as_user, *command], env=environment, stderr=subprocess.DEVNULL, cwd="/"))
+            started.append(subprocess.Popen([*as_user, *command], env=environment, cwd="/", **quiet))
             _until(lambda: (folder / "bus").exists())
         yield inside, outside
     finally:
@@ -97,7 +99,7 @@ class Desk:
         self._inside = {
             "DISPLAY": environment["DISPLAY"], "QT_QPA_PLATFORM": "xcb", "AT_SPI_BUS_ADDRESS": bus[0],
             "DBUS_SESSION_BUS_ADDRESS": bus[0], "XDG_RUNTIME_DIR": f"/run/user/{USER_ID}",
-            "QT_LINUX_ACCESSIBILITY_ALWAYS_ON": "1", **job.get("environment", {})}
+            "QT_LINUX_ACCESSIBILITY_ALWAYS_ON": "1"}
         if "HF_ENDPOINT" in environment:
             self._inside["HF_ENDPOINT"] = environment["HF_ENDPOINT"]
 
@@ -110,26 +112,43 @@ class Desk:
         seconds = time.monotonic() - started_s
         return {"code": done.returncode, "stdout": done.stdout, "stderr": done.stderr[-3000:], "seconds": seconds}
 
-    def window(self, name: str, words: Sequence[str], steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """The window, and a person who follows the steps; the last one closes it."""
+    def window(self, name: str, words: Sequence[str], parts: Sequence[Any]) -> dict[str, Any]:
+        """The window, with each part in turn: a person's steps, or `{"run": words}` beside it. It is to end with the last."""
         program = subprocess.Popen(
             self._traced(name, words), env=self._environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            cwd="/", stdin=subprocess.DEVNULL)
+            cwd="/", stdin=subprocess.DEVNULL, start_new_session=True)
+        answer: dict[str, Any] = {"seen": {}, "failed": "", "steps": "", "codes": []}
         try:
-            job = {"program": PROGRAM, "shots": str(self._folder), "steps": list(steps)}
-            person = subprocess.run(
-                ["setpriv", f"--reuid={USER_ID}", f"--regid={USER_ID}", "--clear-groups", SYSTEM_PYTHON, str(PERSON)],
-                input=json.dumps(job), capture_output=True, text=True, check=False, timeout=400, env=self._outside, cwd="/")
-            answer: dict[str, Any] = {"failed": person.stderr[-3000:], "seen": {}}
-            if person.stdout:
-                answer = json.loads(person.stdout)
-            answer["steps"] = person.stderr
-            if not answer["failed"]:
+            for number, part in enumerate(parts):
+                if isinstance(part, dict):
+                    aside = self.command(f"{name}-{number}", part["run"])
+                    answer["codes"].append(aside["code"])
+                    answer["steps"] += f"{aside['seconds']:6.1f} s {part['run']} {aside['stdout'][-500:]}{aside['stderr']}\n"
+                else:
+                    self._follow(part, answer)
+                if answer["failed"]:
+                    break
+            else:
                 answer["code"] = program.wait(END_S)
+        except subprocess.TimeoutExpired as late:
+            answer["failed"] = str(late)
         finally:
-            program.terminate()
-            answer_text = program.communicate()[0]
-        return {**answer, "said": answer_text[-3000:]}
+            # A tracer that is ended alone lets go of what it traced.
+            if program.poll() is None:
+                os.killpg(program.pid, signal.SIGKILL)
+            answer["said"] = program.communicate()[0][-3000:]
+        return answer
+
+    def _follow(self, steps: Sequence[Mapping[str, Any]], answer: dict[str, Any]) -> None:
+        """Let a person follow the steps; what was seen is added to `answer`."""
+        job = {"program": PROGRAM, "shots": str(self._folder), "steps": list(steps)}
+        person = subprocess.run(
+            ["setpriv", f"--reuid={USER_ID}", f"--regid={USER_ID}", "--clear-groups", SYSTEM_PYTHON, str(PERSON)],
+            input=json.dumps(job), capture_output=True, text=True, check=False, timeout=400, env=self._outside, cwd="/")
+        answer["steps"] += person.stderr
+        told = json.loads(person.stdout) if person.stdout else {"seen": {}, "failed": "the person could not begin"}
+        answer["seen"].update(told["seen"])
+        answer["failed"] = told["failed"]
 
     def _traced(self, name: str, words: Sequence[str]) -> list[str]:
         return traced(self._folder / f"{name}.strace", self._root.command(*words))
@@ -139,7 +158,7 @@ class Desk:
 
 
 def main() -> int:
-    """Do a job: {root, folder, repos: {name: file}, environment, runs: [[kind, name, words, steps]]}."""
+    """Do a job: {root, folder, repos: {name: file}, runs: [[kind, name, words, steps]]}."""
     job = json.load(sys.stdin)
     root = CleanRoot(Path(job["root"]), Path(job["folder"]))
     results: dict[str, Any] = {}

@@ -3,8 +3,9 @@
 `/usr/bin/python3 person.py` takes a job as JSON on standard input and prints what was seen. The program knows nothing of it. It
 needs only Debian's python3-gi, gir1.2-atspi-2.0 and xdotool, and the address of the accessibility bus in AT_SPI_BUS_ADDRESS.
 
-Steps: {"wait": TEXT | [TEXT, ...]} until all are on screen, {"wait_button": WORDS}, {"click": WORDS}, {"click_text": WORDS},
-{"type": TEXT}, {"key": NAME}, {"see": NAME} keeps all text on screen, {"shoot": NAME} a picture, {"close": true} the window.
+Steps: {"wait": TEXT} or {"wait_match": REGEX} until it is on screen, {"wait_button": WORDS}, {"click": WORDS} on a button,
+{"click_text": WORDS} on anything, {"type": TEXT}, {"key": NAME}, {"see": NAME} keeps all text on screen, {"shoot": NAME} keeps a
+picture, {"close": true} the window.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -95,8 +97,9 @@ class Person:
         """One step; TimeoutError with what was on screen if what it waits for does not come."""
         (name, value), *_ = step.items()
         if name == "wait":
-            wanted = [value] if isinstance(value, str) else value
-            self._until(lambda: all(text in screen for screen in [self.texts()] for text in wanted), str(wanted))
+            self._until(lambda: value in self.texts(), value)
+        elif name == "wait_match":
+            self._until(lambda: re.search(value, self.texts(), re.MULTILINE), value)
         elif name == "wait_button":
             self._until(lambda: self.find(value, PRESSED), f"a button {value}")
         elif name == "click":

@@ -48,6 +48,11 @@ def machine() -> str:
     return ARCHITECTURES.get(name, name)
 
 
+def processor() -> str:
+    """The processor as file names of releases call it."""
+    return {"amd64": "x64"}.get(machine(), machine())
+
+
 def missing_for(*programs: str) -> str:
     """What this computer lacks to make a Linux package with these programs (name of the program, or `name package`)."""
     if not sys.platform.startswith("linux"):
@@ -104,16 +109,17 @@ def settle(folder: Path) -> None:
     os.utime(folder, (epoch_s, epoch_s))
 
 
-def key_of(folder: Path) -> str:
-    """A name for everything that decides what a package made of the bundle in `folder` contains."""
+def key_of(folder: Path, *more: Path) -> str:
+    """A name for everything that decides what a package made of the bundle in `folder`, and of more files, contains."""
     version, epoch_s = release()
-    digest = inputs.key_of([folder, SOURCES, ICONS, ROOT / "LICENSE", *_code()], machine(), str(epoch_s), maintainer())
+    sources = [folder, SOURCES, ICONS, ROOT / "LICENSE", *_code(), *more]
+    digest = inputs.key_of(sources, machine(), str(epoch_s), maintainer())
     return f"{version}-{machine()}-{digest[:16]}"
 
 
-def kept(name: str, folder: Path, make: Callable[[Path], None]) -> Path:
-    """`dist/<name>`, made by `make(path)` unless it was made before from the same bundle and sources."""
-    store = cache_dir() / "packages" / f"{name}-{key_of(folder)}"
+def kept(name: str, folder: Path, make: Callable[[Path], None], *more: Path) -> Path:
+    """`dist/<name>`, made by `make(path)` unless it was made before from the same bundle, sources and further files."""
+    store = cache_dir() / "packages" / f"{name}-{key_of(folder, *more)}"
     with inputs.locked(store.with_name(f"{store.name}.lock")):
         if not (store / name).exists():
             store.mkdir(parents=True, exist_ok=True)

@@ -36,6 +36,8 @@ TARGETS: tuple[Target, ...] = (
     Target("engine", "Engine: llama.cpp for every processor and GPU", "tools.package.engine"),
     Target("bundle", "Application bundle", "tools.package.bundle"),
     Target("deb", "Package for Debian and Ubuntu", "tools.package.deb"),
+    Target("tar", "Portable archive for Linux", "tools.package.tar"),
+    Target("appimage", "AppImage", "tools.package.appimage"),
     Target("smoke", "Self-check inside each artefact", "tools.package.smoke"),
     Target("release", "Checksums and signed release.json", "tools.package.release", is_default=False),
 )
