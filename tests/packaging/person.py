@@ -4,8 +4,8 @@
 needs only Debian's python3-gi, gir1.2-atspi-2.0 and xdotool, and the address of the accessibility bus in AT_SPI_BUS_ADDRESS.
 
 Steps: {"wait": TEXT} or {"wait_match": REGEX} until it is on screen, {"wait_button": WORDS}, {"click": WORDS} on a button,
-{"click_text": WORDS} on anything, {"type": TEXT}, {"key": NAME}, {"see": NAME} keeps all text on screen, {"shoot": NAME} keeps a
-picture, {"close": true} the window.
+{"click_text": WORDS} on anything, {"type": TEXT}, {"key": NAME}, {"see": NAME} keeps all text on screen, {"shoot": NAME} keeps
+a picture, {"close": true} the window.
 """
 
 from __future__ import annotations
