@@ -73,10 +73,11 @@ def _preload(path: Path) -> None:
     try:
         ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
     except OSError as error:
-        raise EngineAbsentError(EXIT_ENGINE_UNUSABLE, f"the library {path.name} cannot be loaded ({_reason(error)})") from error
+        reason = f"the library {path.name} cannot be loaded ({_words_of(error)})"
+        raise EngineAbsentError(EXIT_ENGINE_UNUSABLE, reason) from error
 
 
-def _reason(error: OSError) -> str:
+def _words_of(error: OSError) -> str:
     """What the system's loader said. In a frozen program ctypes raises an error of its own, with advice for who froze it."""
     return str(error.__cause__ or error)
 
@@ -86,7 +87,8 @@ def _load_backend(handle: Any, path: Path) -> None:
     try:
         backend = ctypes.CDLL(str(path))
     except OSError as error:
-        raise EngineAbsentError(EXIT_ENGINE_UNUSABLE, f"the back end {path.name} cannot be loaded ({_reason(error)})") from error
+        reason = f"the back end {path.name} cannot be loaded ({_words_of(error)})"
+        raise EngineAbsentError(EXIT_ENGINE_UNUSABLE, reason) from error
     score = getattr(backend, "ggml_backend_score", None)
     if score is not None and score() == 0:
         raise EngineAbsentError(EXIT_ENGINE_UNSUPPORTED, f"the back end {path.name} is not for this processor")
