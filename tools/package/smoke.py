@@ -72,6 +72,7 @@ def artefacts(folder: Path) -> list[Path]:
 def check(artefact: Path, image: str = "") -> SmokeReport:
     """Run the self-check inside an artefact and write its report beside it."""
     started = time.monotonic()
+    artefact = artefact.absolute()
     with tempfile.TemporaryDirectory(prefix="localai-smoke-", ignore_cleanup_errors=True) as scratch:
         try:
             if image:

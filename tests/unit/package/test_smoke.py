@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -25,6 +26,7 @@ def saying(**changes: object) -> str:
 
 
 GOOD = saying()
+ROOT = Path(smoke.__file__).parents[2]
 
 
 def folder_with(tmp_path: Path, script: str) -> Path:
@@ -130,8 +132,8 @@ def test_only_a_deb_goes_into_a_container(tmp_path: Path) -> None:
 def test_the_command_line_ends_with_the_outcome(tmp_path: Path) -> None:
     def run(path: Path) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "tools.package.smoke", str(path)], cwd=Path(smoke.__file__).parents[2], capture_output=True,
-            text=True, check=False, timeout=60)
+            [sys.executable, "-m", "tools.package.smoke", os.path.relpath(path, ROOT)], cwd=ROOT, capture_output=True, text=True,
+            check=False, timeout=60)
 
     folder = folder_with(tmp_path, GOOD)
     assert run(folder).returncode == 0
