@@ -131,9 +131,8 @@ def test_only_a_deb_goes_into_a_container(tmp_path: Path) -> None:
 
 def test_the_command_line_ends_with_the_outcome(tmp_path: Path) -> None:
     def run(path: Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "tools.package.smoke", os.path.relpath(path, ROOT)], cwd=ROOT, capture_output=True, text=True,
-            check=False, timeout=60)
+        command = [sys.executable, "-m", "tools.package.smoke", os.path.relpath(path, ROOT)]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
 
     folder = folder_with(tmp_path, GOOD)
     assert run(folder).returncode == 0
