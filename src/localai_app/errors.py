@@ -366,6 +366,24 @@ UPDATE_NOT_STARTED = ErrorSpec(
 NO_NEWER_VERSION = ErrorSpec(
     "no_newer_version", "There is no newer version than {version}.", "There is nothing to do.")
 
+# --- runtime packs -----------------------------------------------------------------------------
+PACK_BUSY = ErrorSpec(
+    "pack_busy", "Another Local AI is installing or removing a runtime pack.", "Wait until it is done, then try again.",
+    Remedy.RETRY)
+PACK_UNKNOWN = ErrorSpec(
+    "pack_unknown", "There is no runtime pack {name}.", "See `localai-app packs` for the packs that there are.")
+PACK_UNFIT = ErrorSpec(
+    "pack_unfit", "The runtime pack {label} is of no use to this computer. {reason}", "Nothing was changed.")
+PACK_REFUSED = ErrorSpec(
+    "pack_refused", "The runtime pack {label} was refused: {reason}.",
+    "Nothing of it was used, and what ran before still runs.", Remedy.RETRY)
+PACK_TEST_FAILED = ErrorSpec(
+    "pack_test_failed", "The runtime pack {label} did not pass its test here: {reason}.",
+    "It was taken away again, and what ran before still runs.", Remedy.SHOW_LOG)
+PACK_ROLLED_BACK = ErrorSpec(
+    "pack_rolled_back", "Version {version} of the runtime pack {label} failed: {reason}.",
+    "Version {previous} is used again, and the failed one was taken away.", Remedy.SHOW_LOG)
+
 # --- computers on paper ------------------------------------------------------------------------
 GPU_UNKNOWN = ErrorSpec(
     "gpu_unknown", "No GPU called {name} is in the table.", "See `localai-app what-if --list` for all of them.")

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from localai_app.engine.pack_folder import is_pack, read_verified, superseded
 from localai_app.engine.variants import backend_name, rank
 
 MANIFEST_NAME = "engine.json"
@@ -176,6 +177,7 @@ def discover(folders: Iterable[Path], verified: frozenset[str] = frozenset()) ->
     sound: list[str] = []
     for manifest_path in _manifests(folders):
         try:
+            _require_finished(manifest_path.parent)
             manifest = _read_manifest(manifest_path)
             build, faults = _build_of(manifest, manifest_path.parent, verified)
         except (OSError, ValueError) as error:
@@ -207,6 +209,21 @@ def read_build(folder: Path, verified: frozenset[str] = frozenset()) -> tuple[Ma
 def with_addition(build: Build, addition: Build) -> Build:
     """The build with the back ends of a pack that belongs to it."""
     return replace(build, backends=(*build.backends, *addition.backends), additions=(*build.additions, addition))
+
+
+def alone(build: Build) -> Build:
+    """The build without what was added."""
+    added = {path for addition in build.additions for path in addition.backends}
+    return replace(build, backends=tuple(path for path in build.backends if path not in added), additions=())
+
+
+def addition_runtimes(build: Build, addition: Build, processor: Runtime) -> tuple[Runtime, ...]:
+    """The ways to run that a pack adds to a build: each back end for GPUs beside `processor`, each variant by itself."""
+    joined = with_addition(alone(build), addition)
+    graphics = tuple(Runtime(joined, (path, *processor.backends), uses_gpu=True) for path in addition.graphics)
+    variants = tuple(Runtime(joined, (path, *joined.companions)) for path in addition.processors)
+    others = set(addition.backends) - set(addition.graphics) - set(addition.processors)
+    return (*graphics, *variants, *(Runtime(joined, (*processor.backends, path)) for path in sorted(others)))
 
 
 def installed_package() -> Build | None:
@@ -253,11 +270,19 @@ def gpu_runtimes(build: Build, processor: Runtime) -> tuple[Runtime, ...]:
 
 
 def _manifests(folders: Iterable[Path]) -> list[Path]:
+    """All of them but those of folders with a dot, where packs are unpacked, and of packs with a newer version."""
     found: list[Path] = []
     for folder in folders:
         if folder.is_dir():
-            found += sorted((*folder.glob(f"*/{MANIFEST_NAME}"), *folder.glob(f"*/*/{MANIFEST_NAME}")), reverse=True)
-    return found
+            here = sorted((*folder.glob(f"*/{MANIFEST_NAME}"), *folder.glob(f"*/*/{MANIFEST_NAME}")), reverse=True)
+            found += [path for path in here if not any(part[0] == "." for part in path.relative_to(folder).parts)]
+    old = superseded(path.parent for path in found)
+    return [path for path in found if path.parent not in old]
+
+
+def _require_finished(folder: Path) -> None:
+    if is_pack(folder) and read_verified(folder) is None:
+        raise ValueError("its installation was not finished")
 
 
 def _read_manifest(path: Path) -> Manifest:

@@ -125,6 +125,11 @@ class SharingChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class PacksChanged:
+    """Something moved with the runtime packs; read it from PackService.state."""
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerDied:
     """The worker of a model ended by itself; EngineFailed says the same in words."""
 
@@ -326,7 +331,7 @@ class ErrorHappened:
 
 
 Event = (
-    RuntimesChanged | SharingChanged | WorkerDied | LoadStepped | ModelUnloaded
+    PacksChanged | RuntimesChanged | SharingChanged | WorkerDied | LoadStepped | ModelUnloaded
     | HardwareReported | MemoryMeasured | SuggestionsChanged | VariantsRefined | SizesLearned | LibraryChanged | DownloadChanged
     | DownloadFinished | EngineChanged | ModelLoaded | EngineFailed | MessageAdded | AnswerProgressed | AnswerEnded
     | ContextChecked | ConversationsChanged | ConversationDeleted | SettingChanged | LoadSettingsChanged | ChatSettingsChanged

@@ -56,6 +56,7 @@ class RuntimeService:
 
         `lent`: whose devices workers use too. `is_used` False: the program runs another engine.
         """
+        self.report = report
         self._events = events
         self._paths = paths
         self._lent = lent

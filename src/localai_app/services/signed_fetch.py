@@ -48,6 +48,10 @@ class SignedFetch:
         """All runtime packs. AppError NOTHING_TO_ASK, and those of `document` and `accepted`."""
         return self._accepted(self.trust.packs_url, PACKS, cancel)
 
+    def packs_in(self, envelope: bytes) -> PackDocument:
+        """The list of packs in a file that came along some other way. AppError as for `accepted`."""
+        return accepted(envelope, PACKS, self.trust, self._seen)
+
     def document(self, url: str, payload_type: str, cancel: CancelToken | None = None) -> bytes:
         """The payload of a signed document, its signature verified and nothing more: its age and number are not looked at.
 

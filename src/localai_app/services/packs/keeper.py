@@ -1,0 +1,107 @@
+"""Watches over installed packs: one that fails later gives way to the version before it, if that is still there."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from localai_app import errors
+from localai_app.engine.outcome import OutcomeKind
+from localai_app.errors import AppError
+from localai_app.progress import Cancelled
+from localai_app.services.events import ErrorHappened, Event, EventBus, RuntimesChanged, WorkerDied
+from localai_app.services.late_call import LateCall
+from localai_app.services.packs.folders import InstalledPack, PackFolders
+from localai_app.services.packs.trial import PackTrial
+from localai_app.services.runtimes import RuntimeRow
+
+log = logging.getLogger(__name__)
+
+MOST_CRASHES = 2
+"""A new version in use with which the engine crashes this often gives way to the one before, whatever its self-test says."""
+
+
+class PackKeeper:
+    """Looks in a thread of its own after each self-test and crash. `on_rolled_back` lets the builds be looked for again."""
+
+    def __init__(
+        self, events: EventBus, folders: PackFolders, trial: PackTrial, rows: Callable[[], Sequence[RuntimeRow]],
+        on_rolled_back: Callable[[], object],
+    ) -> None:
+        self._events = events
+        self._folders = folders
+        self._trial = trial
+        self._rows = rows
+        self._on_rolled_back = on_rolled_back
+        self._late = LateCall("packs-keeper")
+        self._given_up = threading.Event()
+        self._crashes = 0
+        self._unsubscribe: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        """Watch from now on."""
+        self._unsubscribe = self._events.subscribe(self._on_event)
+
+    def close(self) -> None:
+        """Watch no longer, and wait for what runs."""
+        self._unsubscribe()
+        self._given_up.set()
+        self._late.close()
+
+    def look(self) -> InstalledPack | None:
+        """Test a current version that failed once more, and roll back if it fails again; the version that is used again."""
+        for row in self._rows():
+            for addition in row.runtime.additions:
+                pack = next((each for each in self._folders.installed() if each.folder == addition.library_dir), None)
+                previous = self._previous(pack) if pack is not None and pack.is_current else None
+                if pack is None or previous is None:
+                    continue
+                reason = self._fault(row, pack)
+                if reason:
+                    return self._roll_back(pack, previous, reason)
+        return None
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, WorkerDied) and event.outcome.kind is OutcomeKind.SIGNAL:
+            self._crashes += 1
+            if self._crashes >= MOST_CRASHES:
+                self._late.set(0.0, self._guarded)
+        elif isinstance(event, RuntimesChanged):
+            self._late.set(0.0, self._guarded)
+
+    def _guarded(self) -> None:
+        try:
+            self.look()
+        except AppError as error:
+            log.info("packs could not be looked after: %s", error)
+        except Cancelled:
+            pass
+        except Exception:
+            log.exception("packs could not be looked after")
+
+    def _fault(self, row: RuntimeRow, pack: InstalledPack) -> str:
+        """What speaks against a version; empty while nothing does."""
+        if row.is_chosen and self._crashes >= MOST_CRASHES:
+            return f"the engine crashed {self._crashes} times with it"
+        result = row.result
+        if result is None or result.passed or result.is_unsupported:
+            return ""
+        return self._trial.of_folder(pack.folder, pack.verified.engine_id, self._given_up).reason
+
+    def _previous(self, pack: InstalledPack) -> InstalledPack | None:
+        own = (pack.verified.engine_id, pack.verified.pack_id)
+        return next(
+            (each for each in self._folders.installed()
+             if not each.is_current and (each.verified.engine_id, each.verified.pack_id) == own), None)
+
+    def _roll_back(self, pack: InstalledPack, previous: InstalledPack, reason: str) -> InstalledPack:
+        with self._folders.locked():
+            self._folders.discard(pack.folder)
+        self._crashes = 0
+        log.info("the runtime pack in %s is taken away: %s", pack.folder, reason)
+        self._events.publish(ErrorHappened(AppError(
+            errors.PACK_ROLLED_BACK, label=pack.verified.label, version=pack.verified.version, reason=reason,
+            previous=previous.verified.version)))
+        self._on_rolled_back()
+        return previous
