@@ -56,7 +56,7 @@ from localai_app.services.hardware_service import HardwareService
 from localai_app.services.header_service import HeaderService
 from localai_app.services.hub_service import HubService
 from localai_app.services.idle_unload import IdleUnloader
-from localai_app.services.installation import Installation, this_installation
+from localai_app.services.installation import Installation, this_installation, this_platform
 from localai_app.services.installed_fits import InstalledFits
 from localai_app.services.known_sizes import KnownSizes
 from localai_app.services.lending import LendingService
@@ -67,6 +67,7 @@ from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.load_previews import LoadPreviews, credited_now
 from localai_app.services.load_settings import LoadSettingsService
 from localai_app.services.measuring import MeasurementRecorder
+from localai_app.services.packs.assembly import build_packs
 from localai_app.services.prompt_states import PromptStates
 from localai_app.services.runtimes import RuntimeService
 from localai_app.services.safe_setups import SafeSetUps, surroundings
@@ -160,6 +161,7 @@ def build_services(options: LaunchOptions) -> AppServices:
         chat_settings=chat_settings,
         sampling=sampling, hub=hub, runtimes=runtimes, headers=headers, lent=lent,
         lending=LendingService(events, settings, runtimes.lending_command, paths.worker_dir),
+        packs=build_packs(events, paths, runtimes, signed, this_platform()),
         updates=_updates(events, settings, signed, paths, options.installation),
         variants=VariantEstimates(events, pool, hub, sizes, estimate, headers),
         dry_runs=dry_runs, calibration=calibration, recorder=MeasurementRecorder(events, engine, hardware, calibration),

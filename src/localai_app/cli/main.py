@@ -31,6 +31,7 @@ from localai_app.cli import (
     machine_commands,
     measurement_command,
     model_commands,
+    packs_command,
     prompts_command,
     runtimes_command,
     tune_command,
@@ -74,6 +75,7 @@ judge_command.register(app)
 leaderboard_command.register(app)
 comparisons_command.register(app)
 runtimes_command.register(app)
+packs_command.register(app)
 why_slow_command.register(app)
 lend_command.register(app)
 loss_commands.register(app)

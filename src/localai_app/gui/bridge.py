@@ -20,6 +20,7 @@ from localai_app.services.events import (
     JudgingChanged,
     LossChanged,
     MemoryMeasured,
+    PacksChanged,
     UpdatesChanged,
     VariantsRefined,
 )
@@ -29,7 +30,7 @@ FLUSH_MS = 33
 
 BURST_EVENTS = (
     AnswerProgressed, DownloadChanged, MemoryMeasured, EngineChanged, VariantsRefined, BenchmarkChanged, ComparisonChanged,
-    ComparisonProgressed, JudgingChanged, LossChanged, UpdatesChanged)
+    ComparisonProgressed, JudgingChanged, LossChanged, PacksChanged, UpdatesChanged)
 
 
 class Bridge(QObject):
@@ -139,7 +140,7 @@ def _burst_key(event: Event) -> object:
             return repo_id
         case (
             MemoryMeasured() | EngineChanged() | BenchmarkChanged() | ComparisonChanged() | JudgingChanged() | LossChanged()
-            | UpdatesChanged()
+            | PacksChanged() | UpdatesChanged()
         ):
             return type(event)
         case _:

@@ -33,6 +33,7 @@ from localai_app.services.load_planner import LoadPlanner
 from localai_app.services.load_previews import LoadPreviews
 from localai_app.services.load_settings import LoadSettingsService
 from localai_app.services.measuring import MeasurementRecorder
+from localai_app.services.packs.pack_service import PackService
 from localai_app.services.runtimes import RuntimeService
 from localai_app.services.safe_setups import SafeSetUps
 from localai_app.services.sampling_service import SamplingService
@@ -85,6 +86,7 @@ class AppServices:
     compare: CompareServices
     history: LiveHistory
     runtimes: RuntimeService
+    packs: PackService
     why_slow: WhySlowService
     meter: AnswerMeter
     lent: LentDevices
@@ -98,6 +100,7 @@ class AppServices:
             self.hardware.look_again, lambda key: self.engine.load(key, keep_others=True), self.engine_uses_lent_devices)
         self.lending.start()
         self.hardware.start()
+        self.packs.start()
         self.downloads.start_pending()
         self.tuning.start()
         self.updates.start()
@@ -121,6 +124,7 @@ class AppServices:
         self.updates.close()
         self.lending.close()
         self.lent.close()
+        self.packs.close()
         self.runtimes.close()
         self.variants.close()
         self.headers.close()

@@ -12,6 +12,7 @@ from localai_app.errors import AppError
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.metrics import SPACE_1, SPACE_3
 from localai_app.gui.performance.cards import Card
+from localai_app.gui.performance.pack_section import PackSection
 from localai_app.gui.styling import button, label, set_icon, set_spacing
 from localai_app.gui.tasks import run_in_background
 from localai_app.gui.theme import ThemeState
@@ -49,6 +50,8 @@ class RuntimeCard(Card):
         foot.addWidget(self.test_button, 0, Qt.AlignmentFlag.AlignBottom)
         self.body.addLayout(self._list)
         self.body.addLayout(foot)
+        self.packs = PackSection(services, theme, bridge)
+        self.body.addWidget(self.packs)
         self._shown: tuple[list[RuntimeRow], tuple[str, ...]] = ([], ())
         self.hide()
         bridge.event_published.connect(self._on_event)
