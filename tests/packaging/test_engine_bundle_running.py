@@ -12,12 +12,14 @@ import msgspec
 import pytest
 
 from localai_app.engine import runtimes as engine_runtimes
+from localai_app.engine.launch import worker_command
+from localai_app.engine.outcome import EXIT_ENGINE_UNUSABLE
 from localai_app.engine.self_test import MAX_DIFFERENCE
 from localai_app.engine.variants import NEEDS, is_likely
 from localai_app.hardware.cpu import this_cpu
 from localai_app.hardware.report import HardwareReport, Memory
 from localai_app.paths import AppPaths, app_paths
-from localai_app.services import runtime_records
+from localai_app.services import runtime_records, runtimes
 from localai_app.services.events import ErrorHappened, EventBus
 from localai_app.services.runtimes import RuntimeRow, RuntimeService
 from localai_app.services.self_test_run import TestResult
@@ -26,7 +28,8 @@ from tests.helpers.program import run_program
 from tests.helpers.real_models import smollm2_path
 from tools.package import engine as engine_target
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="tries the libraries for Linux")
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="tries the libraries for Linux"), pytest.mark.timeout(300)]
 IS_X86 = platform.machine() == "x86_64"
 SAFE = ("x64",) if IS_X86 else ("armv8.0_1",)
 BEST = "haswell" if IS_X86 else "armv8.2_1"
@@ -83,6 +86,8 @@ def tested(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[l
         patch.setattr(engine_runtimes, "installed_package", lambda: None)
         patch.setattr(runtime_records, "installed_engines_dir", lambda: engine.parent)
         patch.setenv("GGML_VK_VISIBLE_DEVICES", "0")
+        # Mesa compiles each of llama.cpp's programs for the processor first, which takes long on a busy computer.
+        patch.setattr(runtimes, "FIRST_DEADLINE_S", 150.0)
         yield computer.service().test_all()
 
 
@@ -150,7 +155,7 @@ def test_a_processor_that_lies_about_amx(engine: Path, computer: Computer) -> No
     assert chosen.variant in ("haswell", "x64")
     assert results(service.rows())[chosen.variant].passed
     (sentence,) = computer.sentences
-    assert "sapphirerapids” failed its self-test: it crashed" in sentence
+    assert "sapphirerapids” failed its self-test: it" in sentence
     answers(computer)
 
 
@@ -195,7 +200,8 @@ def test_broken_back_ends_are_passed_over_with_a_sentence(
     assert reason in results(service.rows())[BEST].reason or "(SIG" in results(service.rows())[BEST].reason
     (sentence,) = computer.sentences
     assert f"{BEST}” failed its self-test" in sentence
-    answers(computer)
+    if broken == "of another version":
+        answers(computer)
 
 
 def test_without_vulkans_loader_the_processor_remains_and_nothing_alarms(engine: Path, tmp_path: Path) -> None:
@@ -224,10 +230,14 @@ def test_a_build_without_back_ends_does_not_look_for_some_elsewhere(engine: Path
     planted = tmp_path / "libggml-cpu-planted.so"
     planted.write_bytes(compiled(PLANTED.replace("MARK", str(tmp_path / "loaded")), tmp_path))
     folder = copy_engine(engine, tmp_path / "engines")
-    ended = subprocess.run(
-        [sys.executable, "-m", "localai_app", "--engine-worker", "--library-dir", str(folder)], cwd=tmp_path,
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
-    assert f"no back end lies in {folder}" in ended.stderr
+    # Its stdin stays open, because its end would end the worker too.
+    with subprocess.Popen(
+        worker_command(extra=("--library-dir", str(folder))), cwd=tmp_path, stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    ) as worker:
+        assert worker.stderr is not None
+        assert f"no back end lies in {folder}" in worker.stderr.read()
+    assert worker.returncode == EXIT_ENGINE_UNUSABLE
     assert not (tmp_path / "loaded").exists()
 
 

@@ -16,6 +16,8 @@ from localai_app.engine.worker.llama_model import LlamaModel
 
 _ROUNDS = 5
 """The fastest counts: another program may have had the processor for a while."""
+_LONG_ENOUGH_S = 3.0
+"""No further round begins after this: a slow device, or one that compiles its programs first, has a deadline to meet."""
 
 
 def run_self_test(loader: ModelLoader, request_id: int, model_path: str, *, on_gpu: bool) -> SelfTested:
@@ -25,8 +27,9 @@ def run_self_test(loader: ModelLoader, request_id: int, model_path: str, *, on_g
         ubatch=len(PROMPT))
     model, loaded = loader.load(request_id, options, lambda _fraction: None)
     try:
-        prompt_s, continuation_s = [], []
-        for _round in range(_ROUNDS):
+        prompt_s: list[float] = []
+        continuation_s: list[float] = []
+        while len(prompt_s) < _ROUNDS and sum(prompt_s) + sum(continuation_s) < _LONG_ENOUGH_S:
             model.library.llama_memory_clear(model.memory, True)
             prompt_s.append(_timed(model, [PROMPT]))
             after_prompt = _logits(model)
