@@ -84,6 +84,10 @@ def give_compiler() -> None:
     found = variables_of(_run(["cmd", "/s", "/c", f'"call "{script}" {processor} >nul && set"']))
     if "INCLUDE" not in found:
         raise StepError(f"{script} did not set the compiler's variables.")
+    clang = Path(home) / "VC" / "Tools" / "Llvm" / "ARM64" / "bin"
+    if processor == "arm64" and clang.is_dir():
+        # llama.cpp's kernels for ARM are compiled by Clang alone.
+        found["PATH"] = f"{clang};{found['PATH']}"
     _give("ENV", found)
 
 
