@@ -1,4 +1,8 @@
-"""How this copy of the program came onto the computer: what its package wrote beside it, and what it may be replaced with."""
+"""How this copy of the program came onto the computer, and so what it may be replaced with.
+
+A package may say what it is in `installation.json` beside the program, as {"kind": "tar"}. Those of the project need not: the
+place of a frozen program tells it.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,11 @@ from pathlib import Path
 
 import msgspec
 
-from localai_app.paths import installation_files
+from localai_app.paths import installation_files, is_frozen
 from localai_app.release.fields import number_parts
 
+DEB_FOLDER = Path("/usr/lib/localai-app")
+"""Where the package for Debian and its relatives puts the program, and nothing else may."""
 _MAX_FILE_BYTES = 10_000
 _PROCESSORS = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -50,14 +56,29 @@ class Installation:
 
 
 def this_installation() -> Installation:
-    """What runs here. A file that is absent or cannot be read means: no package."""
+    """What runs here."""
+    return Installation(_said_kind() or _kind_by_place(), this_platform())
+
+
+def _said_kind() -> InstallationKind | None:
     for path in installation_files():
         try:
             with path.open("rb") as file:
-                return Installation(msgspec.json.decode(file.read(_MAX_FILE_BYTES), type=_File).kind, this_platform())
+                return msgspec.json.decode(file.read(_MAX_FILE_BYTES), type=_File).kind
         except (OSError, msgspec.MsgspecError):
             continue
-    return Installation(InstallationKind.SOURCE, this_platform())
+    return None
+
+
+def _kind_by_place() -> InstallationKind:
+    if not is_frozen():
+        return InstallationKind.SOURCE
+    if sys.platform != "linux":
+        return InstallationKind.SETUP if sys.platform == "win32" else InstallationKind.DMG
+    if appimage_file() is not None:
+        return InstallationKind.APPIMAGE
+    is_in_system = DEB_FOLDER in Path(sys.executable).resolve().parents
+    return InstallationKind.DEB if is_in_system else InstallationKind.TAR
 
 
 def this_platform() -> str:
@@ -69,9 +90,14 @@ def this_platform() -> str:
 
 
 def appimage_file() -> Path | None:
-    """The AppImage that this copy was started from, as its runtime tells (docs.appimage.org, "Environment variables")."""
-    named = os.environ.get("APPIMAGE", "")
-    return Path(named) if named and Path(named).is_file() else None
+    """The AppImage that this copy was started from, as its runtime tells (docs.appimage.org, "Environment variables").
+
+    The variables are also there for programs that another AppImage started, so this one has to lie in what was mounted.
+    """
+    named, mounted = os.environ.get("APPIMAGE", ""), os.environ.get("APPDIR", "")
+    if not named or not mounted or Path(mounted).resolve() not in Path(sys.executable).resolve().parents:
+        return None
+    return Path(named) if Path(named).is_file() else None
 
 
 def is_system_old(minimum_version: str, system_version: Callable[[], str] | None = None) -> bool:

@@ -49,13 +49,13 @@ class UpdateSource:
         """Whether this build has an address and keys."""
         return self._fetch.trust.can_ask_releases
 
-    def kept(self) -> Offer | None:
-        """The newer version that was found at the last time, if its list is still believed; nothing is asked."""
+    def kept(self) -> ReleaseDocument | None:
+        """The list that came at the last time, if it is still believed; nothing is asked."""
         data = self._memory.envelope() if self.can_ask else b""
         if not data:
             return None
         try:
-            return self.offer_of(self._fetch.believed(data, RELEASES))
+            return self._fetch.believed(data, RELEASES)
         except AppError as error:
             log.info("the list of releases that was kept is not believed any more: %s", error)
             return None

@@ -31,7 +31,7 @@ class UpdateStatus(StrEnum):
     OFF = "off"
     """The user does not want it."""
     UNKNOWN = "unknown"
-    """Nobody was asked yet."""
+    """Nobody was asked yet, or nobody who can be believed answered."""
     CHECKING = "checking"
     CURRENT = "current"
     AVAILABLE = "available"
@@ -49,6 +49,8 @@ class UpdateState:
     progress: Progress = NO_PROGRESS
     file: Path | None = None
     error: AppError | None = None
+    is_known: bool = False
+    """Whether a list that is believed said what is newest."""
     is_hidden: bool = False
     """The user does not want to hear of this version, now or at all."""
 
@@ -67,7 +69,7 @@ class UpdateSteps:
         self._source = source
         self._memory = memory
         self._working = threading.Lock()
-        self.state = UpdateState(self._resting(None, None), asked=memory.read().asked)
+        self.state = self._rested(UpdateState(UpdateStatus.UNKNOWN, asked=memory.read().asked))
 
     @property
     def is_on(self) -> bool:
@@ -86,9 +88,9 @@ class UpdateSteps:
 
     def look_at_kept(self, cancel: CancelToken) -> None:
         """Show what was found the last time; nobody is asked."""
-        offer = self._source.kept()
-        if offer is not None and self.is_on:
-            self._found(offer, cancel)
+        kept = self._source.kept()
+        if kept is not None and self.is_on:
+            self._found(self._source.offer_of(kept), cancel)
 
     def ask(self, cancel: CancelToken) -> UpdateState:
         """Ask, and what was found. AppError UPDATES_OFF, NOTHING_TO_ASK and those of the network; `Cancelled`."""
@@ -129,11 +131,7 @@ class UpdateSteps:
 
     def rest(self, **changes: object) -> None:
         """Nothing is being done now; `changes` of the state come along. What is off knows nothing."""
-        state = replace(self.state, **changes)  # type: ignore[arg-type]
-        status = self._resting(state.offer, state.file)
-        if status in (UpdateStatus.OFF, UpdateStatus.NOT_CONFIGURED):
-            state = UpdateState(status, asked=state.asked)
-        self._set(replace(state, status=status))
+        self._set(self._rested(replace(self.state, **changes)))  # type: ignore[arg-type]
 
     def on_progress(self, progress: Progress) -> None:
         """Tell how far a download is."""
@@ -159,18 +157,19 @@ class UpdateSteps:
         if offer is not None and offer.artefact is not None and self._source.is_there(offer.artefact, cancel):
             file = self._source.target(offer.artefact)
         is_skipped = offer is not None and offer.version == remembered.skipped_version
-        self.state = replace(self.state, offer=offer, file=file, is_hidden=is_skipped, asked=remembered.asked)
+        self.state = replace(self.state, offer=offer, file=file, is_known=True, is_hidden=is_skipped, asked=remembered.asked)
         self.rest()
         return self.state
 
-    def _resting(self, offer: Offer | None, file: Path | None) -> UpdateStatus:
+    def _rested(self, state: UpdateState) -> UpdateState:
+        """A state with the status that it has while nothing is being done."""
         if not self._source.can_ask:
-            return UpdateStatus.NOT_CONFIGURED
+            return UpdateState(UpdateStatus.NOT_CONFIGURED)
         if not self._settings.get(SETTING):
-            return UpdateStatus.OFF
-        if offer is not None:
-            return UpdateStatus.DOWNLOADED if file is not None else UpdateStatus.AVAILABLE
-        return UpdateStatus.CURRENT if self._memory.read().asked is not None else UpdateStatus.UNKNOWN
+            return UpdateState(UpdateStatus.OFF, asked=state.asked)
+        if state.offer is None:
+            return replace(state, status=UpdateStatus.CURRENT if state.is_known else UpdateStatus.UNKNOWN)
+        return replace(state, status=UpdateStatus.DOWNLOADED if state.file is not None else UpdateStatus.AVAILABLE)
 
     def _set(self, state: UpdateState) -> None:
         self.state = state

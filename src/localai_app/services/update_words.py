@@ -25,7 +25,8 @@ def status_words(state: UpdateState, installed_version: str) -> str:
     return {
         UpdateStatus.NOT_CONFIGURED: NO_ADDRESS,
         UpdateStatus.OFF: "Looking for newer versions is turned off; nobody is asked.",
-        UpdateStatus.UNKNOWN: "Nobody was asked for a newer version yet.",
+        UpdateStatus.UNKNOWN: "It is not known whether there is a newer version." if state.asked is not None
+        else "Nobody was asked for a newer version yet.",
         UpdateStatus.CHECKING: "Looking for a newer version…",
         UpdateStatus.CURRENT: f"Local AI {installed_version} is the newest version.",
         UpdateStatus.AVAILABLE: f"Local AI {version} is available{size}.",

@@ -12,7 +12,13 @@ import pytest
 from localai_app import errors
 from localai_app.errors import AppError
 from localai_app.release.release_document import Artefact
-from localai_app.services.installation import Installation, InstallationKind, is_system_old, this_installation
+from localai_app.services.installation import (
+    Installation,
+    InstallationKind,
+    appimage_file,
+    is_system_old,
+    this_installation,
+)
 from localai_app.services.update_install import hand_words, install, plan_words, system_environment
 from tests.helpers.file_server import wait_for
 from tests.helpers.update_services import program, publisher
@@ -125,12 +131,19 @@ def test_a_system_without_the_program_that_opens_files_says_what_to_do(file: Pat
     assert file.exists()
 
 
+def started_from(mounted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPDIR", str(mounted))
+    monkeypatch.setattr(sys, "executable", str(mounted / "usr" / "localai-app"))
+
+
 def test_an_appimage_is_replaced_by_the_verified_bytes(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     running = tmp_path / "apps" / "Local AI.AppImage"
     running.parent.mkdir()
     running.write_bytes(b"old")
     running.chmod(0o755)
     monkeypatch.setenv("APPIMAGE", str(running))
+    assert appimage_file() is None, "the variable of another AppImage, which started this program"
+    started_from(tmp_path / "mounted", monkeypatch)
     install(InstallationKind.APPIMAGE, file, artefact_of(file.name))
     assert running.read_bytes() == CONTENT
     assert running.stat().st_mode & 0o777 == 0o755
@@ -147,6 +160,7 @@ def test_an_appimage_in_a_folder_that_is_gone_stays_as_it_is(
     running = tmp_path / "x.AppImage"
     running.write_bytes(b"old")
     monkeypatch.setenv("APPIMAGE", str(running))
+    started_from(tmp_path / "mounted", monkeypatch)
     monkeypatch.setattr(os, "fsync", _full_disk)
     with pytest.raises(AppError) as caught:
         install(InstallationKind.APPIMAGE, file, artefact_of(file.name))
@@ -179,9 +193,9 @@ def test_programs_of_the_system_do_not_get_the_libraries_of_a_frozen_one(monkeyp
 @pytest.mark.parametrize(("place", "text", "kind"), [
     ("installation.json", '{"kind": "deb"}', InstallationKind.DEB),
     ("_internal/installation.json", '{"kind": "appimage", "later": 1}', InstallationKind.APPIMAGE),
-    ("installation.json", '{"kind": "floppy"}', InstallationKind.SOURCE),
-    ("installation.json", "", InstallationKind.SOURCE),
-    ("other.json", "", InstallationKind.SOURCE),
+    ("installation.json", '{"kind": "floppy"}', InstallationKind.TAR),
+    ("installation.json", "", InstallationKind.TAR),
+    ("other.json", "", InstallationKind.TAR),
 ])
 def test_a_package_says_what_it_is_beside_the_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, text: str, kind: InstallationKind,
@@ -195,6 +209,29 @@ def test_a_package_says_what_it_is_beside_the_program(
     assert found.kind is kind
     assert found.artefact in ("", f"{found.platform}-{kind}")
     assert Installation(InstallationKind.SOURCE, "linux-x64").artefact == ""
+
+
+@pytest.mark.parametrize(("system", "executable", "kind"), [
+    ("linux", "/usr/lib/localai-app/localai-app", InstallationKind.DEB),
+    ("linux", "/opt/localai-app/localai-app", InstallationKind.TAR),
+    ("win32", "localai-app.exe", InstallationKind.SETUP),
+    ("darwin", "/Applications/Local AI.app/Contents/MacOS/localai-app", InstallationKind.DMG),
+])
+def test_a_frozen_program_is_known_by_its_place(
+    monkeypatch: pytest.MonkeyPatch, system: str, executable: str, kind: InstallationKind,
+) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(sys, "executable", executable)
+    assert this_installation().kind is kind
+
+
+def test_a_mounted_appimage_is_known_by_its_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    (tmp_path / "x.AppImage").write_bytes(b"")
+    monkeypatch.setenv("APPIMAGE", str(tmp_path / "x.AppImage"))
+    started_from(tmp_path / "mounted", monkeypatch)
+    assert this_installation().kind is InstallationKind.APPIMAGE
 
 
 def test_a_system_is_too_old_only_where_that_is_known() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from localai_app.progress import Progress
 from localai_app.services.installation import Installation, InstallationKind
 from localai_app.services.update_memory import UpdateMemory
 from localai_app.services.update_steps import UpdateStatus
+from localai_app.services.update_words import status_words
 from tests.helpers.file_server import wait_for
 from tests.helpers.signing import SigningKey, artefact, at, release
 from tests.helpers.update_services import PACKAGE, Publisher, a_day_passes, program, publisher
@@ -171,6 +173,17 @@ def test_what_cannot_be_believed_changes_nothing(tmp_path: Path, house: Publishe
         wait_for(lambda: running.updates.state.offer is not None)
 
 
+def test_a_refused_list_does_not_make_this_version_the_newest(tmp_path: Path, house: Publisher) -> None:
+    house.publish(published=at(-5), expires=at(-1))
+    for _start in range(2):
+        with program(tmp_path, house) as running:
+            running.updates.start()
+            running.updates.check_now()
+            wait_for(lambda: running.updates.state.asked is not None and not running.updates.state.is_busy)
+            assert running.updates.state.status is UpdateStatus.UNKNOWN
+            assert "not known" in status_words(running.updates.state, "0.1.0")
+
+
 @pytest.mark.parametrize(
     ("installation", "changes", "spec"),
     [
@@ -203,7 +216,7 @@ def test_an_installer_is_downloaded_verified_and_found_again(tmp_path: Path, hou
         running.updates.check()
         path = running.updates.download(told.append)
         assert (path.read_bytes(), path.name) == (PACKAGE, "localai-app.deb")
-        assert path.parent.stat().st_mode & 0o777 == 0o700
+        assert sys.platform == "win32" or path.parent.stat().st_mode & 0o777 == 0o700
         assert (running.updates.state.status, running.updates.state.file) == (UpdateStatus.DOWNLOADED, path)
         assert told[-1] == Progress(len(PACKAGE), len(PACKAGE))
     with program(tmp_path, house) as running:
