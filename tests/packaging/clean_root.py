@@ -127,11 +127,17 @@ class CleanRoot:
 
 
 @contextmanager
-def clean_root(folder: Path) -> Iterator[CleanRoot]:
-    """A fresh system in `folder`, with an ordinary user, gone afterwards."""
-    kept = _kept_archive()
+def clean_root(folder: Path, depends: str) -> Iterator[CleanRoot]:
+    """A fresh system in `folder`, with an ordinary user and what satisfies `depends` (as in a package), gone afterwards."""
+    kept = _kept_with(depends, folder)
     subprocess.run(["tar", "--extract", "--file", str(kept), "--directory", str(folder)], check=True)
-    archives = kept.parent / "packages"
+    with _entered(folder, kept.parent / "packages") as root:
+        yield root
+
+
+@contextmanager
+def _entered(folder: Path, archives: Path) -> Iterator[CleanRoot]:
+    """The system that lies in `folder`, with what it needs mounted; the folder is gone afterwards."""
     archives.mkdir(exist_ok=True)
     mounted: list[Path] = []
     try:
@@ -153,6 +159,26 @@ def clean_root(folder: Path) -> Iterator[CleanRoot]:
         for place in reversed(mounted):
             subprocess.run(["umount", "--lazy", str(place)], check=True)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _kept_with(depends: str, folder: Path) -> Path:
+    """The bootstrapped system with what satisfies `depends`, as a tar archive; made in `folder` at the first time."""
+    base = _kept_archive()
+    archive = base.with_name(f"with-{hashlib.sha256(depends.encode()).hexdigest()[:12]}.tar")
+    with FileLock(base.parent / "lock"):
+        if not archive.exists():
+            place = folder / "making"
+            place.mkdir()
+            subprocess.run(["tar", "--extract", "--file", str(base), "--directory", str(place)], check=True)
+            new = archive.with_suffix(".new")
+            with _entered(place, base.parent / "packages") as root:
+                root.apt("satisfy", "--no-install-recommends", depends)
+                root.keep_archives()
+                root.apt("clean")
+                left_out = [f"--exclude=./{name}/*" for name in MOUNTED]
+                subprocess.run(["tar", "--create", "--file", str(new), *left_out, "--directory", str(place), "."], check=True)
+            new.replace(archive)
+    return archive
 
 
 def _kept_archive() -> Path:
