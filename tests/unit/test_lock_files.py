@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
 LOCKS = (
-    "lock.txt", "test.txt", "build.txt", "engine-build.txt", "engine-windows.txt", "engine.txt", "package.txt", "windows.txt", "models.txt")
+    "lock.txt", "test.txt", "build.txt", "engine-build.txt", "engine-windows.txt", "engine.txt", "package.txt",
+    "windows.txt", "models.txt")
 PIN = re.compile(r"^(?P<name>[a-z0-9][a-z0-9-]*)==(?P<version>[\w.!+]+)(?: ; (?P<marker>[^\\]+?))? \\$")
 HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}(?: \\)?$")
 NAME = re.compile(r"^[A-Za-z0-9._-]+")

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from tools.dev.console import StepError
 from tools.dev.environment import ROOT
-from tools.package import engine, glibc, inputs, trust_file
+from tools.package import engine, glibc, inputs, macos_app, trust_file
 from tools.package.frozen import CONTENTS, DATE_S, NAME, freeze
-from tools.package.notices import write_notices
+from tools.package.notices import INDEX_NAME, TEXT_NAME, write_notices
 
 ENGINE_FOLDER = "engine"
 SOURCES = ("src", "resources", "packaging", "tools/package", "requirements/package.txt", "requirements/engine.txt")
@@ -64,6 +64,8 @@ def build_with(engine_folder: Path) -> Path:
             if sys.platform.startswith("linux"):
                 glibc.check_floor(made)
             _date(made)
+            if sys.platform == "darwin":
+                _place_app(made.with_name(macos_app.NAME), engine_folder, made)
             if target.exists():
                 shutil.rmtree(target)
             made.rename(target)
@@ -77,6 +79,15 @@ def _key(engine_folder: Path) -> str:
     sources = [ROOT / name for name in SOURCES]
     made_of = inputs.key_of([engine_folder]), inputs.key_of([trust_file.trust_file()])
     return inputs.key_of(sources, *made_of, *_python_facts())
+
+
+def _place_app(app: Path, engine_folder: Path, folder: Path) -> None:
+    """`dist/Local AI.app`, which PyInstaller made beside the folder, with what the folder got since."""
+    macos_app.complete(app, engine_folder, folder / TEXT_NAME, folder / CONTENTS / INDEX_NAME)
+    target = ROOT / "dist" / macos_app.NAME
+    if target.exists():
+        shutil.rmtree(target)
+    app.rename(target)
 
 
 def _python_facts() -> tuple[str, ...]:

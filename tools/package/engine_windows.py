@@ -53,7 +53,7 @@ def build() -> Path:
 
 def _compile(home: Path, done: Path) -> None:
     programs = engine.build_tools().parent
-    zig = zig()
+    zig = zig_compiler()
     work = home.with_suffix(".work")
     source, archive_sha256 = engine.prepare_source(programs / "python", work, _patches())
     built = work / "build"
@@ -75,7 +75,7 @@ def _patches() -> tuple[Path, ...]:
     return tuple(sorted(PATCHES.glob("*.patch")))
 
 
-def zig() -> Path:
+def zig_compiler() -> Path:
     """The compiler, in an environment of its own below the cache: it has 400 MB."""
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
     folder = cache_dir() / f"ziglang-{digest}"

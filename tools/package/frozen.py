@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tools.dev.console import StepError, run_logged
 from tools.dev.environment import LOGS, ROOT, clean_environment
-from tools.package import trust_file
+from tools.package import platform_files, trust_file
 from tools.package.notices import Bundled
 
 NAME = "localai-app"
@@ -30,6 +30,7 @@ class Frozen:
 
 def freeze(scratch: Path) -> Frozen:
     """Freeze the program as packaging/localai.spec says, below a scratch folder."""
+    platform_files.prepare(ROOT / "build")
     env = clean_environment() | {
         # The order of sets is in the compiled code.
         "PYTHONHASHSEED": "0",

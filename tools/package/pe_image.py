@@ -81,12 +81,11 @@ class Image:
         """The place in the file of an address in memory."""
         for virtual_size, start, raw_size, raw in self._sections:
             if start <= address < start + max(virtual_size, raw_size):
-                return raw + address - start
+                return int(raw + address - start)
         raise ValueError("it points out of itself")
 
     def _text(self, place: int) -> str:
         return self._data[place:self._data.index(b"\0", place)].decode("ascii")
 
     def _number(self, form: str, place: int) -> int:
-        value: int = struct.unpack_from(form, self._data, place)[0]
-        return value
+        return int(struct.unpack_from(form, self._data, place)[0])

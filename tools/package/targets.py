@@ -38,6 +38,8 @@ TARGETS: tuple[Target, ...] = (
     Target("deb", "Package for Debian and Ubuntu", "tools.package.deb"),
     Target("tar", "Portable archive for Linux", "tools.package.tar"),
     Target("appimage", "AppImage", "tools.package.appimage"),
+    Target("windows", "Installer for Windows", "tools.package.windows"),
+    Target("macos", "Disk image for macOS", "tools.package.macos"),
     Target("smoke", "Self-check inside each artefact", "tools.package.smoke"),
     Target("release", "Checksums and signed release.json", "tools.package.release", is_default=False),
 )

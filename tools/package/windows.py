@@ -1,49 +1,79 @@
-"""The Windows installer that is tested on Linux: the program as a plain tree of CPython, wheels and engine, in a setup.exe.
+"""The Windows installer, by packaging/windows/setup.nsi: on Windows from the frozen bundle, and on Linux one for tests.
 
-Releases are frozen on Windows itself (packaging/localai.spec) and put into the same installer (packaging/windows/setup.nsi).
+That one has the program as a plain tree of CPython, wheels and a cross-compiled engine: only Windows freezes for Windows.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 from tools.dev.environment import REQUIREMENTS, ROOT, cache_dir
-from tools.package import authenticode, engine_windows, inputs, windows_packages, windows_python, windows_setup, windows_starters
+from tools.package import (
+    authenticode,
+    bundle,
+    engine_windows,
+    inputs,
+    windows_packages,
+    windows_python,
+    windows_setup,
+    windows_signing,
+    windows_starters,
+)
 from tools.package.frozen import DATE_S
 
 ENGINE_FOLDER = "engine"
 TREE = "localai-app-windows-x64"
+FOR_TESTS = ROOT / "dist" / "for-tests"
+"""Apart from what a release takes."""
 _LOCK = REQUIREMENTS / "windows.txt"
 
 
 def missing() -> str:
     """What this computer lacks for the installer; empty where it can be made."""
+    if sys.platform == "win32":
+        return windows_setup.missing() or bundle.missing()
     if not sys.platform.startswith("linux"):
-        return "This installer for tests is assembled on Linux; a release is made on Windows (docs/releasing.md)."
+        return "The installer for Windows is made on Windows; one for tests can be assembled on Linux."
     return windows_python.can_compile() or authenticode.missing() or windows_setup.missing() or engine_windows.missing()
 
 
 def build() -> Path:
-    """`dist/localai-app-VERSION-windows-x64-setup.exe` from `dist/localai-app-windows-x64/`; StepError in words."""
-    return windows_setup.make(tree(), ROOT / "dist")
+    """`dist/localai-app-VERSION-windows-PROCESSOR-setup.exe`, on Linux below `dist/for-tests`; StepError in words."""
+    if sys.platform == "win32":
+        processor = "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x64"
+        return _packed(bundle.build(), ROOT / "dist", processor, is_quick=False)
+    return _packed(tree(), FOR_TESTS, "x64", is_quick=True)
+
+
+def _packed(folder: Path, target: Path, processor: str, *, is_quick: bool) -> Path:
+    """setup.exe of a folder; signed, it is of a copy, so that the folder stays what its sources give."""
+    command = os.environ.get(windows_signing.VARIABLE, "")
+    if not command:
+        return windows_setup.make(folder, target, processor, is_quick=is_quick)
+    with tempfile.TemporaryDirectory(prefix="signed-", dir=ROOT / "dist") as scratch:
+        copy = Path(scratch) / folder.name
+        shutil.copytree(folder, copy)
+        windows_signing.sign_tree(copy, command)
+        return windows_setup.make(copy, target, processor, is_quick=is_quick)
 
 
 def tree() -> Path:
     """The folder that the installer puts on the user's computer, made from the sources as they are unless it is there."""
-    target = ROOT / "dist" / TREE
+    target = FOR_TESTS / TREE
     engine = engine_windows.build()
-    with inputs.locked(ROOT / "dist" / f"{TREE}.lock"):
+    with inputs.locked(FOR_TESTS / f"{TREE}.lock"):
         sources = [ROOT / name for name in ("src", "resources", "packaging/windows", "tools/package", "requirements/lock.txt")]
         key = inputs.key_of([*sources, _LOCK, engine], sys.version)
-        key_file = ROOT / "dist" / f"{TREE}.key"
+        key_file = FOR_TESTS / f"{TREE}.key"
         if target.is_dir() and key_file.is_file() and key_file.read_text(encoding="utf-8") == key:
             return target
         key_file.unlink(missing_ok=True)
-        with tempfile.TemporaryDirectory(prefix="windows-", dir=ROOT / "dist") as folder:
+        with tempfile.TemporaryDirectory(prefix="windows-", dir=FOR_TESTS) as folder:
             made = assemble(Path(folder), engine)
             if target.exists():
                 shutil.rmtree(target)
@@ -60,7 +90,7 @@ def assemble(scratch: Path, engine: Path) -> Path:
     windows_python.lay_out(python, made / "python")
     windows_packages.lay_out(wheels, made, made / "python" / "packages")
     windows_python.compile_tree(made / "python" / "packages")
-    windows_starters.compile_starters(engine_windows.zig(), made, scratch)
+    windows_starters.compile_starters(engine_windows.zig_compiler(), made, scratch)
     shutil.copytree(engine, made / ENGINE_FOLDER / engine.name)
     shutil.copyfile(ROOT / "LICENSE", made / "LICENSE.txt")
     _date(made)

@@ -68,7 +68,7 @@ def check(source: Path) -> None:
 
 
 def lay_out(source: Path, target: Path) -> None:
-    """Python's library, its extensions and the compiled standard library in `target`; it looks there and in `packages` alone."""
+    """Python's library, extensions and compiled modules in `target`; it looks for modules there and in `packages` alone."""
     extensions = target / "DLLs"
     extensions.mkdir(parents=True)
     for name in _PROGRAMS:

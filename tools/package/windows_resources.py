@@ -44,6 +44,15 @@ def version_numbers(version: str) -> tuple[int, int, int, int]:
     return first, second, third, fourth
 
 
+def version_strings(version: VersionInfo) -> dict[str, str]:
+    """The texts of a version."""
+    return {
+        "CompanyName": "The Local AI developers", "FileDescription": version.description, "FileVersion": version.version,
+        "InternalName": version.file_name, "LegalCopyright": "© The Local AI developers. MIT licence.",
+        "OriginalFilename": version.file_name, "ProductName": "Local AI", "ProductVersion": version.version,
+    }
+
+
 def icon_file(pngs: Sequence[tuple[int, bytes]]) -> bytes:
     """An .ico with these pictures: (pixels of a side, PNG data)."""
     offset = 6 + 16 * len(pngs)
@@ -79,12 +88,8 @@ def _version(version: VersionInfo) -> bytes:
     numbers = version.numbers
     high, low = numbers[0] << 16 | numbers[1], numbers[2] << 16 | numbers[3]
     fixed = struct.pack("<13I", 0xFEEF04BD, 0x10000, high, low, high, low, 0x3F, 0, 0x40004, 1, 0, 0, 0)
-    strings = {
-        "CompanyName": "The Local AI developers", "FileDescription": version.description, "FileVersion": version.version,
-        "InternalName": version.file_name, "LegalCopyright": "© The Local AI developers. MIT licence.",
-        "OriginalFilename": version.file_name, "ProductName": "Local AI", "ProductVersion": version.version,
-    }
-    table = _block(f"{_ENGLISH:04x}{_UNICODE:04x}", children=[_text(key, value) for key, value in strings.items()])
+    texts = [_text(key, value) for key, value in version_strings(version).items()]
+    table = _block(f"{_ENGLISH:04x}{_UNICODE:04x}", children=texts)
     translation = _block("Translation", struct.pack("<HH", _ENGLISH, _UNICODE))
     return _block(
         "VS_VERSION_INFO", fixed,

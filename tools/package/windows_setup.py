@@ -15,11 +15,11 @@ from pathlib import Path
 from localai_app import __version__
 from tools.dev.console import StepError
 from tools.dev.environment import ROOT, clean_environment
+from tools.package import windows_signing
 from tools.package.frozen import DATE_S
 from tools.package.windows_resources import icon_file, program_icons, version_numbers
 
 SCRIPT = ROOT / "packaging" / "windows" / "setup.nsi"
-SIGN_VARIABLE = "LOCALAI_SIGN_COMMAND"
 _WINDOWS_PLACE = Path("C:/Program Files (x86)/NSIS/makensis.exe")
 _ADDED = ("uninstall.exe", "installed-files.txt")
 
@@ -35,9 +35,10 @@ def make(tree: Path, target: Path, processor: str = "x64", *, is_quick: bool = F
     `is_quick`: compressed in a tenth of the time and less well, for tests.
     """
     setup = target / f"localai-app-{__version__}-windows-{processor}-setup.exe"
-    sign = os.environ.get(SIGN_VARIABLE, "")
+    sign = os.environ.get(windows_signing.VARIABLE, "")
     if not sign:
-        print(f"{setup.name} is not signed: {SIGN_VARIABLE} is not set.", flush=True)
+        print(f"{setup.name} is not signed: {windows_signing.VARIABLE} is not set.", flush=True)
+    target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         (scratch / "install.nsh").write_text(install_commands(tree), encoding="utf-8-sig")
@@ -109,7 +110,8 @@ def _makensis() -> str | None:
 def _run_makensis(definitions: dict[str, str]) -> None:
     program = _makensis()
     assert program is not None
-    command = [program, "-V2", "-INPUTCHARSET", "UTF8", *(f"-D{key}={value}" for key, value in definitions.items()), str(SCRIPT)]
+    defined = [f"-D{key}={value}" for key, value in definitions.items()]
+    command = [program, "-V2", "-INPUTCHARSET", "UTF8", *defined, str(SCRIPT)]
     environment = clean_environment() | {"SOURCE_DATE_EPOCH": str(DATE_S)}
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=environment)
     if done.returncode:
