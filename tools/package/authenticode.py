@@ -6,6 +6,7 @@ not asked for, because building works without them; the time stamp stands for ce
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import shutil
@@ -41,9 +42,16 @@ def unlisted(paths: Iterable[Path], catalog: Path, organisation: str) -> list[Pa
         and hashlib.sha256(content).digest() not in listed and hashlib.sha1(content).digest() not in listed]
 
 
+@functools.cache
+def _options() -> tuple[str, ...]:
+    """Newer versions of osslsigncode ask for revocation lists unless told otherwise; 2.5 of Debian 12 does not know the option."""
+    done = subprocess.run(["osslsigncode", "verify", "--help"], capture_output=True, text=True, check=False)
+    return ("-ignore-crl",) if "-ignore-crl" in done.stdout + done.stderr else ()
+
+
 def _problem(path: Path, organisation: str) -> str:
     done = subprocess.run(
-        ["osslsigncode", "verify", "-ignore-crl", "-in", str(path)], capture_output=True, text=True, errors="replace",
+        ["osslsigncode", "verify", *_options(), "-in", str(path)], capture_output=True, text=True, errors="replace",
         check=False)
     if done.returncode:
         reason = "has no signature" if "No signature found" in done.stdout else "is not what was signed, or by nobody known"
