@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +30,7 @@ class UpdateMemory:
     """Two small files: a record, and the list of releases as it was signed, which is verified again whenever it is read."""
 
     def __init__(self, record: Path, envelope: Path) -> None:
+        self._lock = threading.Lock()
         self._record = record
         self._envelope = envelope
 
@@ -57,11 +59,13 @@ class UpdateMemory:
 
     def note_asked(self) -> None:
         """Somebody was asked just now."""
-        self.write(msgspec.structs.replace(self.read(), asked=datetime.now(UTC)))
+        with self._lock:
+            self.write(msgspec.structs.replace(self.read(), asked=datetime.now(UTC)))
 
     def skip(self, version: str) -> None:
         """The user does not want to hear of a version."""
-        self.write(msgspec.structs.replace(self.read(), skipped_version=version))
+        with self._lock:
+            self.write(msgspec.structs.replace(self.read(), skipped_version=version))
 
     def envelope(self) -> bytes:
         """The list of releases that came last; empty where there is none."""

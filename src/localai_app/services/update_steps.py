@@ -69,6 +69,7 @@ class UpdateSteps:
         self._source = source
         self._memory = memory
         self._working = threading.Lock()
+        self._changing = threading.Lock()
         self.state = self._rested(UpdateState(UpdateStatus.UNKNOWN, asked=memory.read().asked))
 
     @property
@@ -108,7 +109,7 @@ class UpdateSteps:
             raise offer.obstacle or AssertionError
         with self._step(UpdateStatus.DOWNLOADING):
             file = self._source.download(offer.artefact, on_progress, cancel)
-            self._set(replace(self.state, file=file))
+            self._change(file=file)
         return file
 
     def install(self) -> InstallStarted:
@@ -127,21 +128,21 @@ class UpdateSteps:
         """Say no more of the version that was found: until the next look, or never again."""
         if for_good and self.state.offer is not None:
             self._memory.skip(self.state.offer.version)
-        self._set(replace(self.state, is_hidden=True))
+        self._change(is_hidden=True)
 
     def rest(self, **changes: object) -> None:
         """Nothing is being done now; `changes` of the state come along. What is off knows nothing."""
-        self._set(self._rested(replace(self.state, **changes)))  # type: ignore[arg-type]
+        self._change(self._rested, **changes)
 
     def on_progress(self, progress: Progress) -> None:
         """Tell how far a download is."""
-        self._set(replace(self.state, progress=progress))
+        self._change(progress=progress)
 
     @contextmanager
     def _step(self, status: UpdateStatus) -> Iterator[None]:
         """Inside the block `status` holds; afterwards what the block left, with its failure."""
         with self._working:
-            self._set(replace(self.state, status=status, error=None, progress=NO_PROGRESS))
+            self._change(status=status, error=None, progress=NO_PROGRESS)
             failure = None
             try:
                 yield
@@ -157,8 +158,7 @@ class UpdateSteps:
         if offer is not None and offer.artefact is not None and self._source.is_there(offer.artefact, cancel):
             file = self._source.target(offer.artefact)
         is_skipped = offer is not None and offer.version == remembered.skipped_version
-        self.state = replace(self.state, offer=offer, file=file, is_known=True, is_hidden=is_skipped, asked=remembered.asked)
-        self.rest()
+        self.rest(offer=offer, file=file, is_known=True, is_hidden=is_skipped, asked=remembered.asked)
         return self.state
 
     def _rested(self, state: UpdateState) -> UpdateState:
@@ -171,6 +171,8 @@ class UpdateSteps:
             return replace(state, status=UpdateStatus.CURRENT if state.is_known else UpdateStatus.UNKNOWN)
         return replace(state, status=UpdateStatus.DOWNLOADED if state.file is not None else UpdateStatus.AVAILABLE)
 
-    def _set(self, state: UpdateState) -> None:
-        self.state = state
+    def _change(self, meaning: Callable[[UpdateState], UpdateState] = lambda state: state, **changes: object) -> None:
+        """A new state from the one there is; the window and a thread at work may change it at one time."""
+        with self._changing:
+            self.state = meaning(replace(self.state, **changes))  # type: ignore[arg-type]
         self._events.publish(UpdatesChanged())
