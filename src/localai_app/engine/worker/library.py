@@ -122,7 +122,7 @@ def _find(handle: Any, name: str) -> Any:
     try:
         return handle[name]
     except AttributeError:
-        if sys.platform != "win32":
+        if os.name != "nt":
             raise
     # Windows finds in a library only what it exports itself, not what the libraries export that it was linked to.
     for path in sorted(Path(handle._name).parent.glob("*ggml*.dll")):
