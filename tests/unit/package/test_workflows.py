@@ -95,6 +95,9 @@ def absent(text: str) -> list[str]:
     names = {target.name for target in TARGETS}
     for command in (str(step.get("run", "")) for _job, step in steps_of(text)):
         found += [name for name in PACKAGE.findall(command) if name and name not in {*names, "--prepare", "verify"}]
+    for job in yaml.safe_load(text)["jobs"].values():
+        for one in job.get("strategy", {}).get("matrix", {}).get("include", []):
+            found += [name for name in one.get("targets", "").split() if name not in names]
     return found
 
 
@@ -172,6 +175,7 @@ def test_the_rules_find_planted_faults(before: str, after: str, words: str) -> N
     ("before", "after"),
     [
         ("package release\n", "package publish\n"),
+        ("targets: bundle macos smoke", "targets: bundle dmg smoke"),
         ("tools.package.smoke", "tools.package.smoak"),
         ("packaging/linux/build-packages.txt", "packaging/linux/packages.txt"),
         ("packaging/ci/import-certificate.sh", "packaging/ci/import.sh"),
@@ -188,6 +192,14 @@ def test_shellcheck_finds_nothing_in_scripts() -> None:
     assert ROOT / ".ci" / "run" in SCRIPTS
     done = subprocess.run(["shellcheck", *map(str, SCRIPTS)], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout
+
+
+def test_every_release_job_tests_what_it_makes() -> None:
+    """Targets are named, so that a job fails where one cannot be made, and the self-check comes last."""
+    jobs = yaml.safe_load(text_of(ROOT / ".github" / "workflows" / "release.yml"))["jobs"]
+    made = [one["targets"].split() for one in jobs["build"]["strategy"]["matrix"]["include"]]
+    assert len(made) == 5
+    assert all(targets[0] == "bundle" and targets[-1] == "smoke" and len(targets) > 2 for targets in made)
 
 
 def test_packages_of_release_jobs_are_installed_by_ci_too() -> None:
