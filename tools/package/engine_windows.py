@@ -42,13 +42,23 @@ def missing() -> str:
 
 def build() -> Path:
     """The folder of the engine: compiled now (some minutes), or earlier from the same sources; StepError in words."""
-    home = engine.home_of(PLAN, (LOCK.read_text(encoding="utf-8"), _TARGET), _patches())
+    home = _home()
     done = home / engine.current_id()
     if not done.exists():
         with locked(home.with_suffix(".lock")):
             if not done.exists():
                 _compile(home, done)
     return done
+
+
+def made() -> Path | None:
+    """The folder of the engine where it was compiled before; None where that is still to be done."""
+    folder = _home() / engine.current_id()
+    return folder if folder.is_dir() else None
+
+
+def _home() -> Path:
+    return engine.home_of(PLAN, (LOCK.read_text(encoding="utf-8"), _TARGET), _patches())
 
 
 def _compile(home: Path, done: Path) -> None:
