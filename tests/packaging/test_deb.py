@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from localai_app import __version__
+from tools.dev.environment import cache_dir
 from tools.package import deb
 from tools.package.debian_depends import T64_RENAMED
 
@@ -81,13 +82,24 @@ def test_no_script_runs_at_installation(package: Path) -> None:
     assert sorted(names) == ["./", "./control", "./md5sums"]
 
 
+@pytest.mark.timeout(900)
 def test_lintian_finds_nothing_but_the_named_exceptions(package: Path) -> None:
     if shutil.which("lintian") is None:
         pytest.skip("lintian is not installed")
-    done = subprocess.run(
-        ["lintian", "--no-tag-display-limit", "--fail-on", "error,warning", "--allow-root", str(package)],
-        capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[:5000] + done.stderr[:500]
+    # It reads every file for a minute or more; the same package is not read twice.
+    version = subprocess.run(["lintian", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    with package.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update(version.encode())
+    kept = cache_dir() / "lintian" / digest.hexdigest()[:24]
+    if not kept.exists():
+        done = subprocess.run(
+            ["lintian", "--tag-display-limit", "0", "--allow-root", str(package)], capture_output=True, text=True, check=False)
+        assert done.returncode in (0, 2), done.stderr
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(done.stdout, encoding="utf-8")
+    found = [line for line in kept.read_text(encoding="utf-8").splitlines() if line.startswith(("E:", "W:"))]
+    assert found == []
 
 
 def test_the_same_bundle_gives_the_same_package(needs: Needs, tmp_path: Path) -> None:
