@@ -87,7 +87,7 @@ class CleanRoot:
         return [*chroot, *words]
 
     def run(
-        self, *words: str, user: bool = True, environment: Mapping[str, str] | None = None, timeout_s: float = 300,
+        self, *words: str, user: bool = True, environment: Mapping[str, str] | None = None, timeout_s: float = 600,
         is_checked: bool = True,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside to its end; fails the test where it fails."""
