@@ -148,13 +148,14 @@ TRANSFER_FAILED = ErrorSpec(
 # --- engine ------------------------------------------------------------------------------------
 ENGINE_MISSING = ErrorSpec(
     "engine_missing", "The engine (llama.cpp) is not installed here.",
-    "Run `python3 dev.py run` to install it; hardware, catalog and downloads work without it.")
+    "Install Local AI again (in a checkout: `python3 dev.py run`); hardware, catalog and downloads work without it.")
 ENGINE_UNUSABLE = ErrorSpec(
-    "engine_unusable", "The engine (llama.cpp) could not be started.", "Install it again with `python3 dev.py run`.",
+    "engine_unusable", "The engine (llama.cpp) could not be started.",
+    "Install Local AI again (in a checkout: `python3 dev.py run`).",
     Remedy.SHOW_LOG)
 ENGINE_TEST_FAILED = ErrorSpec(
     "engine_test_failed", "The engine (llama.cpp) failed its self-test: {reason}.",
-    "Models may crash or answer nonsense: install it again with `python3 dev.py run`.", Remedy.SHOW_LOG)
+    "Models may crash or answer nonsense: install Local AI again (in a checkout: `python3 dev.py run`).", Remedy.SHOW_LOG)
 ENGINE_REPLACED = ErrorSpec(
     "engine_replaced", "The engine “{name}” failed its self-test: {reason}.",
     "“{other}” is used instead; the Performance page can test it again.")
