@@ -40,7 +40,7 @@ KEPT_PLUGINS = (
 """Qt's plugins that are used. The window draws icons from a font and reads no pictures but PNG, which Qt has built in."""
 
 KEPT_QT_LIBRARIES = (
-    "Core", "Gui", "Widgets", "Network", "DBus", "XcbQpa", "WaylandClient", "WlShellIntegration", "OpenGL")
+    "Core", "Gui", "Widgets", "Network", "DBus", "XcbQpa", "WaylandClient", "WlShellIntegration", "OpenGL", "Svg")
 """Qt's own libraries that these plugins and the four modules below need: libQt6Core.so.6, Qt6Core.dll."""
 
 HIDDEN_IMPORTS = ("PySide6.QtCore", "PySide6.QtGui", "PySide6.QtWidgets", "PySide6.QtNetwork")

@@ -25,7 +25,7 @@ class About:
         """What to say of the notices."""
         if self.notices is None:
             return "This is a checkout: each package that it uses brings its own notices."
-        return "Works of others that Local AI is made of, with their terms."
+        return "The notices name the works of others that are in it, with their terms."
 
 
 def about_now(runtimes: RuntimeService) -> About:

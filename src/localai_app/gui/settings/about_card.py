@@ -43,7 +43,7 @@ class AboutCard(QWidget):
         texts.addWidget(self.notices_label)
         card = set_role(QFrame(), "card")
         row = QHBoxLayout(card)
-        row.setContentsMargins(SPACE_5, SPACE_4, SPACE_5, SPACE_4)
+        row.setContentsMargins(SPACE_5 + 1, SPACE_4, SPACE_5 + 1, SPACE_4)
         row.addLayout(texts, 1)
         row.addSpacing(SPACE_6)
         row.addWidget(self.notices_button)
