@@ -37,7 +37,10 @@ WORDS_OF_TERMS = (
     "GNU LESSER GENERAL PUBLIC LICENSE", "PYTHON SOFTWARE FOUNDATION LICENSE", "The ggml authors", "Mozilla Foundation",
     "Phosphor Icons", "Bootloader Exception", "download.qt.io", "NVIDIA Corporation")
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the bundle of Linux")
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the bundle of Linux"),
+    # Seconds on an idle computer; whole programs are started dozens of times.
+    pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +52,7 @@ def run(bundle: Path, *arguments: str | Path, home: Path, **options: Any) -> sub
     """The program of a bundle, with nothing of this checkout in its variables."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TMPDIR") if name in os.environ}
     return subprocess.run(
-        [*options.pop("before", ()), bundle / "localai-app", *map(str, arguments)], capture_output=True, text=True, timeout=170,
+        [*options.pop("before", ()), bundle / "localai-app", *map(str, arguments)], capture_output=True, text=True, timeout=500,
         check=False, stdin=subprocess.DEVNULL, env={**kept, "HOME": str(home), **options.pop("env", {})}, cwd=home)
 
 
