@@ -137,6 +137,9 @@ Var DataBox
 
   ; Removes what an installation put there, by its own list: files first, then folders that are empty. Nothing else is touched.
   Function ${PREFIX}RemoveInstalled
+    GetFullPathName $5 "$INSTDIR"
+    StrCpy $5 "$5\"
+    StrLen $6 $5
     ClearErrors
     FileOpen $1 "$INSTDIR\${MANIFEST}" r
     ${If} ${Errors}
@@ -149,10 +152,11 @@ Var DataBox
         ${ExitDo}
       ${EndIf}
       ${TrimLineEnd} $2
-      Push $2
-      Call ${PREFIX}IsInside
-      Pop $3
-      ${If} $3 == "1"
+      ; A line that leads out of the folder, in a list that was damaged or changed, is passed over.
+      GetFullPathName $3 "$INSTDIR\$2"
+      StrCpy $4 $3 $6
+      ${If} $2 != ""
+      ${AndIf} $4 == $5
         StrCpy $4 $2 1 -1
         ${If} $4 == "\"
           RMDir "$INSTDIR\$2"
@@ -166,39 +170,6 @@ Var DataBox
     ClearErrors
   FunctionEnd
 
-  ; "1" on the stack if the path on it is relative and leads to no other place.
-  Function ${PREFIX}IsInside
-    Exch $5
-    Push $6
-    Push $7
-    StrCpy $6 0
-    StrCpy $7 $5 1
-    ${If} $5 == ""
-    ${OrIf} $7 == "\"
-      StrCpy $5 "0"
-    ${Else}
-      ${Do}
-        StrCpy $7 $5 1 $6
-        ${If} $7 == ""
-          StrCpy $5 "1"
-          ${ExitDo}
-        ${EndIf}
-        ${If} $7 == ":"
-          StrCpy $5 "0"
-          ${ExitDo}
-        ${EndIf}
-        StrCpy $7 $5 2 $6
-        ${If} $7 == ".."
-          StrCpy $5 "0"
-          ${ExitDo}
-        ${EndIf}
-        IntOp $6 $6 + 1
-      ${Loop}
-    ${EndIf}
-    Pop $7
-    Pop $6
-    Exch $5
-  FunctionEnd
 !macroend
 
 !macro TrimLineEnd TEXT
@@ -229,10 +200,12 @@ Section "install"
   Call WaitUntilClosed
   Call RemoveInstalled
   ClearErrors
-  !include "${LISTS}/install.nsh"
   SetOutPath "$INSTDIR"
+  ; Before all else, so that what is interrupted can be removed too.
   File "/oname=${MANIFEST}" "${LISTS}/files.txt"
   WriteUninstaller "$INSTDIR\uninstall.exe"
+  !include "${LISTS}/install.nsh"
+  SetOutPath "$INSTDIR"
   ${If} ${Errors}
     SetErrorLevel 4
     MessageBox MB_OK|MB_ICONSTOP "Some files could not be written. Is the disk full?" /SD IDOK

@@ -44,7 +44,7 @@ def unlisted(paths: Iterable[Path], catalog: Path, organisation: str) -> list[Pa
 
 @functools.cache
 def _options() -> tuple[str, ...]:
-    """Newer versions of osslsigncode ask for revocation lists unless told otherwise; 2.5 of Debian 12 does not know the option."""
+    """Newer versions of osslsigncode ask for revocation lists unless told otherwise; 2.5 has no such option."""
     done = subprocess.run(["osslsigncode", "verify", "--help"], capture_output=True, text=True, check=False)
     return ("-ignore-crl",) if "-ignore-crl" in done.stdout + done.stderr else ()
 

@@ -1,0 +1,120 @@
+"""The application and image for macOS as far as another system can tell: facts, order of signing, and the commands."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import plistlib
+from pathlib import Path
+
+import pytest
+
+from localai_app import __version__
+from tools.dev.console import StepError
+from tools.package import macos, macos_app
+
+CODE = b"\xcf\xfa\xed\xfe a library"
+STAND_IN = """#!/bin/sh
+echo "$(basename "$0") $*" >> "$CALLS"
+case "$(basename "$0") $*" in
+  *" $FAILS_FOR"*) echo "it was refused" >&2; exit 1;;
+  "codesign --force"*) for last; do :; done; if [ -f "$last" ]; then echo signed >> "$last"; fi;;
+  "hdiutil create"*) for last; do :; done; echo image > "$last";;
+esac
+"""
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    folder = tmp_path / macos_app.NAME
+    engine = folder / "Contents" / "Resources" / "engine" / "lcpp-1"
+    for path in (folder / "Contents" / "MacOS" / "localai-app", folder / "Contents" / "Frameworks" / "QtCore",
+                 engine / "libllama.dylib"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(CODE)
+    (folder / "Contents" / "Frameworks" / "Link").symlink_to("QtCore")
+    (folder / "Contents" / "Info.plist").write_bytes(plistlib.dumps(dict(macos_app.info())))
+    (engine / "engine.json").write_text(json.dumps({
+        "files": [{"path": "libllama.dylib", "size_bytes": len(CODE), "sha256": hashlib.sha256(CODE).hexdigest()}]}))
+    return folder
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where codesign and hdiutil, which only macOS has, write how they were called."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("codesign", "hdiutil"):
+        (programs / name).write_text(STAND_IN)
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=":")
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    monkeypatch.setenv("FAILS_FOR", "nothing")
+    monkeypatch.delenv(macos.IDENTITY_VARIABLE, raising=False)
+    return tmp_path / "calls"
+
+
+def signed(calls: Path) -> list[str]:
+    return [line for line in calls.read_text().splitlines() if line.startswith("codesign --force")]
+
+
+def test_the_facts_say_what_opens_the_program_and_where_it_runs() -> None:
+    facts = plistlib.loads(plistlib.dumps(dict(macos_app.info())))
+    assert facts["CFBundleShortVersionString"] == __version__
+    assert facts["LSMinimumSystemVersion"] == "14.0"
+    assert facts["NSHighResolutionCapable"] is True
+    assert facts["CFBundleURLTypes"][0]["CFBundleURLSchemes"] == ["hf"]
+    kind = facts["CFBundleDocumentTypes"][0]["LSItemContentTypes"][0]
+    declared = facts["UTImportedTypeDeclarations"][0]
+    assert declared["UTTypeIdentifier"] == kind
+    assert declared["UTTypeTagSpecification"]["public.filename-extension"] == ["gguf"]
+
+
+def test_entitlements_are_no_more_than_ctypes_needs() -> None:
+    assert plistlib.loads(macos_app.ENTITLEMENTS.read_bytes()) == {"com.apple.security.cs.allow-unsigned-executable-memory": True}
+
+
+def test_the_inside_is_signed_before_the_application_and_checksums_follow(
+    app: Path, calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(macos.IDENTITY_VARIABLE, "Developer ID Application: Somebody")
+    macos.sign(app, "Developer ID Application: Somebody")
+    order = [line.rpartition("/")[2] for line in signed(calls)]
+    assert order == ["libllama.dylib", "QtCore", "Local AI.app"]
+    assert all("--timestamp" in line and "--options runtime" in line for line in signed(calls))
+    assert ["--entitlements" in line for line in signed(calls)] == [False, False, True]
+    manifest = app / "Contents" / "Resources" / "engine" / "lcpp-1" / "engine.json"
+    entry = json.loads(manifest.read_text())["files"][0]
+    library = (manifest.parent / "libllama.dylib").read_bytes()
+    assert library != CODE
+    assert (entry["size_bytes"], entry["sha256"]) == (len(library), hashlib.sha256(library).hexdigest())
+
+
+def test_without_an_identity_it_says_so_and_signs_ad_hoc(
+    app: Path, calls: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    image = macos.make_image(app, tmp_path / "dist" / "localai-app-1.0-macos-arm64.dmg")
+    assert image.read_text() == "image\n"
+    assert "is signed for no developer" in capsys.readouterr().out
+    assert all("--sign - " in line and "--timestamp" not in line for line in signed(calls))
+    assert (app / "Contents" / "Frameworks" / "QtCore").read_bytes() == CODE, "the bundle itself stays as it was made"
+
+
+def test_a_signature_that_fails_ends_the_build(
+    app: Path, calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FAILS_FOR", "--verify")
+    with pytest.raises(StepError, match="codesign failed for Local AI.app: it was refused"):
+        macos.make_image(app, tmp_path / "dist" / "localai-app-1.0-macos-arm64.dmg")
+    assert not (tmp_path / "dist").exists()
+
+
+def test_engine_and_notices_go_into_resources(tmp_path: Path) -> None:
+    app, engine, text = tmp_path / macos_app.NAME, tmp_path / "lcpp-1", tmp_path / "THIRD_PARTY.txt"
+    (app / "Contents" / "Resources").mkdir(parents=True)
+    engine.mkdir()
+    (engine / "engine.json").write_text("{}")
+    text.write_text("notices")
+    macos_app.complete(app, engine, text)
+    assert (app / "Contents" / "Resources" / "engine" / "lcpp-1" / "engine.json").read_text() == "{}"
+    assert (app / "Contents" / "Resources" / "THIRD_PARTY.txt").read_text() == "notices"
