@@ -71,7 +71,8 @@ def test_the_facts_say_what_opens_the_program_and_where_it_runs() -> None:
 
 
 def test_entitlements_are_no_more_than_ctypes_needs() -> None:
-    assert plistlib.loads(macos_app.ENTITLEMENTS.read_bytes()) == {"com.apple.security.cs.allow-unsigned-executable-memory": True}
+    granted = plistlib.loads(macos_app.ENTITLEMENTS.read_bytes())
+    assert granted == {"com.apple.security.cs.allow-unsigned-executable-memory": True}
 
 
 def test_the_inside_is_signed_before_the_application_and_checksums_follow(
@@ -104,7 +105,7 @@ def test_a_signature_that_fails_ends_the_build(
     app: Path, calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FAILS_FOR", "--verify")
-    with pytest.raises(StepError, match="codesign failed for Local AI.app: it was refused"):
+    with pytest.raises(StepError, match=r"codesign failed for Local AI\.app: it was refused"):
         macos.make_image(app, tmp_path / "dist" / "localai-app-1.0-macos-arm64.dmg")
     assert not (tmp_path / "dist").exists()
 

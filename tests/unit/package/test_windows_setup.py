@@ -41,7 +41,8 @@ def test_names_that_would_lead_out_of_the_folder_are_refused(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("version", "numbers"), [
-    ("0.1.0", (0, 1, 0, 0)), ("1.2.3rc4", (1, 2, 3, 0)), ("2.0.dev1", (2, 0, 0, 0)), ("1.2.3.4", (1, 2, 3, 4)), ("", (0, 0, 0, 0))])
+    ("0.1.0", (0, 1, 0, 0)), ("1.2.3rc4", (1, 2, 3, 0)), ("2.0.dev1", (2, 0, 0, 0)), ("1.2.3.4", (1, 2, 3, 4)),
+    ("", (0, 0, 0, 0))])
 def test_four_numbers_of_a_version(version: str, numbers: tuple[int, ...]) -> None:
     assert windows_resources.version_numbers(version) == numbers
 
