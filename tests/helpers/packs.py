@@ -49,14 +49,19 @@ def nvidia_card(**changes: Any) -> Gpu:
 class PackBench:
     """A computer with one build of llama.cpp, a server with packs, and the services that install them."""
 
-    def __init__(self, root: Path, server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, root: Path, server: FileServer, monkeypatch: pytest.MonkeyPatch, engine: Path | None = None,
+    ) -> None:
+        """`engine` in `root`/engine, else one that is made of the installed libraries."""
         library_folder()
         self.key = SigningKey()
         self.server = server
         self.number = 1
         self.join(root, server.url, monkeypatch, self.key.public)
-        self.engine = copy_libraries(root / "engine" / ENGINE_ID)
-        write_manifest(self.engine, ENGINE_ID, [compile_backend(self.engine, "x64", PASSES)])
+        if engine is None:
+            engine = copy_libraries(root / "engine" / ENGINE_ID)
+            write_manifest(engine, ENGINE_ID, [compile_backend(engine, "x64", PASSES)])
+        self.engine = engine
 
     def join(self, root: Path, url: str, monkeypatch: pytest.MonkeyPatch, key: PublicKey) -> None:
         """Be the same computer in another process."""

@@ -45,6 +45,8 @@ class Order:
     architectures: tuple[str, ...]
     jobs: int
     work: Path
+    programs: Path | None = None
+    """Where cmake and ninja lie, if not on the PATH."""
 
 
 def compile_backend(order: Order) -> Path:
@@ -52,13 +54,13 @@ def compile_backend(order: Order) -> Path:
     if not (order.sources / "ggml/src/ggml-cuda/CMakeLists.txt").is_file():
         raise StepError(f"{order.sources} does not hold the sources of llama.cpp.")
     for program in ("cmake", "ninja", "strip", "readelf"):
-        if shutil.which(program) is None:
+        if shutil.which(program, path=_path(order)) is None:
             raise StepError(f"{program} is missing.")
     project, link, build = order.work / "project", order.work / "link", order.work / "build"
     write_link_folder(order.toolkit, order.sources, link)
     project.mkdir(parents=True, exist_ok=True)
     (project / "CMakeLists.txt").write_text(_PROJECT, encoding="ascii")
-    env = _environment(order.toolkit, link)
+    env = {**_environment(order.toolkit, link), "PATH": _path(order)}
     run_logged(["cmake", "-S", str(project), "-B", str(build), "-G", "Ninja", *_choices(order, link)],
                order.work / "configure.log", cwd=order.work, env=env)
     run_logged(["ninja", "-C", str(build), "-j", str(order.jobs), "ggml-cuda"],
@@ -109,6 +111,11 @@ def _choices(order: Order, link: Path) -> list[str]:
         f"-DCUDA_cuda_driver_LIBRARY={link / 'libcuda.so'}", "-DCMAKE_SHARED_LINKER_FLAGS=-Wl,-z,relro,-z,now",
         "-DCMAKE_MODULE_LINKER_FLAGS=-Wl,-z,relro,-z,now,-z,defs",
     ]
+
+
+def _path(order: Order) -> str:
+    own = os.environ.get("PATH", "")
+    return f"{order.programs}{os.pathsep}{own}" if order.programs is not None else own
 
 
 def _environment(toolkit: Toolkit, link: Path) -> dict[str, str]:

@@ -41,5 +41,6 @@ TARGETS: tuple[Target, ...] = (
     Target("windows", "Installer for Windows", "tools.package.windows"),
     Target("macos", "Disk image for macOS", "tools.package.macos"),
     Target("smoke", "Self-check inside each artefact", "tools.package.smoke"),
+    Target("cuda-pack", "Runtime pack for NVIDIA GPUs", "tools.package.cuda_release", is_default=False),
     Target("release", "Checksums and signed release.json", "tools.package.release", is_default=False),
 )

@@ -1,4 +1,4 @@
-"""Runtime packs in the card of the engine's builds: hidden, suggested, offered with their size, under way, installed, failed."""
+"""Runtime packs in the card of the engine: hidden, suggested, offered with their size, under way, installed, failed."""
 
 from __future__ import annotations
 
