@@ -17,6 +17,7 @@ from tools.package.pe_image import Image
 SUFFIXES = (".exe", ".dll", ".pyd")
 ADDED_FOLDERS = ("PySide6", "shiboken6", "numpy.libs")
 """Folders that packages name to Windows with os.add_dll_directory."""
+BACKENDS_FOLDER = "backends"
 API_SET = re.compile(r"(api|ext)-ms-win-[a-z0-9-]+-l\d+-\d+-\d+\.dll")
 SYSTEM_LIBRARIES = frozenset(f"{name}.dll" for name in (
     "advapi32", "authz", "bcrypt", "bcryptprimitives", "cfgmgr32", "comctl32", "comdlg32", "crypt32", "d3d11", "d3d12", "d3d9",
@@ -77,8 +78,10 @@ def check_tree(tree: Path, machine: str = "x64", beside: Sequence[str] = ("", "p
         where = path.relative_to(tree).as_posix()
         if program.machine != machine:
             problems.append(f"{where} is for {program.machine} and not for {machine}")
+        # llama_cpp names the engine's folder to Windows, and has its libraries loaded, before it loads a back end.
+        near = (path.parent, path.parent.parent) if path.parent.name == BACKENDS_FOLDER else (path.parent,)
         for library, functions in sorted(program.imports.items()):
-            found = next((one for folder in (path.parent, *shared) if (one := _in_folder(programs, folder, library))), None)
+            found = next((one for folder in (*near, *shared) if (one := _in_folder(programs, folder, library))), None)
             if found is not None:
                 absent = sorted(functions - found.exports)
                 if absent:
