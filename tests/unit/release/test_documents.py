@@ -68,10 +68,10 @@ def test_a_refused_document_is_not_remembered(seen: SeenNumbers) -> None:
     assert seen.latest_time().year == 1970
 
 
-def test_an_expired_document_stays_expired_when_the_clock_is_set_back(seen: SeenNumbers) -> None:
+def test_an_expired_document_stays_expired_when_the_clock_is_set_back(seen: SeenNumbers, tmp_path: Path) -> None:
     old = release(3, published=at(-40), expires=at(-10))
     assert failure(old, seen).spec is errors.SIGNED_DOCUMENT_EXPIRED
-    assert accepted(KEY.sign(old), RELEASES, TRUST, SeenNumbers(Path("nowhere")), in_days(-20)).number == 3
+    assert accepted(KEY.sign(old), RELEASES, TRUST, SeenNumbers(tmp_path / "other.json"), in_days(-20)).number == 3
     accepted(KEY.sign(release(3)), RELEASES, TRUST, seen)
     assert failure(old, seen, in_days(-20)).spec is errors.SIGNED_DOCUMENT_EXPIRED
 
