@@ -372,7 +372,7 @@ PACK_BUSY = ErrorSpec(
     "pack_busy", "Another Local AI is installing or removing a runtime pack.", "Wait until it is done, then try again.",
     Remedy.RETRY)
 PACK_UNKNOWN = ErrorSpec(
-    "pack_unknown", "There is no runtime pack {name}.", "See `localai-app packs` for the packs that there are.")
+    "pack_unknown", "There is no runtime pack {name}.", "See `localai-app packs list` for the packs that there are.")
 PACK_UNFIT = ErrorSpec(
     "pack_unfit", "The runtime pack {label} is of no use to this computer. {reason}", "Nothing was changed.")
 PACK_REFUSED = ErrorSpec(

@@ -28,7 +28,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PackBench
     engine = copy_engine(made_engine(), tmp_path / "engine", SAFE)
     with file_server() as server:
         made = PackBench(tmp_path, server, monkeypatch, engine)
-        made.deadlines_s = (90.0, 90.0)
+        made.deadlines_s = (150.0, 150.0)
         made.report = type(made.report)(system="linux", cpu=this_cpu(), memory=made.report.memory)
         yield made
 
