@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -44,8 +45,14 @@ class Computer:
         subprocess.run(["wineserver", "-k"], env=self._environment, check=False)
         subprocess.run(["wineserver", "-w"], env=self._environment, check=False, timeout=60)
 
-    def windows_path(self, path: Path) -> str:
-        return "C:\\" + "\\".join(path.relative_to(self.drive).parts)
+    def uninstall(self, folder: Path, *options: str) -> None:
+        """The uninstaller goes on in a copy of itself, so that it can remove itself: the last thing that it does."""
+        program = folder / "uninstall.exe"
+        assert self.run(program, "/S", *options).returncode == 0
+        end_s = time.monotonic() + TIMEOUT_S
+        while program.exists() and time.monotonic() < end_s:
+            time.sleep(0.2)
+        time.sleep(3)
 
     @property
     def local(self) -> Path:
@@ -101,6 +108,10 @@ def test_the_command_line_answers_with_its_exit_status(installed: Path, computer
     assert hardware["memory"]["total_bytes"] > 1e9
 
 
+def test_a_build_of_the_engine_passes_its_test(installed: Path, computer: Computer) -> None:
+    assert "passed in" in computer.run(installed / "localai-app.exe", "runtimes", "--test").stdout
+
+
 def test_the_self_check_starts_workers_and_renders_frames(installed: Path, computer: Computer) -> None:
     report = json.loads(computer.run(installed / "localai-app.exe", "--self-check").stdout)
     assert report["protocol"] == "works", report
@@ -123,10 +134,8 @@ def test_an_update_and_the_uninstaller_remove_what_was_installed_and_keep_the_re
     assert not (installed / "python" / "old.dll").exists()
     assert (data / "kept.txt").exists()
     assert (computer.drive / "windows" / "win.ini").exists()
-    # In place, so that it is over when it returns; it then cannot remove itself.
-    assert computer.run(installed / "uninstall.exe", "/S", f"_?={computer.windows_path(installed)}").returncode == 0
-    left = sorted(path.name for path in installed.rglob("*"))
-    assert [name for name in left if name != "uninstall.exe"] == ["mine.txt"]
+    computer.uninstall(installed)
+    assert [path.name for path in installed.rglob("*")] == ["mine.txt"]
     assert (data / "kept.txt").exists()
     entry = computer.run("reg", "query", r"HKCU\Software\Microsoft\Windows\CurrentVersion\Uninstall\Local AI")
     assert entry.returncode != 0
@@ -134,9 +143,10 @@ def test_an_update_and_the_uninstaller_remove_what_was_installed_and_keep_the_re
 
 def test_data_are_deleted_when_asked_and_other_letters_are_no_hindrance(computer: Computer, needs: Needs) -> None:
     setup = needs(f"for-tests/localai-app-{__version__}-windows-x64-setup.exe")
-    assert computer.run(setup, "/S", "/D=C:\\Jürgen Ж\\Local AI").returncode == 0
-    folder = computer.drive / "Jürgen Ж" / "Local AI"
+    # NSIS takes no quotation marks around a folder, so here it has no blank.
+    assert computer.run(setup, "/S", "/D=C:\\Jürgen-Ж").returncode == 0
+    folder = computer.drive / "Jürgen-Ж"
     assert computer.run(folder / "localai-app.exe", "--version").stdout.strip() == f"localai-app {__version__}"
     (computer.local / "localai-app").mkdir(exist_ok=True)
-    assert computer.run(folder / "uninstall.exe", "/S", "/DELETEDATA=1", "_?=C:\\Jürgen Ж\\Local AI").returncode == 0
+    computer.uninstall(folder, "/DELETEDATA=1")
     assert not (computer.local / "localai-app").exists()
