@@ -32,7 +32,7 @@ def frame_words(catalog: Path | None, folder: Path) -> str:
         answer = json.loads(done.stdout)
         return str(answer["frame"]) if "frame" in answer else f"the window could not be made: {answer['error']['message']}"
     except (ValueError, KeyError, TypeError):
-        said = " ".join(done.stderr.split())[:_LONGEST_REASON]
+        said = " ".join(done.stderr.split())[-_LONGEST_REASON:]  # A traceback says what happened at its end.
         return f"the window's process ended with status {done.returncode}{f': {said}' if said else ''}"
 
 
