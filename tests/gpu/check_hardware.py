@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 
@@ -49,10 +50,16 @@ def detected(setting: Setting) -> None:
 
 
 def runtimes(setting: Setting) -> None:
-    """Every build is tested; one with a GPU is chosen."""
+    """Every build that is not known yet is tested, for all checks after this one; one with a GPU is chosen."""
     started_s = time.monotonic()
-    rows = setting.services.runtimes.test_all()
+    setting.services.runtimes.chosen()
+    rows = setting.services.runtimes.rows()
     setting.facts["seconds"] = time.monotonic() - started_s
+    results = setting.services.paths.cache / "runtimes.json"
+    if results.is_file():
+        known = setting.shared / "profile" / "cache"
+        known.mkdir(parents=True, exist_ok=True)
+        shutil.copy(results, known / results.name)
     setting.facts["refused"] = list(setting.services.runtimes.refused())
     setting.facts["builds"] = {
         row.runtime.key: {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,8 +65,6 @@ def setting(shared: Path, name: str) -> Iterator[Setting]:
         (profile / "runtimes").symlink_to((origin / "runtimes").resolve(), target_is_directory=True)
     if (origin / "cache" / "runtimes.json").is_file():
         shutil.copy(origin / "cache" / "runtimes.json", profile / "cache" / "runtimes.json")
-    for variable in ("TMPDIR",):
-        os.environ.setdefault(variable, str(folder))
     services = build_services(LaunchOptions(data_dir=profile))
     try:
         services.hardware.detect_now(with_engine=False)
