@@ -24,7 +24,7 @@ DEPTHS = (0, 4096, 16_384)
 PROMPTS = (512, 4096)
 TOKENS = 128
 LEAST_RATIO = 0.95
-ROUNDS = 5
+ROUNDS = 3
 NEAR = 0.25
 """Of the range that is told, so much above or below counts as told."""
 
@@ -98,8 +98,8 @@ def worker_beside_bare_loop(setting: Setting) -> None:
                 worker.load(fit.load_options)
                 pairs = []
                 for _round in range(ROUNDS + 1):
-                    by_worker = worker.answer(PROMPT, 2 * TOKENS, temperature=temperature).finished.stats.tps
-                    pairs.append((by_worker, bare(2 * TOKENS, name), bare(2 * TOKENS, "none")))
+                    by_worker = worker.answer(PROMPT, TOKENS, temperature=temperature).finished.stats.tps
+                    pairs.append((by_worker, bare(TOKENS, name), bare(TOKENS, "none")))
             ratio = statistics.median(one / other for one, other, _none in pairs[1:])
             rows.append({
                 "model": model_id, "sampling": name, "ratio": ratio, "worker": statistics.median(p[0] for p in pairs[1:]),

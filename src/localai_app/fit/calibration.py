@@ -126,9 +126,9 @@ class Calibration:
         """Main memory that loads took here beyond what was calculated."""
         return typical_overhead(self._host_overheads[has_gpu])
 
-    def gpu_overhead_bytes(self, name: str) -> int:
-        """Memory of a GPU that loads took beyond llama.cpp's buffers: the driver's context."""
-        return typical_overhead(self._gpu_overheads.get(name, []))
+    def gpu_overhead_bytes(self, name: str, expected_bytes: int = 0) -> int:
+        """Memory of a GPU that loads took beyond llama.cpp's buffers: the driver's context. `expected_bytes` before any."""
+        return typical_overhead(self._gpu_overheads.get(name, []), expected_bytes)
 
 
 NO_CALIBRATION = Calibration()
@@ -144,12 +144,12 @@ def prompt_factor(answers: Sequence[Measurement], kv_type: str) -> Factor | None
     return _factor([(one, one.formula_prompt_tps, one.measured_prompt_tps) for one in answers], kv_type)
 
 
-def typical_overhead(overheads: Sequence[int]) -> int:
-    """The median of the newest ones in bytes, less the fewer there are; never negative."""
+def typical_overhead(overheads: Sequence[int], expected_bytes: int = 0) -> int:
+    """The median of the newest ones in bytes, nearer to what was expected the fewer there are; never negative."""
     newest = overheads[:OVERHEAD_LOADS]
     if not newest:
-        return 0
-    return max(0, round(statistics.median(newest) * len(newest) / (len(newest) + 1)))
+        return expected_bytes
+    return max(0, round((statistics.median(newest) * len(newest) + expected_bytes) / (len(newest) + 1)))
 
 
 def typical_error(pairs: Iterable[tuple[float | None, float | None]]) -> float | None:

@@ -113,7 +113,9 @@ def calibrated_budgets(budgets: Budgets, calibration: Calibration) -> Budgets:
     if not calibration.has_loads:
         return budgets
     groups = tuple(
-        tuple(replace(budget, overhead_bytes=calibration.gpu_overhead_bytes(budget.name)) for budget in group)
+        tuple(
+            replace(budget, overhead_bytes=calibration.gpu_overhead_bytes(budget.name, budget.overhead_bytes))
+            for budget in group)
         for group in budgets.groups)
     host_bytes = calibration.host_overhead_bytes(has_gpu=bool(groups))
     return replace(budgets, host=replace(budgets.host, overhead_bytes=host_bytes), groups=groups)

@@ -194,4 +194,4 @@ def _about_overhead(told: Explanation) -> list[str]:
     measured = sum(share.budget.overhead_bytes for share in told.placement.shares)
     if measured < WORTH_TELLING_BYTES:
         return []
-    return [f"{format_gib(measured)} of it is what earlier loads on this computer took beyond llama.cpp's buffers."]
+    return [f"{format_gib(measured)} of it is what the engine takes on this computer beyond llama.cpp's buffers."]

@@ -23,10 +23,15 @@ VENDOR_WORDS = {
 }
 
 
+MOST_CONTEXT_BYTES = 1024**3
+"""A larger difference is what another program took meanwhile."""
+
+
 def cross_check(report: HardwareReport, engine_devices: Sequence[EngineDevice]) -> HardwareReport:
     """The report with llama.cpp's own devices and a note for every difference; checking again replaces the notes.
 
-    A GPU whose memory no probe could read takes the figures of the device that llama.cpp lists for it.
+    A GPU whose memory no probe could read takes the figures of the device that llama.cpp lists for it. What its process sees
+    less than the driver said before it started is the context that the driver made for it.
     """
     seen = [device for device in engine_devices if device.kind in GPU_KINDS]
     matched = _match(report.gpus, [device for device in seen if not is_lent(device.name)])
@@ -87,8 +92,12 @@ def _plain_name(name: str, *, keep_maker: bool = False) -> str:
 
 def _filled(gpu: Gpu, devices: Sequence[EngineDevice]) -> Gpu:
     device = next((device for device in devices if device.total_bytes > 0), None)
-    if gpu.total_bytes is not None or device is None:
+    if device is None:
         return gpu
+    if gpu.total_bytes is not None:
+        taken = (gpu.free_bytes or 0) - device.free_bytes
+        is_context = gpu.free_bytes is not None and not gpu.unified and 0 < taken <= MOST_CONTEXT_BYTES
+        return msgspec.structs.replace(gpu, engine_context_bytes=taken if is_context else 0)
     return msgspec.structs.replace(gpu, total_bytes=device.total_bytes, free_bytes=device.free_bytes)
 
 

@@ -62,6 +62,9 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     driver: str | None = None
     compute_capability: str | None = None
     holders: tuple[MemoryHolder, ...] = ()
+    engine_context_bytes: int = 0
+    """What the driver keeps here for a process of the engine that has loaded nothing: measured while llama.cpp listed its
+    devices; 0 where it was not."""
     source: str = ""
     """Which probe reported it: nvml, metal, sysfs, registry."""
 
