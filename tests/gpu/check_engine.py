@@ -58,7 +58,8 @@ def far_too_large(setting: Setting) -> None:
             answer = _answer(setting) if state.status is EngineStatus.READY else "not loaded"
             setting.facts[f"{leave // MIB} MiB left"] = {
                 "status": state.status.value, "steps": list(state.steps), "reduced": state.reduced,
-                "gpu_layers": state.options.gpu_layers if state.options else None, "ctx": state.options.ctx if state.options else 0,
+                "gpu_layers": state.options.gpu_layers if state.options else None,
+                "ctx": state.options.ctx if state.options else 0,
                 "error": str(state.error) if state.error else "", "answer": answer,
                 "deaths": [str(event.outcome.cause) for event in recorder.of(WorkerDied)]}
             setting.require(state.status in (EngineStatus.READY, EngineStatus.FAILED), f"the state is {state.status}")

@@ -109,7 +109,8 @@ def _measured(setting: Setting, fit: FitResult, command: list[str], name: str, *
     measured = after_prompt or 0
     predicted = on_gpus(fit)
     return {
-        "verdict": fit.verdict.value, "basis": fit.basis.value, "predicted": predicted, "logged": logged_on_gpus(loaded.buffers),
+        "verdict": fit.verdict.value, "basis": fit.basis.value, "predicted": predicted,
+        "logged": logged_on_gpus(loaded.buffers),
         "ready": _mib(ready), "after load": _mib(after_load), "measured": measured // MIB,
         "off": predicted["total"] - measured // MIB, "beyond llama.cpp": measured // MIB - sum(
             logged_on_gpus(loaded.buffers).values()),
@@ -183,7 +184,7 @@ def partial(setting: Setting) -> None:
                 setting.require(
                     abs(off) <= max(300, TOLERANCE * row["measured"]),
                     f"{leave // MIB} MiB left: predicted {row['predicted']['total']} MiB, measured {row['measured']}")
-                setting.require(row["layers"][0] == gpu.layers or row["layers"][0] == fit.load_options.gpu_layers, "other layers")
+                setting.require(row["layers"][0] in (gpu.layers, fit.load_options.gpu_layers), "other layers")
             setting.require("error" not in row, f"{leave // MIB} MiB left: {row.get('error')}")
     setting.facts["loads"] = rows
 

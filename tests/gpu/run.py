@@ -71,7 +71,8 @@ def run_here(name: str, shared: Path, out: Path) -> bool:
 
 
 def _run(name: str, options: argparse.Namespace) -> bool:
-    command = [sys.executable, "-m", "tests.gpu.run", "--here", "--shared", str(options.shared), "--out", str(options.out), name]
+    where = ["--shared", str(options.shared), "--out", str(options.out)]
+    command = [sys.executable, "-m", "tests.gpu.run", "--here", *where, name]
     try:
         with (options.out / f"{name}.log").open("w") as log:
             return subprocess.run(command, stderr=log, timeout=options.limit, check=False, env=dict(os.environ)).returncode == 0

@@ -71,7 +71,9 @@ class GpuWorker:
         self._send(Load(id=next(self._ids), options=options))
         return self._next(Loaded)
 
-    def benchmark(self, prompts: Sequence[int], depths: Sequence[int], tokens: int, repeats: int = 2) -> tuple[BenchmarkRow, ...]:
+    def benchmark(
+        self, prompts: Sequence[int], depths: Sequence[int], tokens: int, repeats: int = 2,
+    ) -> tuple[BenchmarkRow, ...]:
         """The worker's own benchmark."""
         self._send(Benchmark(
             id=next(self._ids), prompt_tokens=tuple(prompts), depths=tuple(depths), generated_tokens=tokens, repeats=repeats))
