@@ -1,7 +1,8 @@
-"""The bare loop of tests/bench with the build and the set-up of a worker: `python -m tests.gpu.bare_gpu_program OPTIONS WORKER...`.
+"""The bare loop of tests/bench with the build and the set-up of a worker.
 
-OPTIONS is a JSON text of LoadOptions, WORKER what follows `--engine-worker` on a worker's command line. For every line of stdin,
-TOKENS and the name of a sampling, it prints the seconds from the first to the last token.
+`python -m tests.gpu.bare_gpu_program OPTIONS WORKER...`: OPTIONS is a JSON text of LoadOptions, WORKER what follows
+`--engine-worker` on a worker's command line. For every line of stdin, TOKENS and the name of a sampling, it prints the
+seconds from the first to the last token.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The engine as the program drives it: loads in turn, a load that is too large, models side by side, a worker that is killed."""
+"""The engine as the program drives it: loads in turn, one that is too large, models side by side, a worker that is killed."""
 
 from __future__ import annotations
 
