@@ -83,7 +83,14 @@ class WorkerOutcome:
             OutcomeKind.STOPPED: "it was stopped",
             OutcomeKind.ASSERTION: f"llama.cpp gave up with “{_assertion_in(self.stderr_tail)}”",
             OutcomeKind.PROTOCOL: "it sent something that is not a message",
-        }.get(self.kind, f"of an unknown cause ({self.kind.value})")
+            OutcomeKind.OUT_OF_MEMORY: "there was not enough memory",
+            OutcomeKind.UNKNOWN_ARCHITECTURE: "llama.cpp does not know this kind of model",
+            OutcomeKind.MISSING: "llama.cpp is not installed",
+            OutcomeKind.UNUSABLE: "llama.cpp could not be loaded",
+            OutcomeKind.UNSUPPORTED: "this llama.cpp is made for another processor",
+            OutcomeKind.HANG: f"it gave no sign of life for {self.silent_s:.0f} seconds",
+            OutcomeKind.LENDER_LOST: "a computer that lent its devices is gone",
+        }[self.kind]
 
     def error(self) -> AppError:
         """The outcome as an error for the user; `detail` holds the end of the worker's log."""

@@ -162,7 +162,7 @@ class BenchmarkService:
             self._show(replace(self._state, status=BenchmarkStatus.FAILED, error=error))
         except Exception as error:
             log.exception("the benchmark of %s failed unexpectedly", model_key)
-            cause = f"of an internal error ({type(error).__name__})"
+            cause = f"there was an internal error ({type(error).__name__})"
             failure = AppError(errors.ENGINE_CRASHED, cause=cause, detail=repr(error))
             self._show(replace(self._state, status=BenchmarkStatus.FAILED, error=failure))
         else:

@@ -12,6 +12,7 @@ from localai_app.engine.outcome import (
     EXIT_ENGINE_UNUSABLE,
     Fault,
     OutcomeKind,
+    WorkerOutcome,
     classify,
 )
 
@@ -97,3 +98,11 @@ def test_every_end_has_words(returncode: int, stderr: str, fault: Fault | None, 
     assert error.message.endswith(".")
     assert "{" not in error.message.replace(stderr, "")
     assert (outcome.exit_code is None) != (outcome.signal is None)
+
+
+@pytest.mark.parametrize("kind", OutcomeKind)
+def test_every_kind_of_end_has_a_cause_in_words(kind: OutcomeKind) -> None:
+    is_signal = kind is OutcomeKind.SIGNAL
+    cause = WorkerOutcome(kind, None if is_signal else 1, 11 if is_signal else None, "", silent_s=7.0).cause
+    assert cause.split()[0] in ("it", "there", "llama.cpp", "this", "a"), cause
+    assert kind.value not in cause or kind.value == "stopped"

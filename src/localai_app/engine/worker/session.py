@@ -79,7 +79,7 @@ class Session:
                 self._sender.send(RequestRefusedError(ENGINE_OUT_OF_MEMORY).as_event(command.id))
             except Exception as error:  # noqa: BLE001 - the worker lives on, the log has the traceback
                 traceback.print_exc()
-                refusal = RequestRefusedError(ENGINE_CRASHED, cause=f"of an internal error ({type(error).__name__})")
+                refusal = RequestRefusedError(ENGINE_CRASHED, cause=f"there was an internal error ({type(error).__name__})")
                 self._sender.send(refusal.as_event(command.id))
             finally:
                 self._stop_flags.end(command.id)

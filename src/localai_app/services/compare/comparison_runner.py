@@ -146,7 +146,7 @@ class ComparisonRunner:
             error = failure
         except Exception as failure:
             log.exception("comparison %d failed unexpectedly", self._comparison_id)
-            cause = f"of an internal error ({type(failure).__name__})"
+            cause = f"there was an internal error ({type(failure).__name__})"
             error = AppError(errors.ENGINE_CRASHED, cause=cause, detail=repr(failure))
         finally:
             self._progress.end(error)

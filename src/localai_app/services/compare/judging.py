@@ -194,7 +194,7 @@ class JudgingService:
         except Exception as failure:
             log.exception("judging failed unexpectedly")
             error = AppError(
-                errors.ENGINE_CRASHED, cause=f"of an internal error ({type(failure).__name__})", detail=repr(failure))
+                errors.ENGINE_CRASHED, cause=f"there was an internal error ({type(failure).__name__})", detail=repr(failure))
         self._show(replace(self._state, status=JudgingStatus.IDLE, left_s=None, error=error))
 
     def _judge_all(self, model: InstalledModel, benches: tuple[Bench, ...]) -> None:

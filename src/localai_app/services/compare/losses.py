@@ -178,7 +178,7 @@ class LossService:
                 self._measure(wish, place, variant)
         except Exception as error:
             log.exception("measuring losses failed unexpectedly")
-            cause = f"of an internal error ({type(error).__name__})"
+            cause = f"there was an internal error ({type(error).__name__})"
             self._fail(wish.variants[-1].key, AppError(errors.ENGINE_CRASHED, cause=cause, detail=repr(error)))
         state = self._state
         if self._thread.is_stopped:
