@@ -68,7 +68,7 @@ def _checks(python: str, python_without_qt: str) -> tuple[Check, ...]:
             python, *pytest, "tests/integration", "--ignore", "tests/integration/engine", "--ignore",
             "tests/integration/services", "--ignore", "tests/integration/acceptance", *ALL_BUT_BENCHMARKS)),
         Check("tests of the whole program", (
-            python, *pytest, "tests/integration/acceptance", "tests/e2e", *ALL_BUT_BENCHMARKS)),
+            python, *pytest, "tests/integration/acceptance", "tests/e2e", "tests/gpu", *ALL_BUT_BENCHMARKS)),
         Check("tests of what is packaged", (python, *pytest, "tests/packaging", *ALL_BUT_BENCHMARKS)),
         Check("tests of the window", (python, *pytest, "tests/gui", *ALL_BUT_BENCHMARKS)),
         Check("unit tests without Qt", (python_without_qt, *pytest, "tests/unit", *ALL_BUT_BENCHMARKS)),
