@@ -18,6 +18,8 @@ from localai_app.services.lending import LendingState
 from localai_app.services.lent_devices import Lender
 from localai_app.services.live_history import LivePoint
 from localai_app.services.machine_parts import KnownGpu
+from localai_app.services.packs.folders import InstalledPack
+from localai_app.services.packs.pack_service import PackState
 from localai_app.services.runtimes import RuntimeRow
 from localai_app.services.settings_service import SettingsService
 from localai_app.services.speed_snapshot import Finding
@@ -219,6 +221,31 @@ class FakeCompare:
     drafts: FakeDrafts = field(default_factory=FakeDrafts)
 
 
+class FakePackWork:
+    """A build that knows no address of runtime packs, and has none."""
+
+    can_ask = False
+
+    def might_gain(self) -> str:
+        return ""
+
+    def installed(self) -> list[InstalledPack]:
+        return []
+
+
+class FakePacks:
+    """Nothing is on offer and nothing is done."""
+
+    state = PackState()
+    work = FakePackWork()
+
+    def look(self) -> None:
+        raise AssertionError("nobody was to be asked")
+
+    def cancel(self) -> None:
+        raise AssertionError("nothing was under way")
+
+
 @dataclass
 class FakeServices:
     """As much of AppServices as the frame uses."""
@@ -243,6 +270,7 @@ class FakeServices:
     lent: FakeLent = field(default_factory=FakeLent)
     compare: FakeCompare = field(default_factory=FakeCompare)
     updates: UpdateService | None = None
+    packs: FakePacks = field(default_factory=FakePacks)
 
     def sharing_words(self) -> str:
         """No other computer takes part."""

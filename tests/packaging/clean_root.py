@@ -115,6 +115,10 @@ class CleanRoot:
                 shutil.copyfile(path, kept.with_suffix(".new"))
                 kept.with_suffix(".new").replace(kept)
 
+    def is_owned(self, path: str) -> bool:
+        """Whether a package that is still installed has this file or folder."""
+        return self.run("dpkg", "--search", path, is_checked=False).returncode == 0
+
     def files(self) -> set[str]:
         """Every file, link and folder inside but those that dpkg, apt and caches keep for themselves."""
         found: set[str] = set()

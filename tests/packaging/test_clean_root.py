@@ -137,7 +137,8 @@ def use_it(package: Path, folder: Path) -> Record:
         after = root.files()
         added = {path for path in after - before - tools if not path.startswith(DATA)}
         named = {path for path in after if re.search("localai|gguf", path) and not path.startswith(DATA)}
-        found.left = sorted(added | named)
+        # Folders that the desktop's tools share with the package were there first by the package.
+        found.left = sorted(path for path in added | named if not root.is_owned(path))
         found.taken = sorted(before - after)
         found.has_chats = root.path(f"{HOME}/.local/share/localai-app/localai.sqlite3").is_file()
     return found
@@ -177,8 +178,8 @@ def keep_picture(shot: Path) -> None:
 
 def test_the_engine_of_the_installed_program_works_for_an_ordinary_user(record: Record) -> None:
     """Also without Vulkan, which the package only recommends."""
-    assert record.check["engine"] == "works", json.dumps(record.check)
-    assert record.check["protocol"] == "works"
+    assert record.check["ok"] is True, json.dumps(record.check)
+    assert record.check["engine"] == "works"
 
 
 def test_the_main_job_can_be_done_in_its_window(record: Record) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -79,7 +78,7 @@ def computer(tmp_path: Path) -> Computer:
 
 
 @pytest.fixture(scope="module")
-def tested(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[RuntimeRow]]:
+def tested(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> list[RuntimeRow]:
     """Every variant, and Vulkan on a processor where Mesa offers one, tested once for all tests here."""
     computer = Computer(tmp_path_factory.mktemp("engine"))
     with pytest.MonkeyPatch.context() as patch:
@@ -88,7 +87,7 @@ def tested(engine: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[l
         patch.setenv("GGML_VK_VISIBLE_DEVICES", "0")
         # Mesa compiles each of llama.cpp's programs for the processor first, which takes long on a busy computer.
         patch.setattr(runtimes, "FIRST_DEADLINE_S", 150.0)
-        yield computer.service().test_all()
+        return computer.service().test_all()
 
 
 def results(rows: list[RuntimeRow]) -> dict[str, TestResult]:

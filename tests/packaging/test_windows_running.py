@@ -31,6 +31,7 @@ class Computer:
 
     def __init__(self, folder: Path) -> None:
         self.drive = folder / "drive_c"
+        self.is_installed = False
         self._environment = {
             **os.environ, "WINEPREFIX": str(folder), "WINEDEBUG": "-all", "DISPLAY": "", "QT_QPA_PLATFORM": "offscreen",
             "WINEDLLOVERRIDES": "mscoree=;mshtml=;winemenubuilder.exe="}
@@ -49,6 +50,7 @@ class Computer:
         """The uninstaller goes on in a copy of itself, so that it can remove itself: the last thing that it does."""
         program = folder / "uninstall.exe"
         assert self.run(program, "/S", *options).returncode == 0
+        self.is_installed = False
         end_s = time.monotonic() + TIMEOUT_S
         while program.exists() and time.monotonic() < end_s:
             time.sleep(0.2)
@@ -80,10 +82,12 @@ def computer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Computer]:
     found.end()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def installed(computer: Computer, needs: Needs) -> Path:
     setup = needs(f"for-tests/localai-app-{__version__}-windows-x64-setup.exe")
-    assert computer.run(setup, "/S").returncode == 0
+    if not computer.is_installed:
+        assert computer.run(setup, "/S").returncode == 0
+        computer.is_installed = True
     return computer.program
 
 
@@ -136,6 +140,7 @@ def test_an_update_and_the_uninstaller_remove_what_was_installed_and_keep_the_re
     assert (computer.drive / "windows" / "win.ini").exists()
     computer.uninstall(installed)
     assert [path.name for path in installed.rglob("*")] == ["mine.txt"]
+    (installed / "mine.txt").unlink()
     assert (data / "kept.txt").exists()
     entry = computer.run("reg", "query", r"HKCU\Software\Microsoft\Windows\CurrentVersion\Uninstall\Local AI")
     assert entry.returncode != 0
