@@ -122,10 +122,10 @@ def test_the_size_is_said_before(stage: Stage, qtbot) -> None:
 def test_progress_and_its_end(stage: Stage, qtbot) -> None:
     stage.publish(offers=(OFFER,), pack=PACK, phase=Phase.DOWNLOADING, progress=Progress(160_000_000, 640_000_000))
     eventually(qtbot, lambda: "NVIDIA CUDA 13: Downloading: 160 MB of 640 MB" in stage.words())
-    action = stage.button("Download and install")
+    eventually(qtbot, lambda: stage.button("Download and install") is not None)
+    action, cancel = stage.button("Download and install"), stage.button("Cancel")
     assert action is not None
     assert not action.isEnabled()
-    cancel = stage.button("Cancel")
     assert cancel is not None
     qtbot.mouseClick(cancel, Qt.MouseButton.LeftButton)
     assert stage.calls == ["cancel"]
