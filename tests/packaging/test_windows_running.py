@@ -1,7 +1,7 @@
 """setup.exe, the program and the uninstaller under Wine, on demand; two libraries that Wine lacks are stood in for.
 
-Run with LOCALAI_TEST_WINE=1 where Wine is installed: it takes many minutes, and 700 MB that CI does not have. What this proved and
-what not stands in docs/releasing.md.
+Run with LOCALAI_TEST_WINE=1 where Wine is installed: it takes many minutes, and 700 MB that CI does not have.
+What this proved and what not stands in docs/releasing.md.
 """
 
 from __future__ import annotations
