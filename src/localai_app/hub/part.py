@@ -24,6 +24,7 @@ from localai_app import errors
 from localai_app.errors import AppError
 from localai_app.progress import CancelToken, Progress, ProgressCallback
 from localai_app.units import MIB
+from localai_app.whole_file import sync_folder
 
 log = logging.getLogger(__name__)
 
@@ -229,7 +230,7 @@ class PartFile:
             self._close()
             part_path(self._target).replace(self._target)
             record_path(self._target).unlink(missing_ok=True)
-            _sync_folder(self._target.parent)
+            sync_folder(self._target.parent)
 
     def discard(self) -> None:
         """Remove what has arrived."""
@@ -250,15 +251,3 @@ class PartFile:
 
 
 _BINARY = getattr(os, "O_BINARY", 0)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable, where the system can."""
-    if os.name == "nt":
-        return
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import tempfile
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from localai_app.release.fields import Number, Time
+from localai_app.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +56,8 @@ class SeenNumbers:
             if new == old:
                 return
             try:
-                _write_whole(self._path, msgspec.json.encode({**kept, payload_type: new}))
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(self._path, msgspec.json.encode({**kept, payload_type: new}))
             except OSError as error:
                 log.info("what was accepted cannot be remembered: %s", error)
 
@@ -71,18 +70,3 @@ class SeenNumbers:
         except (OSError, msgspec.MsgspecError, ValueError) as error:
             log.info("what was accepted before cannot be read: %s", error)
             return {}
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise

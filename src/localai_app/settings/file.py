@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import os
-import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +13,7 @@ from localai_app import errors
 from localai_app.errors import AppError
 from localai_app.settings.declaration import SETTINGS, SPECS, SettingValue
 from localai_app.settings.validation import spec_of, validated
+from localai_app.whole_file import write_whole
 
 VERSION = 1
 MAX_FILE_BYTES = 1_000_000
@@ -126,7 +124,8 @@ class SettingsFile:
         if self._write_forbidden_because:
             raise AppError(errors.SETTINGS_UNWRITABLE, folder=folder, reason=self._write_forbidden_because)
         try:
-            _write_whole(self._path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self._path, (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
         except OSError as error:
             raise AppError(errors.SETTINGS_UNWRITABLE, detail=str(error), folder=folder, reason=_reason(error)) from error
 
@@ -171,36 +170,6 @@ def _usable_values(raw: dict[str, Any]) -> dict[str, SettingValue]:
             # Not the value itself: a proxy's may hold a password.
             log.warning("the value of %s in the settings file is not used: %s", key, error.action)
     return usable
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Replace a file so that after a crash either the old or the new content is there, and only its owner can read it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the system lets a folder be opened."""
-    if os.name != "posix":
-        return
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _reason(error: OSError) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import tempfile
 import unicodedata
 from datetime import datetime
 from enum import StrEnum
@@ -21,6 +18,7 @@ from localai_app.compare.export_report import report_of
 from localai_app.compare.export_withheld import exportable
 from localai_app.errors import AppError
 from localai_app.paths import resources_dir
+from localai_app.whole_file import write_whole
 
 MAX_NAME_CHARS = 48
 MAX_IMPORT_BYTES = 256 * 1024**2
@@ -79,7 +77,7 @@ def write_export(comparison: Comparison, form: ExportFormat, path: Path) -> None
     """
     data = export_text(comparison, form).encode("utf-8-sig" if form is ExportFormat.CSV else "utf-8", "replace")
     try:
-        _write_whole(path, data)
+        write_whole(path, data, mode=0o644)
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
         raise AppError(errors.FILE_UNWRITABLE, name=path.name, reason=reason, detail=str(error)) from error
@@ -96,19 +94,3 @@ def read_export(path: Path) -> Comparison:
         raise AppError(errors.COMPARISON_FILE_INVALID, name=path.name, reason=reason, detail=str(error)) from error
     except ValueError as error:
         raise AppError(errors.COMPARISON_FILE_INVALID, name=path.name, reason=str(error)) from error
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:32]}.", suffix=".tmp")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise

@@ -19,6 +19,7 @@ from localai_app import errors
 from localai_app.engine.pack_folder import PACK_NAME, VERIFIED_NAME, Verified, is_pack, read_verified, superseded
 from localai_app.errors import AppError
 from localai_app.release.pack_document import Pack
+from localai_app.whole_file import sync_folder
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class PackFolders:
         free = next(each for each in (name, *(f"{name}-{number}" for number in range(2, 10_000))) if each not in taken)
         unpacked.chmod(0o755)
         unpacked.rename(parent / free)
-        _sync_folder(parent)
+        sync_folder(parent)
         return parent / free
 
     def verify(self, folder: Path, pack: Pack) -> Verified:
@@ -102,7 +103,7 @@ class PackFolders:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(folder / VERIFIED_NAME)
-        _sync_folder(folder)
+        sync_folder(folder)
         return verified
 
     def discard(self, folder: Path) -> None:
@@ -148,15 +149,3 @@ class PackFolders:
             return sorted(path for path in self.root.iterdir() if path.is_dir())
         except OSError:
             return []
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last; not every system can, and none needs it but after a power failure."""
-    if os.name == "nt":
-        return
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
