@@ -10,10 +10,10 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from localai_app.errors import AppError
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.metrics import SPACE_1, SPACE_3
+from localai_app.gui.performance.fact_row import FactRow
 from localai_app.gui.styling import button, divider, label, set_icon, set_spacing
 from localai_app.gui.tasks import run_in_background
 from localai_app.gui.theme import ThemeState
-from localai_app.gui.widgets.icon_label import IconLabel
 from localai_app.gui.widgets.meter import Meter, Segment
 from localai_app.services.app_services import AppServices
 from localai_app.services.events import Event, HardwareReported, PacksChanged, RuntimesChanged
@@ -138,19 +138,7 @@ class PackSection(QWidget):
         return self._row("warning", "warn", error.message, error.action)
 
     def _row(self, icon: str, colour: str, words: str, more: str, action: QPushButton | None = None) -> QWidget:
-        row = QWidget()
-        line = QHBoxLayout(row)
-        set_spacing(line, SPACE_3)
-        line.addWidget(IconLabel(icon, self._theme, colour), alignment=Qt.AlignmentFlag.AlignTop)
-        texts = QVBoxLayout()
-        set_spacing(texts, SPACE_1)
-        texts.addWidget(label(words, "strong", wrap=True, selectable=True))
-        if more:
-            texts.addWidget(label(more, "muted", wrap=True, selectable=True))
-        line.addLayout(texts, 1)
-        if action is not None:
-            line.addWidget(action, 0, Qt.AlignmentFlag.AlignTop)
-        return row
+        return FactRow(self._theme, (icon, colour), words, more, action)
 
 
 class _ProgressRow(QWidget):

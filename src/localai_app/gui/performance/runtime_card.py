@@ -10,13 +10,13 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from localai_app.engine.rpc_greeting import Answer
 from localai_app.errors import AppError
 from localai_app.gui.bridge import Bridge
-from localai_app.gui.metrics import SPACE_1, SPACE_3
+from localai_app.gui.metrics import SPACE_3
 from localai_app.gui.performance.cards import Card
+from localai_app.gui.performance.fact_row import FactRow
 from localai_app.gui.performance.pack_section import PackSection
 from localai_app.gui.styling import button, label, set_icon, set_spacing
 from localai_app.gui.tasks import run_in_background
 from localai_app.gui.theme import ThemeState
-from localai_app.gui.widgets.icon_label import IconLabel
 from localai_app.services.app_services import AppServices
 from localai_app.services.events import ErrorHappened, Event, HardwareReported, RuntimesChanged, SharingChanged
 from localai_app.services.lending import WARNING, LendingStatus
@@ -106,17 +106,7 @@ class RuntimeCard(Card):
         return lines
 
     def _row(self, icon: str, colour: str, words: str, more: str) -> QWidget:
-        row = QWidget()
-        line = QHBoxLayout(row)
-        set_spacing(line, SPACE_3)
-        line.addWidget(IconLabel(icon, self._theme, colour), alignment=Qt.AlignmentFlag.AlignTop)
-        texts = QVBoxLayout()
-        set_spacing(texts, SPACE_1)
-        texts.addWidget(label(words, "strong", wrap=True, selectable=True))
-        if more:
-            texts.addWidget(label(more, "muted", wrap=True, selectable=True))
-        line.addLayout(texts, 1)
-        return row
+        return FactRow(self._theme, (icon, colour), words, more)
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, HardwareReported | RuntimesChanged):
