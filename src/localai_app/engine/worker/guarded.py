@@ -67,7 +67,8 @@ def run_guarded(function: Callable[[], T], *, deadline_s: float, memory_bytes: i
         run.start()
         reason = _wait(run, deadline_s, memory_bytes)
         if reason:
-            _interrupt(run)
+            with _lost_interruptions_unreported():
+                _interrupt(run)
     if reason:
         raise LimitExceededError(reason)
     if isinstance(run.error, MemoryError):
@@ -100,6 +101,22 @@ def _interrupt(run: _Run[T]) -> None:
         # One may be lost where Python code is called by C code that drops exceptions, hence again and again.
         run.interrupt()
         run.join(_POLL_S)
+
+
+@contextlib.contextmanager
+def _lost_interruptions_unreported() -> Iterator[None]:
+    """Keeps what Python reports of an interruption that it dropped (in a finalizer, say) from the log: the next one follows."""
+    report = sys.unraisablehook
+
+    def report_unless_ours(unraisable: sys.UnraisableHookArgs) -> None:
+        if not (unraisable.exc_type and issubclass(unraisable.exc_type, _Interrupted)):
+            report(unraisable)
+
+    sys.unraisablehook = report_unless_ours
+    try:
+        yield
+    finally:
+        sys.unraisablehook = report
 
 
 @contextlib.contextmanager
