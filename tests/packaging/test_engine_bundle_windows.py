@@ -51,11 +51,11 @@ def test_every_file_is_listed_with_its_checksum(folder: Path) -> None:
     assert {entry.path: entry.sha256 for entry in manifest.files} == there
     assert (manifest.platform, manifest.engine_id) == ("windows-x64", folder.name)
     assert {Path(name).name for name in manifest.backends} == {
-        f"ggml-{name}.dll" for name in ("cpu-x64", "cpu-sse42", "cpu-haswell", "cpu-skylakex", "cpu-icelake", "rpc")}
+        f"ggml-{name}.dll" for name in ("cpu-x64", "cpu-haswell", "cpu-icelake", "rpc")}
 
 
 def test_every_library_is_for_x64_and_needs_windows_and_the_engine_alone(libraries: dict[str, pefile.PE]) -> None:
-    assert len(libraries) == 9
+    assert len(libraries) == 7
     for name, library in libraries.items():
         assert library.FILE_HEADER.Machine == X64, name
         needed = {entry.dll.decode() for entry in library.DIRECTORY_ENTRY_IMPORT}

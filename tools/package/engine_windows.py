@@ -23,7 +23,7 @@ from tools.package.inputs import locked
 LOCK = REQUIREMENTS / "engine-windows.txt"
 PATCHES = engine_source.PATCHES / "mingw"
 _TARGET = "x86_64-windows-gnu"
-_VARIANTS = ("x64", "sse42", "haswell", "skylakex", "icelake")
+_VARIANTS = ("x64", "haswell", "icelake")
 _LINKER = "-Wl,-s"
 
 PLAN = EnginePlan(
