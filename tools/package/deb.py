@@ -89,8 +89,11 @@ def write_tree(folder: Path, tree: Path) -> None:
 def pack(tree: Path, target: Path, *, compression: Sequence[str] = ("-Zxz", "-z2")) -> None:
     """Make the package of a tree: the same tree gives the same bytes, on any number of cores."""
     _, epoch_s = linux_files.release()
-    environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "SOURCE_DATE_EPOCH": str(epoch_s)}
-    command = ["dpkg-deb", "--root-owner-group", "--threads-max=2", *compression, "--build", str(tree), str(target)]
+    environment = {
+        "PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "SOURCE_DATE_EPOCH": str(epoch_s),
+        # As a variable, because dpkg of Ubuntu 22.04 (1.21.1) has no such option.
+        "DPKG_DEB_THREADS_MAX": "2"}
+    command = ["dpkg-deb", "--root-owner-group", *compression, "--build", str(tree), str(target)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
     if done.returncode:
         raise StepError(f"dpkg-deb failed: {done.stderr.strip()}")
