@@ -88,9 +88,10 @@ def code_inside(app: Path) -> list[Path]:
 
 
 def _codesign(identity: str, path: Path, *options: str) -> None:
-    # Apple's clock stands for a certificate that has ended since; ad hoc there is no certificate.
-    stamp = () if identity == _AD_HOC else ("--timestamp",)
-    _run("codesign", "--force", "--sign", identity, "--options", "runtime", *stamp, *options, str(path))
+    # Apple's clock stands for a certificate that has ended since; ad hoc there is none. The hardened runtime loads only
+    # libraries of the program's own developer, and ad hoc there is no developer: not even its own Python would be loaded.
+    strict = () if identity == _AD_HOC else ("--options", "runtime", "--timestamp")
+    _run("codesign", "--force", "--sign", identity, *strict, *options, str(path))
 
 
 def _run(*command: str) -> None:

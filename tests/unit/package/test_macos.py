@@ -97,7 +97,10 @@ def test_without_an_identity_it_says_so_and_signs_ad_hoc(
     image = macos.make_image(app, tmp_path / "dist" / "localai-app-1.0-macos-arm64.dmg")
     assert image.read_text() == "image\n"
     assert "is signed for no developer" in capsys.readouterr().out
-    assert all("--sign - " in line and "--timestamp" not in line for line in signed(calls))
+    assert len(signed(calls)) == 3
+    for line in signed(calls):
+        # With the hardened runtime macOS would refuse every library, because nobody's are never of one developer.
+        assert "--sign - " in line and "--timestamp" not in line and "--options" not in line
     assert (app / "Contents" / "Frameworks" / "QtCore").read_bytes() == CODE, "the bundle itself stays as it was made"
 
 
