@@ -13,8 +13,8 @@ from tools.dev.console import StepError
 FLOORS = {"x86_64": (2, 35), "aarch64": (2, 39)}
 """The oldest glibc that the bundle has to run with, by machine: Ubuntu 22.04 (older than Debian 12's), and for ARM what
 Qt's wheel asks for (`manylinux_2_39_aarch64`)."""
-LIBSTDCXX_FLOOR = (3, 4, 30)
-"""GLIBCXX of Ubuntu 22.04 and Debian 12 (GCC 12)."""
+LIBSTDCXX_FLOORS = {"x86_64": (3, 4, 30), "aarch64": (3, 4, 33)}
+"""The oldest libstdc++ by machine: GLIBCXX of Ubuntu 22.04 and Debian 12 (GCC 12), and of Ubuntu 24.04 and Debian 13 (GCC 14)."""
 
 _ELF = b"\x7fELF"
 _FAMILIES = ("GLIBC_", "GLIBCXX_")
@@ -73,11 +73,12 @@ def _raise_to(versions: dict[str, tuple[int, ...]], name: str) -> None:
 
 def check_floor(folder: Path) -> tuple[int, ...]:
     """The newest glibc that any file of a folder needs; StepError with the files that need a newer one than is allowed."""
-    floor = FLOORS.get(platform.machine())
+    machine = platform.machine()
+    floor = FLOORS.get(machine)
     facts = [read_elf(path) for path in elf_files(folder)]
     if floor is not None:
         problems = [
-            f"{each.path.relative_to(folder)} needs {words}" for each in facts for words in _too_new(each, floor)]
+            f"{each.path.relative_to(folder)} needs {words}" for each in facts for words in _too_new(each, machine)]
         if problems:
             raise StepError(
                 f"Files of the bundle need a newer system than {_text(floor)}: {'; '.join(problems)}. They come from this "
@@ -97,10 +98,10 @@ def outside_libraries(folder: Path) -> dict[str, set[str]]:
     return found
 
 
-def _too_new(facts: ElfFacts, floor: tuple[int, ...]) -> Iterator[str]:
-    if facts.glibc > floor:
+def _too_new(facts: ElfFacts, machine: str) -> Iterator[str]:
+    if facts.glibc > FLOORS[machine]:
         yield f"glibc {_text(facts.glibc)}"
-    if facts.libstdcxx > LIBSTDCXX_FLOOR:
+    if facts.libstdcxx > LIBSTDCXX_FLOORS[machine]:
         yield f"libstdc++ {_text(facts.libstdcxx)}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 import shutil
 import subprocess
@@ -49,4 +50,17 @@ def test_a_file_that_needs_a_newer_system_is_named(library: Path, monkeypatch: p
     assert glibc.check_floor(library.parent) == glibc.read_elf(library).glibc
     monkeypatch.setitem(glibc.FLOORS, platform.machine(), (2, 20))
     with pytest.raises(StepError, match=r"newer system than 2\.20: libanswer\.so needs glibc 2\."):
+        glibc.check_floor(library.parent)
+
+
+def test_libstdcxx_may_be_as_new_as_on_the_oldest_system_for_each_machine(
+    library: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ubuntu 24.04 and Debian 13, the oldest for ARM, have GCC 14; what is compiled there asks for its symbols."""
+    needed = dataclasses.replace(glibc.read_elf(library), libstdcxx=(3, 4, 32), glibc=())
+    monkeypatch.setattr(glibc, "read_elf", lambda _path: needed)
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    assert glibc.check_floor(library.parent) == ()
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    with pytest.raises(StepError, match=r"libanswer\.so needs libstdc\+\+ 3\.4\.32"):
         glibc.check_floor(library.parent)
