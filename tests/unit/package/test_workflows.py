@@ -208,3 +208,9 @@ def test_packages_of_release_jobs_are_installed_by_ci_too() -> None:
     release = text_of(ROOT / "packaging" / "linux" / "build-packages.txt").split()
     assert release == sorted(release)
     assert set(release) <= ci
+
+
+def test_what_is_started_by_hand_publishes_nothing() -> None:
+    """Also where a tag is chosen as the branch to run on."""
+    jobs = yaml.safe_load(text_of(ROOT / ".github" / "workflows" / "release.yml"))["jobs"]
+    assert "github.event_name == 'push'" in jobs["publish"]["if"]
