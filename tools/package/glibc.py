@@ -14,7 +14,7 @@ FLOORS = {"x86_64": (2, 35), "aarch64": (2, 39)}
 """The oldest glibc that the bundle has to run with, by machine: Ubuntu 22.04 (older than Debian 12's), and for ARM what
 Qt's wheel asks for (`manylinux_2_39_aarch64`)."""
 LIBSTDCXX_FLOORS = {"x86_64": (3, 4, 30), "aarch64": (3, 4, 33)}
-"""The oldest libstdc++ by machine: GLIBCXX of Ubuntu 22.04 and Debian 12 (GCC 12), and of Ubuntu 24.04 and Debian 13 (GCC 14)."""
+"""GLIBCXX of the oldest systems by machine: Ubuntu 22.04 and Debian 12 (GCC 12), Ubuntu 24.04 and Debian 13 (GCC 14)."""
 
 _ELF = b"\x7fELF"
 _FAMILIES = ("GLIBC_", "GLIBCXX_")
