@@ -71,6 +71,11 @@ class WorkerOutcome:
     """With HANG: seconds without a sign of life."""
 
     @property
+    def is_crash(self) -> bool:
+        """Whether it ended by a signal with which a build shows that it may be at fault; others come from outside."""
+        return self.kind is OutcomeKind.SIGNAL and self.signal in _CRASHES
+
+    @property
     def cause(self) -> str:
         """The cause as part of a sentence, for people."""
         if self.kind is OutcomeKind.SIGNAL and self.signal is not None:
@@ -156,6 +161,7 @@ _WINDOWS_STATUS_SIGNALS = {
     0xC000013A: int(signals.SIGINT),  # STATUS_CONTROL_C_EXIT
 }
 _WINDOWS_NO_MEMORY = 0xC0000017
+_CRASHES = (int(signals.SIGSEGV), int(signals.SIGILL), int(signals.SIGFPE), int(signals.SIGABRT))
 _SIGKILL, _SIGBUS = 9, getattr(signals, "SIGBUS", 7)
 
 _SIGNAL_WORDS = {

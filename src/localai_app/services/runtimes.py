@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from localai_app import errors
 from localai_app.engine.launch import PLANNER_OPTIONS, rpc_options, worker_command
-from localai_app.engine.outcome import OutcomeKind
 from localai_app.engine.runtimes import Build, Runtime, gpu_runtimes, processor_runtimes
 from localai_app.engine.tiny_model import write_tiny_model
 from localai_app.errors import AppError
@@ -24,9 +22,6 @@ from localai_app.services.runtime_records import RuntimeRecords
 from localai_app.services.self_test_run import FIRST_DEADLINE_S, LATER_DEADLINE_S, TestResult, run_self_test
 
 log = logging.getLogger(__name__)
-
-_CRASHES = frozenset(map(int, (signal.SIGSEGV, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)))
-"""Signals by which a build shows that it may be at fault; others come from outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +142,7 @@ class RuntimeService:
         return self.rows()
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, WorkerDied) and event.outcome.kind is OutcomeKind.SIGNAL and event.outcome.signal in _CRASHES:
+        if isinstance(event, WorkerDied) and event.outcome.is_crash:
             # The build is tested again before it is used again.
             self._is_suspect = True
         elif not isinstance(event, HardwareReported) or event.report.engine_devices is None or self._thread is not None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from localai_app import errors
-from localai_app.engine.outcome import OutcomeKind
 from localai_app.errors import AppError
 from localai_app.progress import Cancelled
 from localai_app.services.events import ErrorHappened, Event, EventBus, RuntimesChanged, WorkerDied
@@ -36,7 +37,8 @@ class PackKeeper:
         self._on_rolled_back = on_rolled_back
         self._late = LateCall("packs-keeper")
         self._given_up = threading.Event()
-        self._crashes = 0
+        self._crashes: Counter[Path] = Counter()
+        """While which version was the current one, by its folder."""
         self._unsubscribe: Callable[[], None] = lambda: None
 
     def start(self) -> None:
@@ -63,9 +65,9 @@ class PackKeeper:
         return None
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, WorkerDied) and event.outcome.kind is OutcomeKind.SIGNAL:
-            self._crashes += 1
-            if self._crashes >= MOST_CRASHES:
+        if isinstance(event, WorkerDied) and event.outcome.is_crash:
+            self._crashes.update(each.folder for each in self._folders.installed() if each.is_current)
+            if max(self._crashes.values(), default=0) >= MOST_CRASHES:
                 self._late.set(0.0, self._guarded)
         elif isinstance(event, RuntimesChanged):
             self._late.set(0.0, self._guarded)
@@ -82,8 +84,9 @@ class PackKeeper:
 
     def _fault(self, row: RuntimeRow, pack: InstalledPack) -> str:
         """What speaks against a version; empty while nothing does."""
-        if row.is_chosen and self._crashes >= MOST_CRASHES:
-            return f"the engine crashed {self._crashes} times with it"
+        crashes = self._crashes[pack.folder]
+        if row.is_chosen and crashes >= MOST_CRASHES:
+            return f"the engine crashed {crashes} times with it"
         result = row.result
         if result is None or result.passed or result.is_unsupported:
             return ""
@@ -98,7 +101,7 @@ class PackKeeper:
     def _roll_back(self, pack: InstalledPack, previous: InstalledPack, reason: str) -> InstalledPack:
         with self._folders.locked():
             self._folders.discard(pack.folder)
-        self._crashes = 0
+        del self._crashes[pack.folder]
         log.info("the runtime pack in %s is taken away: %s", pack.folder, reason)
         self._events.publish(ErrorHappened(AppError(
             errors.PACK_ROLLED_BACK, label=pack.verified.label, version=pack.verified.version, reason=reason,
