@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from localai_app.release.fields import Time
+from localai_app.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +49,12 @@ class UpdateMemory:
         _write(self._record, msgspec.json.encode(remembered))
 
     def pause_s(self, interval_s: float) -> float:
-        """Seconds until somebody may be asked again, 0 or less for now; the interval at most, however the clock is set."""
+        """Seconds until somebody may be asked again, 0 or less for now; a time in the future, of a wrong clock, is none."""
         asked = self.read().asked
         if asked is None:
             return 0.0
         left_s = interval_s - (datetime.now(UTC) - asked.astimezone(UTC)).total_seconds()
-        return min(left_s, interval_s)
+        return left_s if left_s <= interval_s else 0.0
 
     def note_asked(self) -> None:
         """Somebody was asked just now."""
@@ -81,12 +80,8 @@ class UpdateMemory:
 
 
 def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        partial.replace(path)
+        write_whole(path, data)
     except OSError as error:
         log.info("%s cannot be kept: %s", path.name, error)
-        with contextlib.suppress(OSError):
-            partial.unlink()

@@ -88,10 +88,14 @@ class UpdateSteps:
             raise AppError(errors.UPDATES_OFF)
 
     def look_at_kept(self, cancel: CancelToken) -> None:
-        """Show what was found the last time; nobody is asked."""
+        """Show what was found the last time; nobody is asked. Nothing while a step is under way, which knows more."""
         kept = self._source.kept()
-        if kept is not None and self.is_on:
+        if kept is None or not self.is_on or not self._working.acquire(blocking=False):
+            return
+        try:
             self._found(self._source.offer_of(kept), cancel)
+        finally:
+            self._working.release()
 
     def ask(self, cancel: CancelToken) -> UpdateState:
         """Ask, and what was found. AppError UPDATES_OFF, NOTHING_TO_ASK and those of the network; `Cancelled`."""

@@ -115,7 +115,7 @@ def test_it_asks_once_a_day_and_keeps_what_it_found(tmp_path: Path, house: Publi
 def test_a_clock_set_to_the_future_and_back_does_not_end_the_looking(tmp_path: Path) -> None:
     memory = UpdateMemory(tmp_path / "updates.json", tmp_path / "list")
     (tmp_path / "updates.json").write_text('{"asked": "2199-01-01T00:00:00Z"}')
-    assert memory.pause_s(100.0) == 100.0
+    assert memory.pause_s(100.0) == 0.0
     (tmp_path / "updates.json").write_text('{"asked": "2001-01-01T00:00:00Z"}')
     assert memory.pause_s(100.0) < 0
     for damaged in ("", "{", '{"asked": 5}', '{"asked": "2001-01-01T00:00:00"}', "\xff" * 10):
@@ -260,6 +260,22 @@ def test_a_download_in_the_background_is_cancelled_and_goes_on(tmp_path: Path, h
         wait_for(lambda: _started(running))
         wait_for(lambda: running.updates.state.status is UpdateStatus.DOWNLOADED)
     assert house.count("/files/localai-app.deb") == 2
+
+
+def test_the_look_after_the_start_leaves_a_download_alone(tmp_path: Path, house: Publisher) -> None:
+    house.publish()
+    house.server.served["/files/localai-app.deb"].drip_s = 0.02
+    seen: list[UpdateStatus] = []
+    with program(tmp_path, house) as running:
+        running.updates.check()
+        running.updates.start_download()
+        wait_for(lambda: running.updates.state.progress.done > 5000)
+        running.events.subscribe(lambda _event: seen.append(running.updates.state.status))
+        running.updates.start()
+        done = running.updates.state.progress.done
+        wait_for(lambda: running.updates.state.progress.done > done + 20_000)
+        assert set(seen) == {UpdateStatus.DOWNLOADING}
+        running.updates.cancel()
 
 
 def _started(running: Any) -> bool:
