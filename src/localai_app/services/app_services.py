@@ -124,8 +124,8 @@ class AppServices:
         self.updates.close()
         self.lending.close()
         self.lent.close()
+        self.runtimes.close()  # Ends the tests of a pack that is put to use, for whose end `packs` waits.
         self.packs.close()
-        self.runtimes.close()
         self.variants.close()
         self.headers.close()
         self.dry_runs.close()

@@ -13,7 +13,8 @@ class LateCall:
         """`name`: of the thread."""
         self._name = name
         self._lock = threading.Lock()
-        self._timer: threading.Timer | None = None
+        self._timers: list[threading.Timer] = []
+        """The one that waits, and calls under way that others took the place of."""
         self._is_closed = False
 
     def set(self, pause_s: float, call: Callable[[], None]) -> None:
@@ -28,18 +29,18 @@ class LateCall:
         """Call nothing more, and wait for a call that is under way."""
         with self._lock:
             self._is_closed = True
-            timer, self._timer = self._timer, None
-        if timer is not None:
+            timers, self._timers = self._timers, []
+        for timer in timers:
             timer.cancel()
             timer.join()
 
     def _replace(self, timer: threading.Timer | None) -> None:
         with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            for each in self._timers:
+                each.cancel()
+            self._timers = [each for each in self._timers if each.is_alive()]
             if timer is None or self._is_closed:
                 return
             timer.name, timer.daemon = self._name, True
-            self._timer = timer
             timer.start()
+            self._timers.append(timer)
