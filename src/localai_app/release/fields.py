@@ -67,5 +67,8 @@ def require_address(url: str) -> None:
 
 
 def number_parts(text: str) -> tuple[int, ...]:
-    """580.65.6 as (580, 65, 6), to be compared; () for nothing. ValueError for anything else."""
-    return tuple(int(part) for part in text.split(".")) if text else ()
+    """580.65.6 as (580, 65, 6) and 12.0 as (12,), to be compared; () for nothing. ValueError for anything else."""
+    parts = [int(part) for part in text.split(".")] if text else []
+    while parts and not parts[-1]:
+        parts.pop()
+    return tuple(parts)

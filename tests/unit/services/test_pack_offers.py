@@ -10,7 +10,9 @@ import pytest
 
 from localai_app.engine.pack_folder import Verified
 from localai_app.hardware.report import Cpu, Gpu, HardwareReport, Memory, Vendor
+from localai_app.release.fields import number_parts
 from localai_app.release.pack_document import Pack, PackArchive, PackDocument, PackFile
+from localai_app.services.installation import is_system_old
 from localai_app.services.packs.offers import Here, PackOffer, Standing, offers
 
 CARD = Gpu(
@@ -74,6 +76,13 @@ def test_versions_are_compared_as_numbers() -> None:
         found = offer(PACK, card(compute_capability=cc, driver=driver))
         assert found is not None
         assert found.can_install, (cc, driver)
+
+
+def test_a_number_without_its_last_zeros_is_the_same() -> None:
+    assert number_parts("12") == number_parts("12.0")
+    assert number_parts("580.65.0") == number_parts("580.65") < number_parts("580.65.1") < number_parts("580.100")
+    assert not is_system_old("2.35.0", lambda: "2.35")
+    assert is_system_old("2.35.1", lambda: "2.35")
 
 
 def test_an_upper_limit_counts() -> None:
