@@ -282,7 +282,7 @@ def _manifests(folders: Iterable[Path]) -> list[Path]:
 
 def _require_finished(folder: Path) -> None:
     if is_pack(folder) and read_verified(folder) is None:
-        raise ValueError("its installation was not finished")
+        raise ValueError("its installation was not finished, or it was removed")
 
 
 def _read_manifest(path: Path) -> Manifest:

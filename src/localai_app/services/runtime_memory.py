@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from pathlib import Path
 
 import msgspec
@@ -12,6 +11,7 @@ import msgspec
 from localai_app.engine.runtimes import Runtime
 from localai_app.hardware.report import HardwareReport
 from localai_app.services.self_test_run import TestResult
+from localai_app.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +57,9 @@ def read_remembered(path: Path) -> Remembered:
 
 def write_remembered(path: Path, remembered: Remembered) -> None:
     """Write the file, whole or not at all; a disk that refuses costs the tests of the next start."""
-    partial = path.with_suffix(f".{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(msgspec.json.encode(remembered))
-        partial.replace(path)
+        write_whole(path, msgspec.json.encode(remembered))
     except OSError as error:
         log.info("the results of self-tests cannot be kept: %s", error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +28,10 @@ class Computer:
 
     def __init__(self, root: Path) -> None:
         self.events = EventBus()
-        self.folders = PackFolders(root / "runtimes")
+        (root / "disk").mkdir()
+        if sys.platform != "win32":
+            (root / "data").symlink_to(root / "disk")
+        self.folders = PackFolders(root / "data" / "runtimes")
         self.keeper = PackKeeper(
             self.events, self.folders, PackTrial(self.rows, root, root), self.rows, lambda: None)
         self.install(1)
@@ -43,7 +47,7 @@ class Computer:
     def rows(self) -> list[RuntimeRow]:
         current = next(each.folder for each in self.folders.installed() if each.is_current)
         backend = current / "libggml-cuda.so"
-        addition = Build("extra", "Extra", current, (backend,), "")
+        addition = Build("extra", "Extra", current.resolve(), (backend,), "")
         build = Build(ENGINE_ID, "Engine", self.folders.root.parent, (backend,), "", additions=(addition,))
         return [RuntimeRow(Runtime(build, (backend,), uses_gpu=True), None, True)]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import secrets
 import shutil
 import time
@@ -19,7 +18,7 @@ from localai_app import errors
 from localai_app.engine.pack_folder import PACK_NAME, VERIFIED_NAME, Verified, is_pack, read_verified, superseded
 from localai_app.errors import AppError
 from localai_app.release.pack_document import Pack
-from localai_app.whole_file import sync_folder
+from localai_app.whole_file import sync_folder, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -97,30 +96,25 @@ class PackFolders:
         verified = Verified(
             pack_id=pack.pack_id, engine_id=pack.engine_id, version=pack.version, label=pack.label,
             archive_sha256=pack.archive.sha256, size_bytes=pack.unpacked_bytes, installed_s=time.time(), order=order)
-        partial = folder / f"{VERIFIED_NAME}.part"
-        with partial.open("wb") as file:
-            file.write(msgspec.json.encode(verified))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(folder / VERIFIED_NAME)
-        sync_folder(folder)
+        write_whole(folder / VERIFIED_NAME, msgspec.json.encode(verified), 0o644)
         return verified
 
     def discard(self, folder: Path) -> None:
         """Take a folder away: first its mark, then its name, then its files, so that half of it is never used.
 
-        OSError where it cannot be taken away; files that are in use (Windows) go at a later `sweep`.
+        OSError where its mark cannot be taken away. Windows renames no folder of which a file is in use: that one goes at a
+        later `sweep`.
         """
         (folder / VERIFIED_NAME).unlink(missing_ok=True)
         away = self.root / f"{_OLD}{secrets.token_hex(8)}"
-        folder.rename(away)
-        shutil.rmtree(away, ignore_errors=True)
         with contextlib.suppress(OSError):
+            folder.rename(away)
+            shutil.rmtree(away, ignore_errors=True)
             folder.parent.rmdir()
 
     def sweep(self, now_s: float) -> list[Path]:
         """Take away what installations left that were killed, and versions that were kept long enough; what was taken away."""
-        gone = [path for path in self._children() if path.name.startswith((_NEW, _OLD))]
+        gone = [path for path in _folders_in(self.root) if path.name.startswith((_NEW, _OLD))]
         for path in gone:
             shutil.rmtree(path, ignore_errors=True)
         packs = self.installed()
@@ -134,18 +128,21 @@ class PackFolders:
         for folder in (*unfinished, *outdated):
             with contextlib.suppress(OSError):
                 self.discard(folder)
-                gone.append(folder)
+                if not folder.exists():
+                    gone.append(folder)
         for path in gone:
             log.info("taken away of runtime packs: %s", path)
         return gone
 
     def _pack_folders(self) -> list[Path]:
         return [
-            folder for engine in self._children() if not engine.name.startswith(".")
-            for folder in sorted(engine.iterdir()) if folder.is_dir() and is_pack(folder)]
+            folder for engine in _folders_in(self.root) if not engine.name.startswith(".")
+            for folder in _folders_in(engine) if is_pack(folder)]
 
-    def _children(self) -> list[Path]:
-        try:
-            return sorted(path for path in self.root.iterdir() if path.is_dir())
-        except OSError:
-            return []
+
+def _folders_in(place: Path) -> list[Path]:
+    """In order; none of a folder that another process took away meanwhile, or that cannot be read."""
+    try:
+        return sorted(path for path in place.iterdir() if path.is_dir())
+    except OSError:
+        return []

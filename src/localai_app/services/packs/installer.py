@@ -14,6 +14,7 @@ from pathlib import Path
 
 from localai_app import errors
 from localai_app.errors import AppError
+from localai_app.hub.part import kept_bytes
 from localai_app.hub.space import free_bytes
 from localai_app.progress import CancelToken, Progress
 from localai_app.release.pack_document import Pack
@@ -69,15 +70,15 @@ class PackInstaller:
 
     def download(self, pack: Pack, job: Job) -> Path:
         """Get the archive, whose size and checksum are then right; AppError, `Cancelled`, after which its part stays."""
-        self.require_room(pack, with_archive=True)
         target = self._downloads / f"{pack.pack_id}-{pack.archive.sha256[:16]}.tar.xz"
+        self.require_room(pack, pack.archive.size_bytes - _arrived_bytes(target))
         url = self._fetch.pack_file_address(pack.archive.url)
         return self._fetch.file(
             url, pack.archive.size_bytes, pack.archive.sha256, target, job.report(Phase.DOWNLOADING), job.cancel)
 
     def install(self, pack: Pack, archive: Path, job: Job) -> InstalledPack:
         """Unpack, check, try out and put in place. AppError with the reason; `Cancelled`; nothing is left behind then."""
-        self.require_room(pack, with_archive=False)
+        self.require_room(pack, 0)
         with _disk_words(pack, self._folders.root):
             folder = self._folders.new_folder()
             try:
@@ -97,13 +98,13 @@ class PackInstaller:
         log.info("the runtime pack %s %s is installed in %s", pack.pack_id, pack.version, placed)
         return InstalledPack(placed, verified, True)
 
-    def require_room(self, pack: Pack, *, with_archive: bool) -> None:
-        """AppError NO_ROOM_FOR_FILE unless the pack fits, and its archive too where that lies on the same disk."""
+    def require_room(self, pack: Pack, to_come_bytes: int) -> None:
+        """AppError NO_ROOM_FOR_FILE unless the pack fits, with what is to come of its archive if that is on the same disk."""
         root = self._folders.root
         root.mkdir(parents=True, exist_ok=True)
         needed = pack.unpacked_bytes + SPACE_FLOOR_BYTES
-        if with_archive and _device_of(self._downloads) == root.stat().st_dev:
-            needed += pack.archive.size_bytes
+        if _device_of(self._downloads) == root.stat().st_dev:
+            needed += to_come_bytes
         free = free_bytes(root)
         if free < needed:
             raise AppError(
@@ -142,6 +143,14 @@ def _disk_words(pack: Pack, folder: Path) -> Iterator[None]:
         raise AppError(
             errors.FOLDER_UNUSABLE, name=pack.label, folder=folder, reason=error.strerror or str(error),
             detail=repr(error)) from error
+
+
+def _arrived_bytes(target: Path) -> int:
+    """What lies there of a download, whole or not."""
+    try:
+        return target.stat().st_size
+    except OSError:
+        return kept_bytes(target)
 
 
 def _device_of(folder: Path) -> int:

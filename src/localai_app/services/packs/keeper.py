@@ -55,7 +55,7 @@ class PackKeeper:
         """Test a current version that failed once more, and roll back if it fails again; the version that is used again."""
         for row in self._rows():
             for addition in row.runtime.additions:
-                pack = next((each for each in self._folders.installed() if each.folder == addition.library_dir), None)
+                pack = next((each for each in self._folders.installed() if each.folder.resolve() == addition.library_dir), None)
                 previous = self._previous(pack) if pack is not None and pack.is_current else None
                 if pack is None or previous is None:
                     continue

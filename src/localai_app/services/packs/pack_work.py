@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import time
@@ -124,10 +125,10 @@ class PackWork:
         except AppError as error:
             is_of_disk = error.spec in (errors.NO_ROOM_FOR_FILE, errors.FOLDER_UNUSABLE)
             if not keeps_archive and not is_of_disk:
-                archive.unlink(missing_ok=True)
+                _take_away(archive)
             raise
         if not keeps_archive:
-            archive.unlink(missing_ok=True)
+            _take_away(archive)
         self._parts.runtimes.test_all(again=False)
         return installed
 
@@ -147,6 +148,12 @@ class PackWork:
             installed=[each.verified for each in self.installed() if each.is_current],
             in_use=next((row.name for row in rows if row.is_chosen), ""))
         return offers(document, here)
+
+
+def _take_away(archive: Path) -> None:
+    """One that cannot go now, because a scanner reads it, goes with what `sweep_downloads` finds."""
+    with contextlib.suppress(OSError):
+        archive.unlink(missing_ok=True)
 
 
 def _require_signed(archive: Path, pack: Pack) -> None:
