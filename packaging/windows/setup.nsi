@@ -1,13 +1,14 @@
 ; The installer for Windows: for one user, without an administrator.
 ;
 ; From the command line of makensis: TREE (the folder to install), LISTS (a folder with install.nsh, files.txt), ICON, OUTPUT,
-; VERSION, VERSION_NUMBERS, SIZE_KIB and, to sign setup.exe and the uninstaller, SIGN_COMMAND (the file's path is appended).
+; VERSION, VERSION_NUMBERS, SIZE_KIB, STUB (what setup.exe itself is), PROCESSOR (x64 or arm64), MINIMUM_BUILD and MINIMUM_SYSTEM
+; (of Windows, as number and in words) and, to sign setup.exe and the uninstaller, SIGN_COMMAND (the file's path is appended).
 ;
 ; setup.exe /S [/D=FOLDER]                  silently; /D has to be last and takes no quotation marks
 ; uninstall.exe /S [/DELETEDATA=1]          silently; chats, settings and models stay unless DELETEDATA=1
 
 Unicode true
-Target amd64-unicode
+Target ${STUB}
 !ifdef QUICK
   ; For tests: a third larger, in a tenth of the time.
   SetCompressor /SOLID /FINAL zlib
@@ -25,6 +26,7 @@ SetOverwrite on
 
 !include LogicLib.nsh
 !include WinVer.nsh
+!include x64.nsh
 !include FileFunc.nsh
 !include nsDialogs.nsh
 !define MUI_ICON "${ICON}"
@@ -189,8 +191,17 @@ Var DataBox
 !insertmacro WaitUntilClosed "un."
 
 Function .onInit
-  ${IfNot} ${AtLeastWin10}
-    MessageBox MB_OK|MB_ICONSTOP "${NAME} needs Windows 10, version 1809, or later." /SD IDOK
+  ${IfNot} ${AtLeastBuild} ${MINIMUM_BUILD}
+    MessageBox MB_OK|MB_ICONSTOP "${NAME} needs ${MINIMUM_SYSTEM} or later." /SD IDOK
+    SetErrorLevel 3
+    Quit
+  ${EndIf}
+!if ${PROCESSOR} == "arm64"
+  ${IfNot} ${IsNativeARM64}
+!else
+  ${IfNot} ${RunningX64}
+!endif
+    MessageBox MB_OK|MB_ICONSTOP "This file is for another processor. Take the one for this computer." /SD IDOK
     SetErrorLevel 3
     Quit
   ${EndIf}

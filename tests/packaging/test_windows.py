@@ -137,6 +137,15 @@ def test_the_same_tree_gives_the_same_installer(tree: Path, tmp_path: Path) -> N
     assert made[0] == made[1]
 
 
+@pytest.mark.parametrize("processor", ["x64", "arm64"])
+def test_the_script_compiles_as_on_windows_whose_nsis_has_only_32_bits(processor: str, tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "LocalAI.exe").write_bytes(b"x")
+    setup = windows_setup.make(tmp_path / "small", tmp_path, processor, is_quick=True, stub="x86-unicode")
+    assert setup.name.endswith(f"-windows-{processor}-setup.exe")
+    assert pe.read(setup).machine == "x86"
+
+
 @pytest.mark.skipif(shutil.which("osslsigncode") is None, reason="osslsigncode signs and checks")
 def test_what_is_ours_is_signed_and_the_engine_still_accepted(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

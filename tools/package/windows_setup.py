@@ -9,6 +9,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -16,12 +17,15 @@ from localai_app import __version__
 from tools.dev.console import StepError
 from tools.dev.environment import ROOT, clean_environment
 from tools.package import windows_signing
+from tools.package.artefacts import FLOORS
 from tools.package.frozen import DATE_S
 from tools.package.windows_resources import icon_file, program_icons, version_numbers
 
 SCRIPT = ROOT / "packaging" / "windows" / "setup.nsi"
 _WINDOWS_PLACE = Path("C:/Program Files (x86)/NSIS/makensis.exe")
 _ADDED = ("uninstall.exe", "installed-files.txt")
+STUB = "x86-unicode" if sys.platform == "win32" else "amd64-unicode"
+"""What setup.exe itself is. NSIS for Windows has only stubs of 32 bits, which run everywhere; Wine may have only 64 bits."""
 
 
 def missing() -> str:
@@ -29,11 +33,12 @@ def missing() -> str:
     return "" if _makensis() else "It needs makensis (package nsis; on Windows the program NSIS)."
 
 
-def make(tree: Path, target: Path, processor: str = "x64", *, is_quick: bool = False) -> Path:
+def make(tree: Path, target: Path, processor: str = "x64", *, is_quick: bool = False, stub: str = STUB) -> Path:
     """`target/localai-app-VERSION-windows-PROCESSOR-setup.exe` with all files of `tree`; StepError in words.
 
     `is_quick`: compressed in a tenth of the time and less well, for tests.
     """
+    minimum, minimum_words = FLOORS[f"windows-{processor}"]
     setup = target / f"localai-app-{__version__}-windows-{processor}-setup.exe"
     sign = os.environ.get(windows_signing.VARIABLE, "")
     if not sign:
@@ -51,6 +56,7 @@ def make(tree: Path, target: Path, processor: str = "x64", *, is_quick: bool = F
         definitions = {
             "TREE": str(tree), "LISTS": str(scratch), "ICON": str(icon), "OUTPUT": str(made), "VERSION": __version__,
             "VERSION_NUMBERS": ".".join(map(str, version_numbers(__version__))), "SIZE_KIB": str(_size_kib(tree)),
+            "STUB": stub, "PROCESSOR": processor, "MINIMUM_BUILD": minimum.split(".")[-1], "MINIMUM_SYSTEM": minimum_words,
             **({"SIGN_COMMAND": sign} if sign else {}), **({"QUICK": "1"} if is_quick else {}),
         }
         _run_makensis(definitions)
