@@ -6,12 +6,13 @@ import ast
 import importlib.util
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.dev.console import StepError, run_logged
 from tools.dev.environment import LOGS, ROOT, clean_environment
-from tools.package import platform_files, trust_file
+from tools.package import platform_files, trust_file, windows_runtime
 from tools.package.notices import Bundled
 
 NAME = "localai-app"
@@ -45,13 +46,20 @@ def freeze(scratch: Path) -> Frozen:
     made = scratch / "dist" / NAME
     if not made.is_dir():
         raise StepError(f"PyInstaller made no bundle; what it said is in {LOGS / 'pyinstaller.log'}.")
-    return Frozen(made, _bundled(made, scratch / "work" / "localai"))
+    return Frozen(made, bundled_in(made, scratch / "work" / "localai", windows_runtime.place(made)))
 
 
-def _bundled(made: Path, work: Path) -> Bundled:
-    collected = {name: Path(source) for name, source, _kind in _table(work / "COLLECT-00.toc")}
+def bundled_in(made: Path, work: Path, beside: Mapping[str, Path]) -> Bundled:
+    """Where each file and module of a bundle came from; `beside`: what was put beside the program since.
+
+    `work` has PyInstaller's tables. StepError for a file that they do not name.
+    """
+    # On Windows the tables have the separators of Windows.
+    collected = {name.replace("\\", "/"): Path(source) for name, source, _kind in _table(work / "COLLECT-00.toc")}
     # A release brings the keys that it trusts from elsewhere; they are our own all the same.
     collected |= {name: trust_file.EMPTY for name in collected if trust_file.is_trust_file(name)}
+    # Python's modules that are needed before all others lie in an archive of their own.
+    collected["base_library.zip"] = Path(ast.__file__)
     files: dict[str, Path] = {}
     for path in sorted(made.rglob("*")):
         if path.is_symlink():
@@ -59,11 +67,11 @@ def _bundled(made: Path, work: Path) -> Bundled:
                 raise StepError(f"The link {path.relative_to(made)} of the bundle leads to nothing: see tools/package/trim.py.")
         elif path.is_file() and path.is_relative_to(made / CONTENTS):
             inside = path.relative_to(made / CONTENTS).as_posix()
-            files[path.relative_to(made).as_posix()] = collected.get(inside, path)
+            if inside not in collected:
+                raise StepError(f"PyInstaller's tables do not tell where {inside} of the bundle came from.")
+            files[path.relative_to(made).as_posix()] = collected[inside]
         elif path.is_file():
-            files[path.name] = _bootloader()
-    # Python's modules that are needed before all others lie in an archive of their own.
-    files[f"{CONTENTS}/base_library.zip"] = Path(ast.__file__)
+            files[path.name] = beside.get(path.name) or _bootloader()
     modules = {name: Path(source) for name, source, _kind in _table(work / "PYZ-00.toc") if source not in ("", "-")}
     return Bundled(files, modules)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from tools.dev.console import StepError
 from tools.dev.environment import ROOT
 from tools.package.component import Component, of_distribution, tidy
+from tools.package.windows_runtime import is_runtime
 
 LICENCES = ROOT / "packaging" / "licenses"
 _QT = ("pyside6-essentials", "shiboken6")
@@ -40,6 +41,9 @@ class Origins:
     def component_of(self, source: Path) -> Component | None:
         """The work that a file of this computer is a part of; None if that cannot be told."""
         path = source.resolve()
+        if is_runtime(path.name):
+            text = _own_text("microsoft-runtime.txt")
+            return Component("Microsoft Visual C++ runtime", "", "Microsoft's terms for distributable code", (text,))
         distribution = self._distributions.get(path) or self._by_code(path)
         if distribution is not None:
             return self._component(distribution)

@@ -14,6 +14,7 @@ from tools.dev.console import StepError
 from tools.dev.environment import REQUIREMENTS, ROOT, lock_blocks
 from tools.package import trim
 from tools.package.windows_python import VERSION, run_pip
+from tools.package.windows_runtime import RUNTIMES, WHEEL
 
 LOCK = REQUIREMENTS / "lock.txt"
 _DOTTED = ".".join(map(str, VERSION))
@@ -27,9 +28,6 @@ _TARGET = {
 _NOT_SHIPPED = frozenset({"hf-xet", "diskcache", "pycparser"})
 """Left out of the bundle on every system too (trim.EXCLUDED_MODULES)."""
 _BINDINGS = "llama-cpp-python"
-RUNTIMES = ("msvcp140.dll", "msvcp140_1.dll", "msvcp140_2.dll", "vcruntime140.dll", "vcruntime140_1.dll")
-"""Microsoft's C and C++ libraries, of which one copy lies beside the program."""
-_RUNTIME_WHEEL = "shiboken6"
 _KEPT_OF_QT = (
     "__init__.py", "_config.py", "_git_pyside_version.py", "support/*", "pyside6.abi3.dll", "QtCore.pyd", "QtGui.pyd",
     "QtWidgets.pyd", "QtNetwork.pyd", "Qt6*.dll", "plugins/*",
@@ -73,10 +71,10 @@ def lay_out(wheels: Path, program: Path, target: Path) -> None:
     target.mkdir(parents=True)
     for wheel in sorted(wheels.glob("*.whl")):
         _unpack(wheel, target)
-        if wheel.name.startswith(_RUNTIME_WHEEL):
+        if wheel.name.startswith(WHEEL):
             with zipfile.ZipFile(wheel) as archive:
                 for name in RUNTIMES:
-                    (program / name).write_bytes(archive.read(f"{_RUNTIME_WHEEL}/{name}"))
+                    (program / name).write_bytes(archive.read(f"{WHEEL}/{name}"))
     _copy_bindings(target)
     shutil.copytree(ROOT / "src" / "localai_app", target / "localai_app", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "resources", target / "localai_app" / "resources")
