@@ -117,5 +117,5 @@ def engine_id(bindings: str) -> str:
 
 
 def prefix_flags(source: Path, build: Path) -> str:
-    """Compiler options that write fixed names in place of these folders."""
-    return f"-ffile-prefix-map={build}=build -ffile-prefix-map={source}=llama.cpp"
+    """Compiler options that write fixed names in place of these folders; quoted, because folders may have blanks."""
+    return f'"-ffile-prefix-map={build}=build" "-ffile-prefix-map={source}=llama.cpp"'

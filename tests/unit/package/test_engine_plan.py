@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tools.dev.console import StepError
 from tools.dev.engine import engine_requirement
 from tools.package import engine_windows
 from tools.package.engine_layout import unshipped_backends
-from tools.package.engine_plan import COMMITS, PLANS, EnginePlan, engine_id
+from tools.package.engine_plan import COMMITS, PLANS, EnginePlan, engine_id, prefix_flags
 from tools.package.engine_source import apply_patch, patches
 
 LINES = st.lists(st.sampled_from(["a\n", "b\n", "c\n", "-d\n", "+e\n", " f\n", "@@ g\n"]), max_size=30)
@@ -38,6 +39,11 @@ def test_the_program_knows_every_variant(plan: EnginePlan) -> None:
 def test_the_commit_of_the_pinned_version_is_written_down() -> None:
     bindings = engine_requirement().split("==")[1]
     assert engine_id(bindings).startswith(f"lcpp-{COMMITS[bindings]}-")
+
+
+def test_folders_with_blanks_stay_one_option_each() -> None:
+    assert shlex.split(prefix_flags(Path("/my code/source"), Path("/my code/build"))) == [
+        "-ffile-prefix-map=/my code/build=build", "-ffile-prefix-map=/my code/source=llama.cpp"]
 
 
 @given(LINES, LINES)
