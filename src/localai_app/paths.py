@@ -123,14 +123,6 @@ def installed_notices() -> Path | None:
     return path if is_frozen() and path.is_file() else None
 
 
-def installation_files() -> tuple[Path, ...]:
-    """Where a package may say what it is, the likeliest place first; none for a program that is not frozen."""
-    if not is_frozen():
-        return ()
-    folder = Path(sys.executable).resolve().parent
-    return tuple(place / "installation.json" for place in (folder, folder.parent / "Resources", folder / "_internal"))
-
-
 def _installed_dir() -> Path:
     """The folder of a frozen program; inside an application of macOS the one for everything that is no program."""
     folder = Path(sys.executable).resolve().parent

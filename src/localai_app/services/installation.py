@@ -1,8 +1,4 @@
-"""How this copy of the program came onto the computer, and so what it may be replaced with.
-
-A package may say what it is in `installation.json` beside the program, as {"kind": "tar"}. Those of the project need not: the
-place of a frozen program tells it.
-"""
+"""How this copy of the program came onto the computer, which its place tells, and so what it may be replaced with."""
 
 from __future__ import annotations
 
@@ -15,14 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import msgspec
-
-from localai_app.paths import installation_files, is_frozen
+from localai_app.paths import is_frozen
 from localai_app.release.fields import number_parts
 
 DEB_FOLDER = Path("/usr/lib/localai-app")
 """Where the package for Debian and its relatives puts the program, and nothing else may."""
-_MAX_FILE_BYTES = 10_000
 _PROCESSORS = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 
 
@@ -36,10 +29,6 @@ class InstallationKind(StrEnum):
     APPIMAGE = "appimage"
     SETUP = "setup"
     DMG = "dmg"
-
-
-class _File(msgspec.Struct, frozen=True):
-    kind: InstallationKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +46,7 @@ class Installation:
 
 def this_installation() -> Installation:
     """What runs here."""
-    return Installation(_said_kind() or _kind_by_place(), this_platform())
-
-
-def _said_kind() -> InstallationKind | None:
-    for path in installation_files():
-        try:
-            with path.open("rb") as file:
-                return msgspec.json.decode(file.read(_MAX_FILE_BYTES), type=_File).kind
-        except (OSError, msgspec.MsgspecError):
-            continue
-    return None
+    return Installation(_kind_by_place(), this_platform())
 
 
 def _kind_by_place() -> InstallationKind:

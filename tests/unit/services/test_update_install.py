@@ -13,7 +13,6 @@ from localai_app import errors
 from localai_app.errors import AppError
 from localai_app.release.release_document import Artefact
 from localai_app.services.installation import (
-    Installation,
     InstallationKind,
     appimage_file,
     is_system_old,
@@ -190,25 +189,9 @@ def test_programs_of_the_system_do_not_get_the_libraries_of_a_frozen_one(monkeyp
     assert {"LD_LIBRARY_PATH_ORIG", "QT_PLUGIN_PATH"} & environment.keys() == set()
 
 
-@pytest.mark.parametrize(("place", "text", "kind"), [
-    ("installation.json", '{"kind": "deb"}', InstallationKind.DEB),
-    ("_internal/installation.json", '{"kind": "appimage", "later": 1}', InstallationKind.APPIMAGE),
-    ("installation.json", '{"kind": "floppy"}', InstallationKind.TAR),
-    ("installation.json", "", InstallationKind.TAR),
-    ("other.json", "", InstallationKind.TAR),
-])
-def test_a_package_says_what_it_is_beside_the_program(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, text: str, kind: InstallationKind,
-) -> None:
-    assert this_installation().kind is InstallationKind.SOURCE
-    monkeypatch.setattr(sys, "frozen", True, raising=False)
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "localai-app"))
-    (tmp_path / place).parent.mkdir(exist_ok=True)
-    (tmp_path / place).write_text(text)
+def test_a_program_of_a_checkout_is_replaced_by_no_file() -> None:
     found = this_installation()
-    assert found.kind is kind
-    assert found.artefact in ("", f"{found.platform}-{kind}")
-    assert Installation(InstallationKind.SOURCE, "linux-x64").artefact == ""
+    assert (found.kind, found.artefact) == (InstallationKind.SOURCE, "")
 
 
 @pytest.mark.parametrize(("system", "executable", "kind"), [
@@ -223,7 +206,8 @@ def test_a_frozen_program_is_known_by_its_place(
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr(sys, "executable", executable)
-    assert this_installation().kind is kind
+    found = this_installation()
+    assert (found.kind, found.artefact) == (kind, f"{found.platform}-{kind}")
 
 
 def test_a_mounted_appimage_is_known_by_its_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
