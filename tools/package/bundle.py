@@ -22,7 +22,14 @@ from tools.package.frozen import CONTENTS, DATE_S, NAME, freeze
 from tools.package.notices import INDEX_NAME, TEXT_NAME, write_notices
 
 ENGINE_FOLDER = "engine"
-SOURCES = ("src", "resources", "packaging", "tools/package", "requirements/package.txt", "requirements/engine.txt")
+CODE = (
+    "bundle", "component", "frozen", "glibc", "inputs", "macos_app", "notices", "origins", "platform_files", "trim",
+    "trust_file", "windows_resources")
+"""Modules of this package that make the bundle; those that compile the engine decide nothing but the engine."""
+SOURCES = (
+    "src", "resources", "LICENSE", "requirements/package.txt", "requirements/engine.txt", "packaging/entry.py",
+    "packaging/localai.spec", "packaging/licenses", "packaging/macos", "packaging/windows/app.manifest",
+    *(f"tools/package/{name}.py" for name in CODE))
 """What decides the bundle, beside the engine and the Python that it is made with."""
 _NEVER_STRIPPED = ("PySide6", "shiboken6", "numpy.libs", "numpy")
 """Wheels that come without debugging data, and whose libraries were changed after linking, which strip may not survive."""
@@ -49,7 +56,7 @@ def build_with(engine_folder: Path) -> Path:
     target = ROOT / "dist" / NAME
     with inputs.locked(ROOT / "dist" / f"{NAME}.lock"):
         print(f"  {trust_file.words_about(trust_file.trust_file())}", file=sys.stderr, flush=True)
-        key = _key(engine_folder)
+        key = key_of(engine_folder)
         key_file = ROOT / "dist" / f"{NAME}.key"
         if target.is_dir() and key_file.is_file() and key_file.read_text(encoding="utf-8") == key:
             return target
@@ -69,13 +76,14 @@ def build_with(engine_folder: Path) -> Path:
             if target.exists():
                 shutil.rmtree(target)
             made.rename(target)
-        if _key(engine_folder) == key:
+        if key_of(engine_folder) == key:
             # Otherwise something was edited meanwhile, and the next call makes it anew.
             key_file.write_text(key, encoding="utf-8")
     return target
 
 
-def _key(engine_folder: Path) -> str:
+def key_of(engine_folder: Path) -> str:
+    """A text that changes with everything that decides the bundle."""
     sources = [ROOT / name for name in SOURCES]
     made_of = inputs.key_of([engine_folder]), inputs.key_of([trust_file.trust_file()])
     return inputs.key_of(sources, *made_of, *_python_facts())
