@@ -24,7 +24,7 @@ from tools.package.notices import INDEX_NAME, TEXT_NAME, write_notices
 ENGINE_FOLDER = "engine"
 CODE = (
     "bundle", "component", "frozen", "glibc", "inputs", "macos_app", "notices", "origins", "platform_files", "trim",
-    "trust_file", "windows_resources")
+    "trust_file", "windows_resources", "windows_runtime")
 """Modules of this package that make the bundle; those that compile the engine decide nothing but the engine."""
 SOURCES = (
     "src", "resources", "LICENSE", "requirements/package.txt", "requirements/engine.txt", "packaging/entry.py",
