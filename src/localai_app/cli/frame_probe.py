@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 from pathlib import Path
+from typing import IO
 
 from localai_app.bootstrap import LaunchOptions, build_services
 from localai_app.cli.output import Output
@@ -22,18 +24,28 @@ def frame_words(catalog: Path | None, folder: Path) -> str:
     command = [*program_command(), "--self-check", PROBE_WORD, "--data-dir", str(folder)]
     if catalog is not None:
         command += ["--catalog", str(catalog)]
+    # Into files, for pipes end only with the last process that the child started, which may outlive it by far.
+    with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as errors:
+        try:
+            done = subprocess.run(
+                command, stdout=answer, stderr=errors, stdin=subprocess.DEVNULL, timeout=_DEADLINE_S, check=False)
+        except subprocess.TimeoutExpired:
+            return f"the window was not drawn within {_DEADLINE_S:.0f} seconds"
+        return _words(done.returncode, _text(answer), _text(errors))
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", "replace")
+
+
+def _words(status: int, printed: str, errors: str) -> str:
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, encoding="utf-8", errors="replace", stdin=subprocess.DEVNULL,
-            timeout=_DEADLINE_S, check=False)
-    except subprocess.TimeoutExpired:
-        return f"the window was not drawn within {_DEADLINE_S:.0f} seconds"
-    try:
-        answer = json.loads(done.stdout)
+        answer = json.loads(printed)
         return str(answer["frame"]) if "frame" in answer else f"the window could not be made: {answer['error']['message']}"
     except (ValueError, KeyError, TypeError):
-        said = " ".join(done.stderr.split())[-_LONGEST_REASON:]  # A traceback says what happened at its end.
-        return f"the window's process ended with status {done.returncode}{f': {said}' if said else ''}"
+        said = " ".join(errors.split())[-_LONGEST_REASON:]  # A traceback says what happened at its end.
+        return f"the window's process ended with status {status}{f': {said}' if said else ''}"
 
 
 def run_probe(launch: LaunchOptions, output: Output) -> int:
