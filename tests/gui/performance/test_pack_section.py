@@ -22,8 +22,8 @@ from localai_app.services.app_services import AppServices
 from localai_app.services.events import PacksChanged
 from localai_app.services.packs.folders import InstalledPack
 from localai_app.services.packs.installer import Phase
-from localai_app.services.packs.offers import PackOffer, Standing
-from localai_app.services.packs.pack_service import PackService, PackState
+from localai_app.services.packs.offers import OTHER_VERSION, PackOffer, Standing
+from localai_app.services.packs.pack_service import NONE_FOUND, PackService, PackState
 from localai_app.services.packs.pack_work import PackWork
 from tests.gui.models.models_stage import eventually, nameless
 
@@ -147,6 +147,17 @@ def test_what_is_installed_can_be_removed(stage: Stage, qtbot) -> None:
     assert action is not None
     qtbot.mouseClick(action, Qt.MouseButton.LeftButton)
     assert stage.calls == ["remove cuda13"]
+
+
+def test_a_pack_that_a_newer_driver_would_make_useful_says_so(stage: Stage, qtbot) -> None:
+    reason = "It needs NVIDIA's driver 580 or newer; 535.12 is installed."
+    stage.publish(news=NONE_FOUND, offers=(
+        PackOffer(PACK, Standing.UNFIT, reason),
+        PackOffer(msgspec.structs.replace(PACK, engine_id="lcpp-2"), Standing.UNFIT, OTHER_VERSION)))
+    eventually(qtbot, lambda: reason in stage.words())
+    assert {"NVIDIA CUDA 13 1.0", NONE_FOUND} <= set(stage.words())
+    assert OTHER_VERSION not in stage.words()
+    assert stage.button("Download and install") is None
 
 
 def test_a_failure_says_what_happened_and_what_to_do(stage: Stage, qtbot) -> None:

@@ -21,7 +21,9 @@ class FactRow(QWidget):
         super().__init__()
         line = QHBoxLayout(self)
         set_spacing(line, SPACE_3)
-        line.addWidget(IconLabel(icon[0], theme, icon[1]), alignment=Qt.AlignmentFlag.AlignTop)
+        # One line beside a button, which is higher, stands in the middle of it, and so does its icon.
+        place = Qt.AlignmentFlag.AlignTop if more or action is None else Qt.AlignmentFlag.AlignVCenter
+        line.addWidget(IconLabel(icon[0], theme, icon[1]), alignment=place)
         texts = QVBoxLayout()
         set_spacing(texts, SPACE_1)
         texts.addWidget(label(words, "strong", wrap=True, selectable=True))

@@ -19,8 +19,8 @@ from localai_app.services.app_services import AppServices
 from localai_app.services.events import Event, HardwareReported, PacksChanged, RuntimesChanged
 from localai_app.services.packs.folders import InstalledPack
 from localai_app.services.packs.installer import Phase
-from localai_app.services.packs.offers import PackOffer
-from localai_app.services.packs.pack_service import PackState
+from localai_app.services.packs.offers import OTHER_VERSION, PackOffer, Standing
+from localai_app.services.packs.pack_service import NONE_FOUND, PackState
 from localai_app.services.packs.words import installed_words, phase_words, size_words
 
 EXPLANATION = (
@@ -105,14 +105,19 @@ class PackSection(QWidget):
 
     def _lines(self, state: PackState, suggestion: str, installed: list[InstalledPack], *, is_busy: bool) -> list[QWidget]:
         lines = [self._installed_row(pack, is_busy=is_busy) for pack in installed]
-        offers = [offer for offer in state.offers or () if offer.can_install]
-        lines += [self._offer_row(offer, is_busy=is_busy) for offer in offers]
+        offers = state.offers or ()
+        lines += [self._offer_row(offer, is_busy=is_busy) for offer in offers if offer.can_install]
+        if all(offer.standing is Standing.UNFIT for offer in offers):
+            lines += [
+                self._row("info", "muted", f"{offer.pack.label} {offer.pack.version}", offer.reason) for offer in offers
+                if offer.reason != OTHER_VERSION]
         if suggestion and state.offers is None:
             lines.append(self._row("info", "accent", suggestion, ""))
         if state.error is not None:
             lines.append(self._error_row(state.error))
         elif state.news:
-            lines.append(self._row("check", "good", state.news, ""))
+            icon = ("info", "muted") if state.news == NONE_FOUND else ("check", "good")
+            lines.append(self._row(*icon, state.news, ""))
         return lines
 
     def _offer_row(self, offer: PackOffer, *, is_busy: bool) -> QWidget:

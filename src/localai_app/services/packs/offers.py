@@ -11,6 +11,8 @@ from localai_app.hardware.report import Gpu, HardwareReport, Vendor
 from localai_app.release.fields import number_parts
 from localai_app.release.pack_document import Pack, PackDocument
 
+OTHER_VERSION = "It belongs to another version of Local AI."
+
 
 class Standing(StrEnum):
     """What there is to do with a pack."""
@@ -82,7 +84,7 @@ def _offer(pack: Pack, here: Here) -> PackOffer:
 def _problem(pack: Pack, here: Here) -> str:
     """Why a pack is of no use here; empty where it is of use."""
     if pack.engine_id not in here.engine_ids:
-        return "It belongs to another version of Local AI."
+        return OTHER_VERSION
     needs_card = pack.min_compute_capability or pack.max_compute_capability or pack.min_driver
     if not needs_card:
         return ""
