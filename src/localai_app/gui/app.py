@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication, QMessageBox
 from localai_app import __version__
 from localai_app.errors import AppError
 from localai_app.gui.app_icon import app_icon
+from localai_app.gui.application import Application
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.crash import CrashHooks
 from localai_app.gui.first_paint import FirstPaint
@@ -40,7 +41,7 @@ def make_application() -> QApplication:
         return running
     QCoreApplication.setApplicationName("localai-app")
     QCoreApplication.setApplicationVersion(__version__)
-    app = QApplication(sys.argv[:1])
+    app = Application(sys.argv[:1])
     app.setApplicationDisplayName("Local AI")
     app.setDesktopFileName("localai-app")
     app.setWindowIcon(app_icon())
@@ -124,6 +125,8 @@ def _run(
         services.start()
         if target:
             open_given(target, window, services, messages)
+        if isinstance(app, Application):
+            app.set_opener(on_activated)
 
     instance.activated.connect(on_activated)
     hooks.crashed.connect(lambda report: _show_crash(report, services.paths, window))

@@ -15,6 +15,8 @@ from localai_app.gui.single_instance import SingleInstance, hand_over, instance_
 FIRST = """
 import logging, sys
 from pathlib import Path
+from PySide6.QtCore import QCoreApplication
+from PySide6.QtGui import QFileOpenEvent
 from localai_app.bootstrap import LaunchOptions, build_services
 from localai_app.gui import app as app_module
 from localai_app.paths import app_paths
@@ -22,6 +24,8 @@ logging.basicConfig(level=logging.INFO, stream=sys.stderr)
 app_module.open_given = lambda target, window, services, messages: print("opened", target, flush=True)
 data = Path(sys.argv[1])
 services = lambda: build_services(LaunchOptions(data_dir=data, worker=["false"]))
+# As macOS tells of a double click that started the program.
+QCoreApplication.sendEvent(app_module.make_application(), QFileOpenEvent("/clicked.gguf"))
 code = app_module.run_window(services, app_paths(data), first_page="settings")
 print("ended", code, flush=True)
 """
@@ -135,5 +139,5 @@ def test_two_real_starts_share_one_window_and_a_killed_one_leaves_no_trace(data_
         output, _ = process.communicate(timeout=20)
     finally:
         process.kill()
-    assert output.splitlines() == ["opened hf:owner/name", "ended 0"]
+    assert output.splitlines() == ["opened /clicked.gguf", "opened hf:owner/name", "ended 0"]
     assert process.returncode == 0

@@ -34,6 +34,16 @@ window.deleteLater()
 app.processEvents()
 services.close()
 """
+FILES_AS_ON_MACOS = """
+from PySide6.QtCore import QCoreApplication, QUrl
+from PySide6.QtGui import QFileOpenEvent
+from localai_app.gui.app import make_application
+app = make_application()
+QCoreApplication.sendEvent(app, QFileOpenEvent("/models/my model.gguf"))
+app.set_opener(print)
+QCoreApplication.sendEvent(app, QFileOpenEvent(QUrl("hf:owner/repo")))
+app.processEvents()
+"""
 
 
 def test_the_first_painting_is_told_once(qtbot, caplog) -> None:
@@ -86,3 +96,9 @@ def test_a_window_that_is_never_painted_does_not_hold_up_the_services(qtbot, mon
         window.show()
     qtbot.wait(20)
     assert heard == [1]
+
+
+def test_what_the_system_wants_opened_is_heard_before_and_after_there_is_a_window() -> None:
+    """macOS tells a program that runs what was clicked; the event itself can be sent on every system."""
+    done = subprocess.run([sys.executable, "-c", FILES_AS_ON_MACOS], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines() == ["/models/my model.gguf", "hf:owner/repo"]
