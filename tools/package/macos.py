@@ -11,6 +11,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from tools.dev.environment import ROOT
 from tools.package import bundle, engine_checksums, macos_app
 
 IDENTITY_VARIABLE = "LOCALAI_SIGN_IDENTITY"
+PAUSE_S = 10.0
+_TRIES = 6
 _AD_HOC = "-"
 _CODE_HEADS = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
 """How programs and libraries of macOS begin (mach-o/loader.h, mach-o/fat.h)."""
@@ -53,13 +56,25 @@ def make_image(app: Path, image: Path) -> Path:
         sign(copy, identity)
         (content / "Applications").symlink_to("/Applications")
         made = Path(name) / image.name
-        _run("hdiutil", "create", "-volname", "Local AI", "-srcfolder", str(content), "-format", "ULFO", "-fs", "APFS",
-             str(made))
+        _create_image(content, made)
         if identity != _AD_HOC:
             _run("codesign", "--sign", identity, "--timestamp", str(made))
         image.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(made, image)
     return image
+
+
+def _create_image(content: Path, image: Path) -> None:
+    """Ask for it several times: while macOS looks at what was just written, it calls the image busy."""
+    for attempt in range(_TRIES):
+        try:
+            _run("hdiutil", "create", "-ov", "-volname", "Local AI", "-srcfolder", str(content), "-format", "ULFO",
+                 "-fs", "APFS", str(image))
+            return
+        except StepError as failure:
+            if "busy" not in str(failure).lower() or attempt == _TRIES - 1:
+                raise
+            time.sleep(PAUSE_S)
 
 
 def sign(app: Path, identity: str) -> None:

@@ -46,17 +46,21 @@ def opened(artefact: Path, scratch: Path, program: str) -> Iterator[list[str]]:
 @contextmanager
 def installed_on_windows(setup: Path, folder: Path, program: str) -> Iterator[list[str]]:
     """Install silently into a folder, and uninstall afterwards; nothing of the program may stay."""
-    # NSIS takes everything after /D= for the folder, so it has to be last and without quotation marks.
-    run_step([str(setup.absolute()), "/S", f"/D={folder}"])
+    run_step(silent_line(setup.absolute(), f"/D={folder}"))
     try:
         yield [str(find_program(folder, program))]
     finally:
         uninstaller = folder / "uninstall.exe"
         # With _?= it runs in place, so that it is over when it returns; it then cannot remove itself.
-        run_step([str(uninstaller), "/S", f"_?={folder}"])
+        run_step(silent_line(uninstaller, f"_?={folder}"))
     left = [path.name for path in folder.rglob("*") if path.is_file() and path != uninstaller]
     if left:
         raise StepError(f"The uninstaller left {len(left)} files, among them {left[0]}.")
+
+
+def silent_line(program: Path, last: str) -> str:
+    """The command line of a silent NSIS program; it takes all after `/D=` or `_?=` for a folder, blanks too, without quotes."""
+    return f'"{program}" /S {last}'
 
 
 @contextmanager
@@ -67,7 +71,8 @@ def mounted_on_macos(image: Path, folder: Path, program: str) -> Iterator[list[s
     try:
         yield [str(find_program(folder, program))]
     finally:
-        run_step(["hdiutil", "detach", str(folder)])
+        # By force, because macOS may still be reading what was just run.
+        run_step(["hdiutil", "detach", "-force", str(folder)])
 
 
 def find_program(folder: Path, program: str) -> Path:
@@ -79,14 +84,15 @@ def find_program(folder: Path, program: str) -> Path:
     return min(found, key=lambda path: len(path.parts))
 
 
-def run_step(command: Sequence[str]) -> None:
-    """Run a program to its end; StepError with its last words if it fails."""
+def run_step(command: Sequence[str] | str) -> None:
+    """Run a program to its end; StepError with its last words if it fails. A text is a command line as Windows takes it."""
+    program = command.split('"')[1] if isinstance(command, str) else command[0]
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=STEP_TIMEOUT_S, check=False)
     except FileNotFoundError as failure:
-        raise StepError(f"{command[0]} is not there.") from failure
+        raise StepError(f"{program} is not there.") from failure
     except subprocess.TimeoutExpired as failure:
-        raise StepError(f"{Path(command[0]).name} did not end within {STEP_TIMEOUT_S} seconds.") from failure
+        raise StepError(f"{Path(program).name} did not end within {STEP_TIMEOUT_S} seconds.") from failure
     if done.returncode:
         tail = " ".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-3:])[-400:]
-        raise StepError(f"{Path(command[0]).name} failed with exit status {done.returncode}. {tail}".strip())
+        raise StepError(f"{Path(program).name} failed with exit status {done.returncode}. {tail}".strip())

@@ -18,8 +18,10 @@ STAND_IN = """#!/bin/sh
 echo "$(basename "$0") $*" >> "$CALLS"
 case "$(basename "$0") $*" in
   *" $FAILS_FOR"*) echo "it was refused" >&2; exit 1;;
+  "hdiutil create"*) if [ "$(grep -c "^hdiutil create" "$CALLS")" -lt "$TRIES_WANTED" ]; then
+    echo "hdiutil: create failed - Resource busy" >&2; exit 1; fi
+    for last; do :; done; echo image > "$last";;
   "codesign --force"*) for last; do :; done; if [ -f "$last" ]; then echo signed >> "$last"; fi;;
-  "hdiutil create"*) for last; do :; done; echo image > "$last";;
 esac
 """
 
@@ -50,6 +52,8 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(programs), prepend=":")
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
     monkeypatch.setenv("FAILS_FOR", "nothing")
+    monkeypatch.setenv("TRIES_WANTED", "1")
+    monkeypatch.setattr(macos, "PAUSE_S", 0.0)
     monkeypatch.delenv(macos.IDENTITY_VARIABLE, raising=False)
     return tmp_path / "calls"
 
@@ -113,6 +117,31 @@ def test_a_signature_that_fails_ends_the_build(
     with pytest.raises(StepError, match=r"codesign failed for Local AI\.app: it was refused"):
         macos.make_image(app, tmp_path / "dist" / "localai-app-1.0-macos-arm64.dmg")
     assert not (tmp_path / "dist").exists()
+
+
+@pytest.mark.parametrize(("tries", "is_made"), [(3, True), (100, False)])
+def test_an_image_that_is_busy_is_asked_for_again_but_not_for_ever(
+    tries: int, is_made: bool, app: Path, calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TRIES_WANTED", str(tries))
+    image = tmp_path / "dist" / "localai-app-1.0-macos-arm64.dmg"
+    if is_made:
+        macos.make_image(app, image)
+    else:
+        with pytest.raises(StepError, match="Resource busy"):
+            macos.make_image(app, image)
+    assert image.exists() is is_made
+    asked = [line for line in calls.read_text().splitlines() if line.startswith("hdiutil create")]
+    assert len(asked) == (tries if is_made else 6)
+
+
+def test_an_image_that_fails_for_another_reason_is_asked_for_once(
+    app: Path, calls: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FAILS_FOR", "-volname")
+    with pytest.raises(StepError, match="it was refused"):
+        macos.make_image(app, tmp_path / "dist" / "localai-app-1.0-macos-arm64.dmg")
+    assert calls.read_text().count("hdiutil create") == 1
 
 
 def test_engine_and_notices_go_into_resources(tmp_path: Path) -> None:

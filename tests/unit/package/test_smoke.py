@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tools.dev.console import StepError
-from tools.package import smoke
+from tools.package import opened, smoke
 from tools.package.smoke_report import REPORT_SUFFIX, why_untested
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs made here are shell scripts")
@@ -141,3 +141,22 @@ def test_the_command_line_ends_with_the_outcome(tmp_path: Path) -> None:
     assert failed.returncode == 1
     assert "FAILED" in failed.stdout
     assert run(tmp_path / "nothing").returncode == 1
+
+
+def test_setup_gets_a_folder_with_blanks_without_quotation_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NSIS reads its command line as it is; Python would put what has blanks in quotation marks."""
+    lines: list[object] = []
+    folder = tmp_path / "Jane Doe" / "installed"
+    folder.mkdir(parents=True)
+    (folder / "program").write_text("")
+    (folder / "program").chmod(0o755)
+    monkeypatch.setattr(opened, "run_step", lines.append)
+    with pytest.raises(StepError, match="left 1 files"), opened.installed_on_windows(
+            tmp_path / "a setup.exe", folder, "program") as command:
+        assert command == [str(folder / "program")]
+    assert lines == [f'"{tmp_path}/a setup.exe" /S /D={folder}', f'"{folder}/uninstall.exe" /S _?={folder}']
+
+
+def test_a_command_line_for_windows_is_named_by_its_program() -> None:
+    with pytest.raises(StepError, match=r"^/nowhere/a setup\.exe is not there\.$"):
+        opened.run_step('"/nowhere/a setup.exe" /S /D=x')
