@@ -148,13 +148,13 @@ def test_setup_gets_a_folder_with_blanks_without_quotation_marks(tmp_path: Path,
     lines: list[object] = []
     folder = tmp_path / "Jane Doe" / "installed"
     folder.mkdir(parents=True)
-    (folder / "program").write_text("")
-    (folder / "program").chmod(0o755)
+    setup, program = tmp_path / "a setup.exe", folder / ("program.exe" if sys.platform == "win32" else "program")
+    program.write_text("")
+    program.chmod(0o755)
     monkeypatch.setattr(opened, "run_step", lines.append)
-    with pytest.raises(StepError, match="left 1 files"), opened.installed_on_windows(
-            tmp_path / "a setup.exe", folder, "program") as command:
-        assert command == [str(folder / "program")]
-    assert lines == [f'"{tmp_path}/a setup.exe" /S /D={folder}', f'"{folder}/uninstall.exe" /S _?={folder}']
+    with pytest.raises(StepError, match="left 1 files"), opened.installed_on_windows(setup, folder, "program") as command:
+        assert command == [str(program)]
+    assert lines == [f'"{setup}" /S /D={folder}', f'"{folder / "uninstall.exe"}" /S _?={folder}']
 
 
 def test_a_command_line_for_windows_is_named_by_its_program() -> None:
