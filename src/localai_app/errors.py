@@ -98,6 +98,9 @@ HUB_ADDRESS_INVALID = ErrorSpec(
 PROXY_INVALID = ErrorSpec(
     "proxy_invalid", "The proxy address cannot be used.", "Correct it in the settings, for example http://proxy:3128.",
     Remedy.OPEN_SETTINGS)
+CERTIFICATES_UNREADABLE = ErrorSpec(
+    "certificates_unreadable", "The certificates for secure connections cannot be read: {reason}.",
+    "Correct or remove the variables SSL_CERT_FILE and SSL_CERT_DIR of the environment, and start Local AI again.")
 HUB_BAD_ANSWER = ErrorSpec(
     "hub_bad_answer", "The Hub at {host} sent something that is not an answer: {reason}.",
     "Check the Hub address and the proxy in the settings.", Remedy.OPEN_SETTINGS)

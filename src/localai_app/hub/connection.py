@@ -70,6 +70,9 @@ class HubConnection:
             return httpx2.Client(
                 event_hooks=hooks, follow_redirects=follow_redirects, max_redirects=_MAX_REDIRECTS, proxy=proxy or None,
                 timeout=httpx2.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S))
+        except OSError as error:
+            raise AppError(
+                errors.CERTIFICATES_UNREADABLE, reason=error.strerror or str(error), detail=repr(error)) from error
         except (ValueError, ImportError, httpx2.InvalidURL) as error:
             raise AppError(errors.PROXY_INVALID, detail=type(error).__name__) from error
 

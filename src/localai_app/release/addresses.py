@@ -15,6 +15,7 @@ def is_allowed(url: str) -> bool:
     try:
         parts = urlsplit(url)
         host, has_port = parts.hostname or "", parts.port is None or parts.port > 0
+        host.encode("idna")  # ValueError for what no name can be, which a look-up would end with.
     except ValueError:
         return False
     if not host or not has_port or parts.username is not None or parts.password is not None or parts.fragment:

@@ -56,7 +56,7 @@ class SignedFetch:
         """The payload of a signed document, its signature verified and nothing more: its age and number are not looked at.
 
         AppError SOURCE_UNREACHABLE, SOURCE_REFUSED, SOURCE_BAD_ANSWER, STAYS_OFFLINE, PROXY_INVALID,
-        SIGNED_DOCUMENT_INVALID, SIGNATURE_INVALID; `Cancelled`.
+        CERTIFICATES_UNREADABLE, SIGNED_DOCUMENT_INVALID, SIGNATURE_INVALID; `Cancelled`.
         """
         return verify(self.envelope(url, cancel), payload_type, self.trust.keys, self.trust.revoked)
 
@@ -81,8 +81,8 @@ class SignedFetch:
         """Download a file to `target`, going on from what is there of it; it has its name only when its checksum is right.
 
         One that is there already and right is kept. AppError DOWNLOAD_DAMAGED, NO_ROOM_FOR_FILE, DISK_FULL, FOLDER_UNUSABLE,
-        DOWNLOAD_BUSY, TRANSFER_FAILED, SOURCE_UNREACHABLE, SOURCE_REFUSED, SOURCE_BAD_ANSWER, STAYS_OFFLINE, PROXY_INVALID;
-        `Cancelled`, after which what has arrived stays.
+        DOWNLOAD_BUSY, TRANSFER_FAILED, SOURCE_UNREACHABLE, SOURCE_REFUSED, SOURCE_BAD_ANSWER, STAYS_OFFLINE, PROXY_INVALID,
+        CERTIFICATES_UNREADABLE; `Cancelled`, after which what has arrived stays.
         """
         from localai_app.services.source_download import RemoteFile, SourceDownload
 

@@ -39,14 +39,14 @@ def open_source(url: str, *, byte_range: str, proxy: str, read_timeout_s: float)
     """GET an address; `byte_range` is the value of the Range header, or empty.
 
     TransferError for failures of the network, also while the body is read. AppError STAYS_OFFLINE, SOURCE_BAD_ANSWER for
-    redirects that lead nowhere safe, PROXY_INVALID.
+    redirects that lead nowhere safe, PROXY_INVALID, CERTIFICATES_UNREADABLE.
     """
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise AppError(errors.STAYS_OFFLINE, host=host_of(url))
-    target = httpx2.URL(_checked(url, url))
     headers = {**_HEADERS, **({"Range": byte_range} if byte_range else {})}
     with _client(proxy, read_timeout_s) as client:
         try:
+            target = httpx2.URL(_checked(url, url))
             for _ in range(_MAX_REDIRECTS):
                 with client.stream("GET", target, headers=headers) as response:
                     if not response.has_redirect_location:
@@ -55,6 +55,9 @@ def open_source(url: str, *, byte_range: str, proxy: str, read_timeout_s: float)
                     target = _redirect_target(target, response.headers["location"])
         except httpx2.HTTPError as error:
             raise TransferError(_reason_of(error), final=_final_of(error, target.host)) from error
+        except httpx2.InvalidURL as error:
+            reason = "it leads to a place that is none"
+            raise AppError(errors.SOURCE_BAD_ANSWER, host=host_of(url), reason=reason, detail=repr(error)) from error
     raise AppError(errors.SOURCE_BAD_ANSWER, host=host_of(url), reason="it redirects in a circle")
 
 
@@ -63,6 +66,9 @@ def _client(proxy: str, read_timeout_s: float) -> httpx2.Client:
         return httpx2.Client(
             event_hooks={"request": [_say_nothing_more]}, follow_redirects=False, proxy=proxy or None,
             timeout=httpx2.Timeout(read_timeout_s, connect=_CONNECT_TIMEOUT_S))
+    except OSError as error:
+        raise AppError(
+            errors.CERTIFICATES_UNREADABLE, reason=error.strerror or str(error), detail=repr(error)) from error
     except (ValueError, ImportError, httpx2.InvalidURL) as error:
         raise AppError(errors.PROXY_INVALID, detail=type(error).__name__) from error
 

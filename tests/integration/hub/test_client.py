@@ -303,6 +303,13 @@ def test_requests_go_through_the_proxy(server: HubServer) -> None:
         assert [record.host for record in proxy.requests] == ["hub.invalid"]
 
 
+def test_certificates_that_the_environment_names_and_that_are_gone(
+    server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
+    assert failure_of(HubClient(server.endpoint)).spec is errors.CERTIFICATES_UNREADABLE
+
+
 @pytest.mark.parametrize("proxy", ["nonsense", "gopher://x:1", "socks5://127.0.0.1:1", "http://[::1", "http://a:b:c"])
 def test_a_proxy_address_that_is_none(server: HubServer, proxy: str) -> None:
     client = HubClient(server.endpoint, proxy=proxy)

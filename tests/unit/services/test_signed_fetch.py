@@ -128,6 +128,24 @@ def test_the_proxy_of_the_settings_is_used(server: FileServer, tmp_path: Path) -
     assert document_failure(broken).spec is errors.PROXY_INVALID
 
 
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_certificates_that_the_environment_names_and_nobody_can_read(
+    fetch: SignedFetch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None,
+) -> None:
+    if content is not None:
+        (tmp_path / "certificates.pem").write_text(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificates.pem"))
+    assert document_failure(fetch).spec is errors.CERTIFICATES_UNREADABLE
+
+
+@pytest.mark.parametrize("place", ["https://a..b/x", "https://1.2.3.999/x", f"https://{'a' * 64}.example/x"])
+def test_a_redirect_to_a_name_that_is_none_is_told(fetch: SignedFetch, server: FileServer, place: str) -> None:
+    server.serve("/release.json", b"", status=302, headers={"Location": place})
+    error = document_failure(fetch)
+    assert error.spec is errors.SOURCE_BAD_ANSWER
+    assert error.message.startswith("127.0.0.1 sent something else")
+
+
 def test_a_file_is_fetched_through_redirects_to_another_host(fetch: SignedFetch, server: FileServer, tmp_path: Path) -> None:
     with file_server() as mirror:
         place = mirror.serve("/real", CONTENT)
