@@ -9,7 +9,7 @@ import pytest
 from localai_app.engine.protocol import Channel, Chat, ChatMessage, Finished, Sampling, TextGenerated
 from localai_app.engine.sampling import LogitBias
 from tests.helpers.gguf_files import TinyModel, Typed, tiny_metadata, write_tiny_gguf
-from tests.helpers.real_models import smollm2_path
+from tests.helpers.quick_model import quick_smollm2_path
 
 CALL = '<tool_call>{"name": "weather", "arguments": {"town": "Oslo", "note": "</tool_call></think>"}}</tool_call>'
 WEATHER = {"type": "function", "function": {"name": "weather", "description": "", "parameters": {
@@ -104,7 +104,7 @@ def test_special_tokens_are_seen_by_the_parser_and_by_nobody_else(start_worker, 
 def test_real_model_is_told_about_tools_in_words(start_worker) -> None:
     """The template of SmolLM2 knows no tools: they stand in the system message, and their results in the user's."""
     worker = start_worker("llama")
-    loaded = worker.load(model_path=str(smollm2_path()), ctx=2048)
+    loaded = worker.load(model_path=str(quick_smollm2_path()), ctx=2048)
     assert not loaded.format.tools
     few = Sampling(temperature=0.0, max_tokens=2)
     without = ask(worker, "Weather in Oslo?", sampling=few)[1].stats.prompt_tokens

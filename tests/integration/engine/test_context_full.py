@@ -20,7 +20,7 @@ from localai_app.engine.protocol import (
     TextGenerated,
     TokensCounted,
 )
-from tests.helpers.real_models import smollm2_path
+from tests.helpers.quick_model import quick_smollm2_path
 from tests.integration.engine.conftest import RecordedWorker
 
 pytestmark = [
@@ -68,7 +68,7 @@ def cut_of(worker: RecordedWorker, request_id: int) -> HistoryCut | None:
 @pytest.fixture
 def smollm2(start_worker) -> RecordedWorker:
     worker: RecordedWorker = start_worker("llama")
-    worker.load(model_path=str(smollm2_path()), ctx=CTX)
+    worker.load(model_path=str(quick_smollm2_path()), ctx=CTX)
     return worker
 
 
@@ -113,7 +113,7 @@ def test_the_model_answers_as_if_only_what_was_kept_had_been_said(smollm2: Recor
     answers = []
     for sent in (messages, kept):
         # From a cold cache both times: a prompt that is read in other steps may be answered in other words.
-        smollm2.load(model_path=str(smollm2_path()), ctx=CTX)
+        smollm2.load(model_path=str(quick_smollm2_path()), ctx=CTX)
         answers.append(smollm2.finish(ask(smollm2, sent, policy))[0])
     assert answers[0] == answers[1] != ""
 
@@ -141,7 +141,7 @@ def test_another_context_is_counted_anew(smollm2: RecordedWorker) -> None:
     messages = bananas(12)
     small = counted(smollm2, messages, Overflow.DROP_OLDEST)
     assert counted(smollm2, messages, Overflow.DROP_OLDEST) == msgspec.structs.replace(small, id=small.id + 1)
-    smollm2.load(model_path=str(smollm2_path()), ctx=4 * CTX)
+    smollm2.load(model_path=str(quick_smollm2_path()), ctx=4 * CTX)
     large = counted(smollm2, messages, Overflow.DROP_OLDEST)
     assert (large.prompt_tokens, large.context_total, large.cut) == (small.prompt_tokens, 4 * CTX, HistoryCut())
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from localai_app.engine.protocol import GenerationStats, RestoreState, Sampling, SaveState, StateRestored, StateSaved
+from tests.helpers.quick_model import quick_smollm2_path
 from tests.helpers.random_model import write_random_model
-from tests.helpers.real_models import gemma_path, smollm2_path
+from tests.helpers.real_models import gemma_path
 
 pytestmark = [
     pytest.mark.model,
@@ -40,14 +41,14 @@ def second_turn(worker, *, between: bool) -> tuple[str, GenerationStats]:
 
 def test_going_back_to_a_chat_reads_only_what_is_new(start_worker) -> None:
     worker = start_worker("llama")
-    worker.load(model_path=str(smollm2_path()), ctx=1024, kept_bytes=256 * MIB)
+    worker.load(model_path=str(quick_smollm2_path()), ctx=1024, kept_bytes=256 * MIB)
     text, stats = second_turn(worker, between=True)
     assert read(stats) < 20
     boats = worker.chat(BOATS, sampling=GREEDY, conversation="boats")[1].stats
     assert read(boats) == 1
     branch = worker.chat(FOXES, "They run.", "Why?", sampling=GREEDY, conversation="branch")[1].stats
     assert branch.reused_tokens > 130, "a branch goes on from what it has in common with its origin"
-    worker.load(model_path=str(smollm2_path()), ctx=1024)
+    worker.load(model_path=str(quick_smollm2_path()), ctx=1024)
     assert second_turn(worker, between=False)[0] == text, "the copy brought back is the same to the bit"
     _text, stats = second_turn(worker, between=True)
     assert read(stats) > 130, "without memory for copies the chat is read again"
@@ -56,7 +57,7 @@ def test_going_back_to_a_chat_reads_only_what_is_new(start_worker) -> None:
 def test_the_chat_used_longest_ago_goes_first(start_worker) -> None:
     worker = start_worker("llama")
     # SmolLM2 keeps 22.5 KiB a token: room for two chats of 150 to 250 tokens.
-    worker.load(model_path=str(smollm2_path()), ctx=1024, kept_bytes=16 * MIB)
+    worker.load(model_path=str(quick_smollm2_path()), ctx=1024, kept_bytes=16 * MIB)
     for topic in ("foxes", "boats", "trees", "stars"):
         worker.chat(f"All about {topic}: " + FOXES, sampling=GREEDY, conversation=topic)
     reads = [

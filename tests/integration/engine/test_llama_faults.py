@@ -17,7 +17,7 @@ import pytest
 from localai_app.engine.outcome import OutcomeKind
 from localai_app.engine.protocol import LoadProgressed, PromptProgressed, Sampling, TextGenerated
 from tests.helpers.orphans import outlives_its_parent
-from tests.helpers.real_models import smollm2_path
+from tests.helpers.quick_model import quick_smollm2_path
 from tests.integration.engine.conftest import RecordedWorker, StartWorker
 
 pytestmark = [
@@ -32,7 +32,7 @@ STORY = "Write a long story about a fox."
 
 def reach(worker: RecordedWorker, stage: str) -> None:
     """Bring a worker with a fresh process to a stage of its work."""
-    load_id = worker.send_load(model_path=str(smollm2_path()), ctx=2048)
+    load_id = worker.send_load(model_path=str(quick_smollm2_path()), ctx=2048)
     if stage == "load":
         worker.wait_for(LoadProgressed, load_id)
         return
@@ -102,7 +102,7 @@ def on_event(event):
         print(client.pid, flush=True)
 client = EngineClient(worker_command("llama"), cwd=Path(sys.argv[1]), on_event=on_event, on_exit=print)
 client.start()
-client.send(Load(id=1, options=LoadOptions(model_path={str(smollm2_path())!r}, ctx=2048, threads=1)))
+client.send(Load(id=1, options=LoadOptions(model_path={str(quick_smollm2_path())!r}, ctx=2048, threads=1)))
 threading.Event().wait()
 """
     assert not outlives_its_parent(code, tmp_path)
@@ -110,7 +110,7 @@ threading.Event().wait()
 
 def test_a_hundred_real_questions_in_a_burst_are_answered_in_order(start_worker: StartWorker) -> None:
     worker = start_worker("llama")
-    worker.load(model_path=str(smollm2_path()), ctx=512)
+    worker.load(model_path=str(quick_smollm2_path()), ctx=512)
     sampling = Sampling(temperature=0.0, max_tokens=1)
     ids = [worker.send_chat("Say yes.", sampling=sampling) for _ in range(100)]
     worker.wait_until(lambda: worker.ends_of(ids[-1]), "the last answer", 60.0)

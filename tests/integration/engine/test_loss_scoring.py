@@ -33,7 +33,7 @@ from tests.helpers.full_logits_program import full_logits
 from tests.helpers.real_models import gemma_path, smollm2_path
 from tests.integration.engine.conftest import RecordedWorker
 
-CTX, CHUNKS = 128, 2
+CTX, CHUNKS = 64, 2
 LABELS = ("Q8_0", "Q4_0", "Q2_K")
 PATIENCE_S = 240.0
 Array = npt.NDArray[Any]

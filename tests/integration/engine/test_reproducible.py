@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from localai_app.engine.protocol import FinishReason, PromptProgressed, Sampling, Stop, TextGenerated
+from tests.helpers.quick_model import quick_smollm2_path
 from tests.helpers.real_models import gemma_path, smollm2_path
 from tests.helpers.torture import rounds
 
@@ -37,13 +38,13 @@ def test_the_same_seed_and_batches_give_the_same_text(start_worker) -> None:
     worker = start_worker("llama")
     texts = set()
     for _ in range(RUNS):
-        worker.load(model_path=str(smollm2_path()), ctx=256)
+        worker.load(model_path=str(quick_smollm2_path()), ctx=256)
         first, _end = worker.chat("Name a colour.", sampling=Sampling(seed=7, max_tokens=8))
         second, end = worker.chat("Name a colour.", first, "Another?", sampling=Sampling(seed=8, max_tokens=8))
         assert end.stats.reused_tokens > 20
         texts.add((first, second))
     assert len(texts) == 1
-    worker.load(model_path=str(smollm2_path()), ctx=256)
+    worker.load(model_path=str(quick_smollm2_path()), ctx=256)
     assert worker.chat("Name a colour.", sampling=Sampling(seed=9, max_tokens=8))[0] not in {first for first, _ in texts}
 
 
@@ -62,7 +63,7 @@ def test_what_is_kept_hardly_moves_what_comes_next(find_model: Callable[[], Path
 def test_stops_at_once(start_worker, place: str) -> None:
     """The quickest shows what it takes; the others may wait for their turn on a busy computer."""
     worker = start_worker("llama")
-    worker.load(model_path=str(smollm2_path()), ctx=2048)
+    worker.load(model_path=str(quick_smollm2_path()), ctx=2048)
     delays_s = []
     for number in range(STOPS):
         request_id = worker.send_chat(f"{number}. " + "Tell me more about it. " * (200 if place == "prompt" else 1))

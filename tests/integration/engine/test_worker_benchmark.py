@@ -15,7 +15,8 @@ from localai_app.engine.protocol import (
     Sampling,
     Stop,
 )
-from tests.helpers.real_models import gemma_path, smollm2_path
+from tests.helpers.quick_model import quick_smollm2_path
+from tests.helpers.real_models import gemma_path
 
 needs_llama = [
     pytest.mark.model, pytest.mark.skipif(importlib.util.find_spec("llama_cpp") is None, reason="llama.cpp is not installed")]
@@ -62,7 +63,7 @@ def test_it_stops_within_a_step_and_the_worker_goes_on(start_worker) -> None:
 class TestLlama:
     pytestmark = needs_llama
 
-    @pytest.mark.parametrize("path_of", [smollm2_path, gemma_path], ids=["smollm2", "gemma"])
+    @pytest.mark.parametrize("path_of", [quick_smollm2_path, gemma_path], ids=["smollm2", "gemma"])
     def test_a_real_model_is_measured_at_depth_and_answers_afterwards(self, start_worker, path_of) -> None:
         """Gemma's sliding-window cache is cut back like any other."""
         worker = start_worker("llama")
@@ -86,7 +87,7 @@ class TestLlama:
 
     def test_a_stop_in_the_middle_of_a_real_benchmark(self, start_worker) -> None:
         worker = start_worker("llama")
-        worker.load(model_path=str(smollm2_path()), ctx=2048)
+        worker.load(model_path=str(quick_smollm2_path()), ctx=2048)
         request_id = worker.new_id()
         worker.client.send(Benchmark(id=request_id, depths=(0, 1500), generated_tokens=256, repeats=50))
         worker.wait_for(BenchmarkProgressed, request_id)

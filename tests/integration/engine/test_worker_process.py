@@ -170,7 +170,7 @@ def test_hundred_rapid_sends_keep_their_order(start_worker) -> None:
 def test_large_and_broken_text_passes_unharmed(start_worker) -> None:
     worker = start_worker("echo", "--text", "prompt")
     worker.load(ctx=10_000_000)
-    text = "Grüße 🇪🇹👩‍🌾\x00\x1b[31m" + "ab c" * 50_000
+    text = "Grüße 🇪🇹👩‍🌾\x00\x1b[31m" + "ab c" * 20_000
     assert worker.chat(text)[0] == text
     assert worker.chat("a lone \ud83d surrogate")[0] == "a lone ? surrogate"
 

@@ -7,7 +7,7 @@ import importlib.util
 import pytest
 
 from localai_app.engine.protocol import Sampling, Stop, Tune, Tuned, TuningKind
-from tests.helpers.real_models import smollm2_path
+from tests.helpers.quick_model import quick_smollm2_path
 
 pytestmark = [
     pytest.mark.model,
@@ -19,7 +19,7 @@ GREEDY = Sampling(temperature=0.0, max_tokens=12)
 
 def test_threads_and_steps_are_measured_and_the_conversation_stays(start_worker) -> None:
     worker = start_worker("llama")
-    worker.load(model_path=str(smollm2_path()), ctx=1024)
+    worker.load(model_path=str(quick_smollm2_path()), ctx=1024)
     answer, first = worker.chat("Name a colour.", sampling=GREEDY)
     worker.client.send(Tune(id=90, threads=(1, 2), ubatches=(64, 128), budget_s=2.0))
     tuned = worker.wait_for(Tuned, 90)
@@ -33,7 +33,7 @@ def test_threads_and_steps_are_measured_and_the_conversation_stays(start_worker)
 
 def test_it_ends_at_once_when_stopped(start_worker) -> None:
     worker = start_worker("llama")
-    worker.load(model_path=str(smollm2_path()), ctx=512)
+    worker.load(model_path=str(quick_smollm2_path()), ctx=512)
     worker.client.send(Tune(id=90, threads=(1,), ubatches=(512, 1024), budget_s=600.0))
     worker.client.send(Stop(id=90))
     tuned = worker.wait_for(Tuned, 90, timeout_s=10.0)
