@@ -14,7 +14,7 @@ import pytest
 from localai_app.engine.outcome import OutcomeKind, WorkerOutcome
 from localai_app.engine.pack_folder import PACK_NAME, VERIFIED_NAME, Verified
 from localai_app.engine.runtimes import Build, Runtime
-from localai_app.services.events import EventBus, WorkerDied
+from localai_app.services.events import EventBus, RuntimesChanged, WorkerDied
 from localai_app.services.packs.folders import PackFolders
 from localai_app.services.packs.keeper import PackKeeper
 from localai_app.services.packs.trial import PackTrial
@@ -34,6 +34,8 @@ class Computer:
         self.folders = PackFolders(root / "data" / "runtimes")
         self.keeper = PackKeeper(
             self.events, self.folders, PackTrial(self.rows, root, root), self.rows, lambda: None)
+        self.engine_id = ENGINE_ID
+        self.is_pack_used = True
         self.install(1)
 
     def install(self, order: int) -> None:
@@ -48,12 +50,17 @@ class Computer:
         current = next(each.folder for each in self.folders.installed() if each.is_current)
         backend = current / "libggml-cuda.so"
         addition = Build("extra", "Extra", current.resolve(), (backend,), "")
-        build = Build(ENGINE_ID, "Engine", self.folders.root.parent, (backend,), "", additions=(addition,))
+        additions = (addition,) if self.is_pack_used else ()
+        build = Build(self.engine_id, "Engine", self.folders.root.parent, (backend,), "", additions=additions)
         return [RuntimeRow(Runtime(build, (backend,), uses_gpu=True), None, True)]
 
     def dies(self, number: int, kind: OutcomeKind = OutcomeKind.SIGNAL) -> None:
         """A worker dies, and what the keeper does about that is done."""
         self.events.publish(WorkerDied("model", WorkerOutcome(kind, None, number, "")))
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait for what the keeper does."""
         for thread in threading.enumerate():
             if thread.name == "packs-keeper":
                 thread.join()
@@ -96,3 +103,25 @@ def test_crashes_of_the_version_before_are_not_the_new_ones_fault(computer: Comp
     assert computer.versions() == ["2.0", "1.0"]
     computer.dies(signal.SIGSEGV)
     assert computer.versions() == ["1.0"]
+
+
+@pytest.mark.parametrize("is_seen_at_the_start", [True, False])
+def test_a_version_whose_files_are_damaged_gives_way(computer: Computer, is_seen_at_the_start: bool) -> None:
+    """As where a scanner took one of them away: then it is left out when builds are looked for, and is in no row."""
+    computer.install(2)
+    computer.is_pack_used = False
+    if is_seen_at_the_start:
+        computer.keeper.start()
+    else:
+        computer.events.publish(RuntimesChanged())
+    computer.settle()
+    assert computer.versions() == ["1.0"]
+
+
+def test_a_pack_of_an_engine_that_is_not_here_is_left_alone(computer: Computer) -> None:
+    """It may belong to another version of the program, which shares the data folder."""
+    computer.install(2)
+    computer.is_pack_used, computer.engine_id = False, "lcpp-2"
+    computer.events.publish(RuntimesChanged())
+    computer.settle()
+    assert computer.versions() == ["2.0", "1.0"]

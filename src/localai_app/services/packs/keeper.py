@@ -42,8 +42,10 @@ class PackKeeper:
         self._unsubscribe: Callable[[], None] = lambda: None
 
     def start(self) -> None:
-        """Watch from now on."""
+        """Watch from now on, and look now where there is a version to go back to."""
         self._unsubscribe = self._events.subscribe(self._on_event)
+        if not all(each.is_current for each in self._folders.installed()):
+            self._late.set(0.0, self._guarded)
 
     def close(self) -> None:
         """Watch no longer, and wait for what runs."""
@@ -52,16 +54,13 @@ class PackKeeper:
         self._late.close()
 
     def look(self) -> InstalledPack | None:
-        """Test a current version that failed once more, and roll back if it fails again; the version that is used again."""
-        for row in self._rows():
-            for addition in row.runtime.additions:
-                pack = next((each for each in self._folders.installed() if each.folder.resolve() == addition.library_dir), None)
-                previous = self._previous(pack) if pack is not None and pack.is_current else None
-                if pack is None or previous is None:
-                    continue
-                reason = self._fault(row, pack)
-                if reason:
-                    return self._roll_back(pack, previous, reason)
+        """Test a current version that failed or is left out, and roll back if it fails again; the version that is used then."""
+        rows = self._rows()
+        for pack in self._folders.installed():
+            previous = self._previous(pack) if pack.is_current else None
+            reason = self._fault(pack, rows) if previous is not None else ""
+            if previous is not None and reason:
+                return self._roll_back(pack, previous, reason)
         return None
 
     def _on_event(self, event: Event) -> None:
@@ -82,15 +81,20 @@ class PackKeeper:
         except Exception:
             log.exception("packs could not be looked after")
 
-    def _fault(self, row: RuntimeRow, pack: InstalledPack) -> str:
+    def _fault(self, pack: InstalledPack, rows: Sequence[RuntimeRow]) -> str:
         """What speaks against a version; empty while nothing does."""
-        crashes = self._crashes[pack.folder]
-        if row.is_chosen and crashes >= MOST_CRASHES:
+        folder, crashes = pack.folder.resolve(), self._crashes[pack.folder]
+        own = [row for row in rows if any(addition.library_dir == folder for addition in row.runtime.additions)]
+        if crashes >= MOST_CRASHES and any(row.is_chosen for row in own):
             return f"the engine crashed {crashes} times with it"
-        result = row.result
-        if result is None or result.passed or result.is_unsupported:
+        results = [row.result for row in own if row.result is not None]
+        has_failed = any(not result.passed and not result.is_unsupported for result in results)
+        # What is damaged is left out when builds are looked for, and so is in no row of its engine.
+        is_left_out = not own and any(row.runtime.build.engine_id == pack.verified.engine_id for row in rows)
+        if not has_failed and not is_left_out:
             return ""
-        return self._trial.of_folder(pack.folder, pack.verified.engine_id, self._given_up).reason
+        verdict = self._trial.of_folder(pack.folder, pack.verified.engine_id, self._given_up)
+        return "" if verdict.is_unsupported else verdict.reason
 
     def _previous(self, pack: InstalledPack) -> InstalledPack | None:
         own = (pack.verified.engine_id, pack.verified.pack_id)
