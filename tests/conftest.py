@@ -16,7 +16,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.helpers.isolation import guard_network, private_environment
+from tests.helpers.isolation import Homes, guard_network, private_environment
 from tests.helpers.leaks import QtWatch, ResourceWatch
 from tests.helpers.log_watch import LogWatch
 from tests.helpers.torture import rounds
@@ -87,12 +87,15 @@ def _uses_qt(request: pytest.FixtureRequest) -> bool:
     return "qapp" in request.fixturenames or "gui" in request.path.relative_to(Path(__file__).parent).parts
 
 
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Homes:
+    return Homes(lambda: tmp_path_factory.mktemp("home"))
+
+
 @pytest.fixture(autouse=True)
-def private_home(
-    nothing_left_behind: None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch,
-) -> Path:
+def private_home(nothing_left_behind: None, homes: Homes, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home of the test's own, with every usual folder in it and no proxies or tokens from outside."""
-    home = tmp_path_factory.mktemp("home")
+    home = homes.empty()
     private_environment(home, monkeypatch)
     return home
 

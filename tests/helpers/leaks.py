@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import threading
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ import psutil
 PATIENCE_S = 2.0
 
 SHARED_THREADS = ("pytest_timeout", "TMonitor", "tqdm")
+OPEN_FILES = Path("/proc/self/fd")
 CHILDREN_FILE = Path(f"/proc/self/task/{threading.main_thread().native_id}/children")
 
 
@@ -50,7 +52,7 @@ class ResourceWatch:
     def _running_children(self) -> set[int]:
         if CHILDREN_FILE.exists():
             pids = {
-                int(pid) for task in Path("/proc/self/task").iterdir() for pid in _read(task / "children").split()}
+                int(pid) for task in Path("/proc/self/task").iterdir() for pid in _read(f"{task}/children").split()}
         else:
             pids = {child.pid for child in self._process.children()}
         return {pid for pid in pids if not self._is_service(pid)} if pids else pids
@@ -69,6 +71,10 @@ class ResourceWatch:
             return str(pid)
 
     def _open_files(self) -> set[str]:
+        if OPEN_FILES.exists():
+            # Twice for each of thousands of tests, which psutil would tell the position in each file too.
+            paths = {_target(str(link)) for link in OPEN_FILES.iterdir()}
+            return {path for path in paths if path.startswith(self._temporary) and Path(path).is_file()}
         try:
             return {file.path for file in self._process.open_files() if file.path.startswith(self._temporary)}
         except psutil.Error:
@@ -80,9 +86,17 @@ def _is_shared(thread: threading.Thread) -> bool:
     return isinstance(thread, threading._DummyThread) or thread.name.startswith(SHARED_THREADS)
 
 
-def _read(path: Path) -> str:
+def _read(path: str) -> str:
     try:
-        return path.read_text(encoding="ascii")
+        with open(path, encoding="ascii") as file:  # noqa: PTH123 - as often as `_open_files`
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _target(link: str) -> str:
+    try:
+        return os.readlink(link)  # noqa: PTH115 - as often as `_open_files`
     except OSError:
         return ""
 

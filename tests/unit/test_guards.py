@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.isolation import NetworkForbiddenError
+from tests.helpers.isolation import Homes, NetworkForbiddenError
 from tests.helpers.leaks import ResourceWatch
 from tests.helpers.log_watch import LogWatch
 
@@ -64,6 +64,21 @@ def test_the_home_is_empty_and_the_tests_own(private_home: Path) -> None:
     assert Path.home() == private_home
     assert Path(os.environ["XDG_CONFIG_HOME"]).is_relative_to(private_home)
     assert [path for path in private_home.rglob("*") if path.is_file()] == []
+
+
+def test_a_home_that_was_touched_is_no_other_tests(tmp_path: Path) -> None:
+    names = iter("abcd")
+    homes = Homes(lambda: tmp_path / next(names))
+    first = homes.empty()
+    assert homes.empty() == first
+    (first / ".config" / "settings.json").touch()
+    second = homes.empty()
+    assert second != first
+    (second / "run").chmod(0o755)
+    third = homes.empty()
+    assert third != second
+    (third / ".cache" / "huggingface").rmdir()
+    assert homes.empty() != third
 
 
 def test_an_unannounced_warning_is_a_problem_and_a_missing_one_too() -> None:
