@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -32,9 +33,32 @@ def python_files() -> tuple[Path, ...]:
     return (ROOT / "dev.py", *found)
 
 
-@cache
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a file defines. The trees themselves are a million nodes, which every full garbage collection would visit."""
+
+    functions: tuple[tuple[int, str, int], ...]
+    """Line, name and number of lines."""
+    classes: tuple[tuple[int, str, int], ...]
+    """Line, name and number of methods."""
+    is_annotated: bool
+
+
+@cache
+def outline_of(path: Path) -> Outline:
+    functions, classes, is_annotated = [], [], False
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            functions.append((node.lineno, node.name, (node.end_lineno or node.lineno) - node.lineno + 1))
+        elif isinstance(node, ast.ClassDef):
+            methods = sum(isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) for part in node.body)
+            classes.append((node.lineno, node.name, methods))
+        is_annotated = is_annotated or isinstance(node, ast.FunctionDef | ast.AnnAssign)
+    return Outline(tuple(functions), tuple(classes), is_annotated)
 
 
 def text_files() -> Iterator[Path]:
@@ -57,15 +81,13 @@ def test_files_are_short() -> None:
 def test_functions_are_short_and_classes_have_few_methods() -> None:
     too_large = []
     for path in python_files():
-        for node in ast.walk(tree_of(path)):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                lines = (node.end_lineno or node.lineno) - node.lineno + 1
-                if lines > MAX_FUNCTION_LINES:
-                    too_large.append(f"{shown(path)}:{node.lineno} {node.name}: {lines} lines")
-            elif isinstance(node, ast.ClassDef):
-                methods = sum(isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) for part in node.body)
-                if methods > MAX_METHODS and not node.name.startswith("Test"):
-                    too_large.append(f"{shown(path)}:{node.lineno} {node.name}: {methods} methods")
+        outline = outline_of(path)
+        too_large += [
+            f"{shown(path)}:{line} {name}: {lines} lines" for line, name, lines in outline.functions
+            if lines > MAX_FUNCTION_LINES]
+        too_large += [
+            f"{shown(path)}:{line} {name}: {methods} methods" for line, name, methods in outline.classes
+            if methods > MAX_METHODS and not name.startswith("Test")]
     assert not too_large, "\n".join(too_large)
 
 
@@ -77,8 +99,7 @@ def test_no_module_is_a_heap_of_unrelated_things() -> None:
 def test_annotations_are_lazy_everywhere() -> None:
     without = []
     for path in python_files():
-        is_annotated = any(isinstance(node, ast.FunctionDef | ast.AnnAssign) for node in ast.walk(tree_of(path)))
-        if is_annotated and "from __future__ import annotations" not in path.read_text(encoding="utf-8"):
+        if outline_of(path).is_annotated and "from __future__ import annotations" not in path.read_text(encoding="utf-8"):
             without.append(shown(path))
     assert not without, "\n".join(without)
 

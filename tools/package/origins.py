@@ -30,11 +30,7 @@ class Origins:
     """Answers `component_of` for the environment that it runs in."""
 
     def __init__(self) -> None:
-        self._distributions: dict[Path, importlib.metadata.Distribution] = {}
-        for distribution in importlib.metadata.distributions():
-            for file in distribution.files or ():
-                # The folders of a distribution may be reached over links.
-                self._distributions[Path(str(file.locate())).resolve()] = distribution
+        self._distributions = _distributions_by_file()
         self._components: dict[str, Component] = {}
         self._own = Component("Local AI", "", "MIT", (tidy((ROOT / "LICENSE").read_text(encoding="utf-8")),))
 
@@ -100,6 +96,14 @@ class Origins:
 
     def _python(self) -> Component:
         return Component("Python", sys.version.split()[0], "Python-2.0.1", (self._python_text,))
+
+
+@functools.cache
+def _distributions_by_file() -> dict[Path, importlib.metadata.Distribution]:
+    """Whose each installed file is; the folders of a distribution may be reached over links."""
+    return {
+        Path(str(file.locate())).resolve(): distribution
+        for distribution in importlib.metadata.distributions() for file in distribution.files or ()}
 
 
 @functools.cache

@@ -32,8 +32,9 @@ def later():
 """
 
 ASK = """
-import json
+import functools, json
 from localai_app.cli import module_check as check
+check.imports_of = functools.cache(check.imports_of)
 count, absent = check.absent_modules()
 print(json.dumps([count, absent, sorted({module for name in check.own_modules() for module, _ in check.imports_of(name)})]))
 """

@@ -50,6 +50,7 @@ def test_a_folder_and_a_tar_with_a_sound_program_pass(tmp_path: Path) -> None:
     folder = folder_with(tmp_path, GOOD)
     tar = tar_of(folder)
     assert smoke.check(folder).problem == ""
+    assert why_untested(folder) == ""
     assert smoke.check(tar).problem == ""
     kept = json.loads((tmp_path / (tar.name + REPORT_SUFFIX)).read_text())
     assert kept["ok"] is True
