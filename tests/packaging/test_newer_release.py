@@ -20,6 +20,8 @@ def apt(state: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """apt with lists of its own, for a computer on which nothing is installed."""
     options = {
         "Dir::State": state / "state", "Dir::State::status": state / "status", "Dir::Cache": state / "cache",
+        # Containers are set up to keep no index, which takes seconds to make anew at each call.
+        "Dir::Cache::pkgcache": "pkgcache.bin", "Dir::Cache::srcpkgcache": "srcpkgcache.bin",
         "Dir::Etc::sourcelist": state / "sources.list", "Dir::Etc::sourceparts": "/dev/null",
         "Dir::Etc::preferencesparts": "/dev/null", "Acquire::Languages": "none", "APT::Sandbox::User": "root"}
     named = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]

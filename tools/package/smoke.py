@@ -84,7 +84,7 @@ def check(artefact: Path, image: str = "") -> SmokeReport:
         except (StepError, OSError) as failure:
             status, document, problem = None, {}, str(failure)
     report = SmokeReport(
-        artefact=artefact.name, sha256="" if artefact.is_dir() else checksum(artefact), ran_in=image or platform.platform(),
+        artefact=artefact.name, sha256=checksum(artefact), ran_in=image or platform.platform(),
         seconds=round(time.monotonic() - started, 1), exit_status=status, problem=problem, report=document)
     write_report(artefact.with_name(artefact.name + REPORT_SUFFIX), report)
     return report

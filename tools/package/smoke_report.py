@@ -17,7 +17,7 @@ class SmokeReport:
 
     artefact: str
     sha256: str
-    """Of the file that was tested; empty for a folder, which is never published."""
+    """Of the file that was tested, or of everything in the folder."""
     ran_in: str
     """The system, or the container image."""
     seconds: float
@@ -58,6 +58,17 @@ def why_untested(artefact: Path) -> str:
 
 
 def checksum(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """SHA-256 of a file, in hexadecimal; of a folder, over the names and contents of all that is in it."""
+    if path.is_dir():
+        lines = [f"{each.relative_to(path).as_posix()}\0{_content(each)}\n" for each in sorted(path.rglob("*"))]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _content(path: Path) -> str:
+    if path.is_symlink():
+        return f"link to {path.readlink()}"
+    if path.is_dir():
+        return "folder"
+    return checksum(path)
