@@ -61,17 +61,18 @@ def run_tests(arguments: Sequence[str], models: Path) -> int:
 def _checks(python: str, python_without_qt: str) -> tuple[Check, ...]:
     programs = Path(python).parent
     pytest = ("-m", "pytest", "-q", "--durations=10")
+    # The longest first, so that none of them is left alone at the end.
     return (
         Check("tests of the engine", (python, *pytest, "tests/integration/engine", *ALL_BUT_BENCHMARKS)),
         Check("tests of the services", (python, *pytest, "tests/integration/services", *ALL_BUT_BENCHMARKS)),
+        Check("tests of what is packaged", (python, *pytest, "tests/packaging", *ALL_BUT_BENCHMARKS)),
+        Check("tests of the whole program", (
+            python, *pytest, "tests/integration/acceptance", "tests/e2e", "tests/gpu", *ALL_BUT_BENCHMARKS)),
         Check("tests of the Hub and the commands", (
             python, *pytest, "tests/integration", "--ignore", "tests/integration/engine", "--ignore",
             "tests/integration/services", "--ignore", "tests/integration/acceptance", *ALL_BUT_BENCHMARKS)),
-        Check("tests of the whole program", (
-            python, *pytest, "tests/integration/acceptance", "tests/e2e", "tests/gpu", *ALL_BUT_BENCHMARKS)),
-        Check("tests of what is packaged", (python, *pytest, "tests/packaging", *ALL_BUT_BENCHMARKS)),
-        Check("tests of the window", (python, *pytest, "tests/gui", *ALL_BUT_BENCHMARKS)),
         Check("unit tests without Qt", (python_without_qt, *pytest, "tests/unit", *ALL_BUT_BENCHMARKS)),
+        Check("tests of the window", (python, *pytest, "tests/gui", *ALL_BUT_BENCHMARKS)),
         Check("mypy: types", (python, "-m", "mypy", "--cache-dir", str(cache_dir() / "mypy"))),
         Check("ruff: style and likely mistakes", (python, "-m", "ruff", "check", ".")),
         Check("import-linter: layers", (str(programs / ("lint-imports.exe" if os.name == "nt" else "lint-imports")),)),
