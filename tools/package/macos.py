@@ -18,14 +18,13 @@ from pathlib import Path
 from localai_app import __version__
 from tools.dev.console import StepError
 from tools.dev.environment import ROOT
-from tools.package import bundle, engine_checksums, macos_app
+from tools.package import bundle, engine_checksums, mach_o, macos_app
+from tools.package.artefacts import FLOORS
 
 IDENTITY_VARIABLE = "LOCALAI_SIGN_IDENTITY"
 PAUSE_S = 10.0
 _TRIES = 6
 _AD_HOC = "-"
-_CODE_HEADS = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
-"""How programs and libraries of macOS begin (mach-o/loader.h, mach-o/fat.h)."""
 
 
 def missing() -> str:
@@ -45,6 +44,7 @@ def build() -> Path:
 
 def make_image(app: Path, image: Path) -> Path:
     """Sign a copy of the application and put it into an image, which is signed too."""
+    mach_o.check_floor(code_inside(app), FLOORS["macos-arm64"][0])
     identity = os.environ.get(IDENTITY_VARIABLE, "") or _AD_HOC
     if identity == _AD_HOC:
         print(f"{image.name} is signed for no developer: {IDENTITY_VARIABLE} is not set.", flush=True)
@@ -97,7 +97,7 @@ def code_inside(app: Path) -> list[Path]:
         if path.is_symlink() or not path.is_file():
             continue
         with path.open("rb") as file:
-            if file.read(4) in _CODE_HEADS:
+            if file.read(4) in mach_o.HEADS:
                 found.append(path)
     return sorted(found, key=lambda path: (-len(path.parts), str(path)))
 

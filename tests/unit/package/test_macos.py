@@ -5,15 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import plistlib
+import struct
 from pathlib import Path
 
 import pytest
 
 from localai_app import __version__
 from tools.dev.console import StepError
-from tools.package import macos, macos_app
+from tools.package import mach_o, macos, macos_app
 
-CODE = b"\xcf\xfa\xed\xfe a library"
+
+def library_for(version: tuple[int, int], processor: int = 0x0100000C) -> bytes:
+    """The head of a library that needs this version of macOS."""
+    command = struct.pack("<IIIIII", 0x32, 24, 1, version[0] << 16 | version[1] << 8, 15 << 16, 0)
+    other = struct.pack("<III", 0x1B, 12, 7)
+    return b"\xcf\xfa\xed\xfe" + struct.pack("<IIIIIII", processor, 0, 6, 2, 36, 0, 0) + other + command
+
+
+CODE = library_for((14, 0))
 STAND_IN = """#!/bin/sh
 echo "$(basename "$0") $*" >> "$CALLS"
 case "$(basename "$0") $*" in
@@ -153,3 +162,29 @@ def test_engine_and_notices_go_into_resources(tmp_path: Path) -> None:
     macos_app.complete(app, engine, text)
     assert (app / "Contents" / "Resources" / "engine" / "lcpp-1" / "engine.json").read_text() == "{}"
     assert (app / "Contents" / "Resources" / "THIRD_PARTY.txt").read_text() == "notices"
+
+
+def test_a_library_for_a_newer_macos_ends_the_build(app: Path, calls: Path, tmp_path: Path) -> None:
+    (app / "Contents" / "Frameworks" / "QtCore").write_bytes(library_for((15, 2)))
+    with pytest.raises(StepError, match=r"macOS 14\.0 and newer, but QtCore needs macOS 15\.2"):
+        macos.make_image(app, tmp_path / "dist" / "localai-app-1.0-macos-arm64.dmg")
+    assert not calls.exists()
+
+
+def test_the_oldest_macos_is_read_for_apples_processors_alone() -> None:
+    other = library_for((15, 0), processor=0x01000007)
+    assert mach_o.minimum_macos(other) == (0, 0)
+    old = b"\xcf\xfa\xed\xfe" + struct.pack("<IIIIIIIIIII", 0x0100000C, 0, 6, 1, 16, 0, 0, 0x24, 16, 11 << 16 | 3 << 8, 0)
+    assert mach_o.minimum_macos(old) == (11, 3)
+    head = b"\xca\xfe\xba\xbe" + struct.pack(">I", 2)
+    parts = ((0x01000007, other), (0x0100000C, library_for((13, 3))))
+    offsets = (48, 48 + len(other))
+    for (processor, data), offset in zip(parts, offsets, strict=True):
+        head += struct.pack(">IIIII", processor, 0, offset, len(data), 0)
+    assert mach_o.minimum_macos(head + other + parts[1][1]) == (13, 3)
+
+
+def test_a_library_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    (tmp_path / "QtCore").write_bytes(CODE[:50])
+    with pytest.raises(StepError, match="QtCore is damaged"):
+        mach_o.check_floor([tmp_path / "QtCore"], "14.0")
