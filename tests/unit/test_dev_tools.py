@@ -96,7 +96,7 @@ def test_a_shim_that_does_not_work_is_passed_over(programs: Path) -> None:
 class TestPlan:
     def test_without_nvcc_the_build_is_portable(self, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(engine, "find_nvcc", lambda: None)
-        assert engine.plan_build() == engine.Plan(("-DGGML_NATIVE=OFF", "-DGGML_RPC=ON"))
+        assert engine.plan_build() == engine.Plan(("-DGGML_NATIVE=OFF", "-DGGML_RPC=ON", "-DLLAVA_BUILD=OFF"))
 
     def test_nvcc_without_a_driver_leaves_cuda_out_and_says_why(
         self, programs: Path, monkeypatch: pytest.MonkeyPatch,
@@ -119,16 +119,20 @@ class TestPlan:
     def test_cuda_can_be_demanded(self, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("LOCALAI_CUDA", "1")
         monkeypatch.setattr(engine, "has_nvidia_driver", lambda: False)
-        assert engine.plan_build().flags == ("-DGGML_NATIVE=OFF", "-DGGML_RPC=ON", "-DGGML_CUDA=ON")
+        assert engine.plan_build().flags == (*engine.PORTABLE_FLAGS, "-DGGML_CUDA=ON")
 
 
-def test_a_build_with_other_flags_or_variables_has_another_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_with_other_flags_or_variables_has_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CFLAGS", raising=False)
     portable = engine.Plan(engine.PORTABLE_FLAGS)
     key = engine.build_key(portable)
     assert key.startswith("llama-cpp-python-0.3.36-")
     assert engine.build_key(replace(portable, remark="words do not matter")) == key
     assert engine.build_key(replace(portable, flags=(*portable.flags, "-DX=1"))) != key
+    (tmp_path / "parts.cmake").write_text("set(OTHER ON)\n")
+    with monkeypatch.context() as changes:
+        changes.setattr(engine, "PARTS", tmp_path / "parts.cmake")
+        assert engine.build_key(portable) != key
     monkeypatch.setenv("CFLAGS", "-march=native")
     assert engine.build_key(portable) != key
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,9 @@ from tools.dev.console import StepError
 from tools.dev.environment import REQUIREMENTS, ROOT, cache_dir, clean_environment, install_locked, make_venv, pip
 
 LOCK = REQUIREMENTS / "engine.txt"
-PORTABLE_FLAGS = ("-DGGML_NATIVE=OFF", "-DGGML_RPC=ON")
+PARTS = Path(__file__).with_name("engine_parts.cmake")
+"""What llama.cpp is told not to compile, where llama-cpp-python overrules the flag."""
+PORTABLE_FLAGS = ("-DGGML_NATIVE=OFF", "-DGGML_RPC=ON", "-DLLAVA_BUILD=OFF")
 BINDINGS_ONLY = ("-DLLAMA_BUILD=OFF", "-DLLAVA_BUILD=OFF")
 """Of llama-cpp-python: no library is compiled."""
 NO_DRIVER = "without CUDA: nvcc is here, but not the NVIDIA driver, without which a CUDA build cannot even be loaded"
@@ -102,7 +105,8 @@ def has_nvidia_driver() -> bool:
 
 def build_key(plan: Plan) -> str:
     """A folder name that differs whenever the compiled result may differ. The wheel itself serves every Python 3."""
-    parts = [LOCK.read_text(encoding="utf-8"), *plan.flags, sysconfig.get_platform(), platform.machine(), *platform.libc_ver()]
+    parts = [path.read_text(encoding="utf-8") for path in (LOCK, PARTS)]
+    parts += [*plan.flags, sysconfig.get_platform(), platform.machine(), *platform.libc_ver()]
     parts += [f"{name}={os.environ[name]}" for name in COMPILER_VARIABLES if os.environ.get(name)]
     if plan.uses_cuda:
         parts += [str(find_nvcc()), _compute_capabilities()]
@@ -157,7 +161,7 @@ def build_wheel(plan: Plan) -> Path:
 def _compiler_environment(programs: Path, plan: Plan) -> dict[str, str]:
     env = clean_environment()
     env["PATH"] = f"{programs}{os.pathsep}{env.get('PATH', '')}"
-    env["CMAKE_ARGS"] = " ".join(plan.flags)
+    env["CMAKE_ARGS"] = shlex.join([*plan.flags, f"-DCMAKE_PROJECT_llama.cpp_INCLUDE={PARTS.as_posix()}"])
     nvcc = find_nvcc()
     if plan.uses_cuda and nvcc is not None:
         env.setdefault("CUDACXX", str(nvcc))

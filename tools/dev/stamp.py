@@ -10,7 +10,7 @@ from pathlib import Path
 VENV = ".venv"
 INPUTS = (
     "pyproject.toml", "requirements/lock.txt", "requirements/build.txt", "requirements/engine.txt",
-    "requirements/engine-build.txt", "tools/dev/engine.py", "tools/dev/environment.py",
+    "requirements/engine-build.txt", "tools/dev/engine.py", "tools/dev/engine_parts.cmake", "tools/dev/environment.py",
 )
 FURTHER_INPUTS = {"test": ("requirements/test.txt",), "package": ("requirements/package.txt",)}
 
