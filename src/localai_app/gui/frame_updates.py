@@ -23,8 +23,13 @@ from localai_app.services.events import (
     MemoryMeasured,
     ModelLoaded,
     ModelUnloaded,
+    PacksChanged,
     SharingChanged,
+    UpdatesChanged,
 )
+from localai_app.services.packs.installer import Phase
+from localai_app.services.packs.pack_service import PackState
+from localai_app.services.update_steps import UpdateState, UpdateStatus
 from localai_app.services.views import EngineStatus
 
 if TYPE_CHECKING:
@@ -81,7 +86,7 @@ class FrameUpdates(QObject):
                     self._report_failed_load(key, error)
             case ModelUnloaded():
                 self._messages.info(event.sentence)
-            case DownloadChanged() | SharingChanged():
+            case DownloadChanged() | SharingChanged() | UpdatesChanged() | PacksChanged():
                 self._show_network()
             case DownloadFinished(model_key=key):
                 self._show_network()
@@ -112,7 +117,8 @@ class FrameUpdates(QObject):
 
     def _show_network(self) -> None:
         services = self._services
-        self._window.status_line.show_network(services.downloads.downloads(), services.sharing_words())
+        others = services.sharing_words() or fetching_words(services.updates.state, services.packs.state)
+        self._window.status_line.show_network(services.downloads.downloads(), others)
 
     def _report_notices(self) -> None:
         """What was repaired while the program's own files were opened."""
@@ -122,3 +128,14 @@ class FrameUpdates(QObject):
 
     def _show_log(self) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._services.paths.log_file)))
+
+
+def fetching_words(updates: UpdateState, packs: PackState) -> str:
+    """What is fetched of the publishers, for the bottom line; empty while nobody is asked."""
+    if updates.status is UpdateStatus.DOWNLOADING:
+        return "Downloading a newer version"
+    if packs.phase is Phase.DOWNLOADING:
+        return "Downloading a runtime pack"
+    if updates.status is UpdateStatus.CHECKING:
+        return "Looking for a newer version"
+    return "Looking for runtime packs" if packs.is_looking else ""

@@ -30,6 +30,9 @@ class UpdateNotice(QWidget):
         self.open_button.clicked.connect(self.opened)
         self.close_button = icon_button("x", "Not now", theme, size=14)
         self.close_button.clicked.connect(updates.hide)
+        policy = self.close_button.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # The pages below do not move when a download begins.
+        self.close_button.setSizePolicy(policy)
         card = set_role(QFrame(), "banner-info")
         row = QHBoxLayout(card)
         set_spacing(row, SPACE_3, (SPACE_4, SPACE_1, SPACE_1, SPACE_1))
