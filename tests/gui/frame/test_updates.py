@@ -112,6 +112,19 @@ def test_a_damaged_download_is_told_where_it_was_asked_for(running: Program, hou
     assert dialog.go_button.text() == "Download"
 
 
+def test_no_click_is_lost_while_somebody_is_asked(running: Program, house: Publisher, bridge: Bridge, qtbot) -> None:
+    running.updates.check()
+    dialog = shown_dialog(running, bridge, qtbot)
+    assert dialog.go_button.isEnabled()
+    house.publish(2, "99.0", notes="x" * 40_000)
+    house.server.served["/release.json"].drip_s = 0.02
+    running.updates.check_now()
+    qtbot.waitUntil(lambda: not dialog.go_button.isEnabled())
+    assert running.updates.state.status is UpdateStatus.CHECKING
+    qtbot.waitUntil(dialog.go_button.isEnabled)
+    assert running.updates.state.status is UpdateStatus.AVAILABLE
+
+
 def test_skipping_is_for_good(running: Program, bridge: Bridge, qtbot) -> None:
     running.updates.check()
     dialog = shown_dialog(running, bridge, qtbot)

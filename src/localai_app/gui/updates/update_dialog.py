@@ -35,6 +35,7 @@ class UpdateDialog(QDialog):
         super().__init__(parent)
         self._updates = updates
         self._shown_version = ""
+        self._is_installing = False
         set_role(self, "sheet")
         self.setWindowTitle("Newer version")
         self._title = label("", "heading", wrap=True)
@@ -124,7 +125,12 @@ class UpdateDialog(QDialog):
         self.later_button.setVisible(not is_loading)
         self.skip_button.setVisible(not is_loading and not is_there)
         self.go_button.setText("Install" if is_there else "Download")
+        self._enable_go()
         self.go_button.setVisible(offer.artefact is not None and not is_loading)
+
+    def _enable_go(self) -> None:
+        """Not while something else is under way, beside which a click would do nothing."""
+        self.go_button.setEnabled(not self._is_installing and self._updates.state.status is not UpdateStatus.CHECKING)
 
     def _show_problem(self, state: UpdateState) -> None:
         problem = state.error or (state.offer.obstacle if state.offer is not None else None)
@@ -138,18 +144,21 @@ class UpdateDialog(QDialog):
         if self._updates.state.file is None:
             self._updates.start_download()
             return
-        self.go_button.setEnabled(False)
+        self._is_installing = True
+        self._enable_go()
         run_in_background(self, self._updates.install, self._on_install_started, self._on_install_failed)
 
     def _on_install_started(self, started: InstallStarted) -> None:
-        self.go_button.setEnabled(True)
+        self._is_installing = False
+        self._enable_go()
         self.said.emit(started.sentence)
         self.accept()
         if started.ends_program:
             self.quit_requested.emit()
 
     def _on_install_failed(self, error: AppError) -> None:
-        self.go_button.setEnabled(True)
+        self._is_installing = False
+        self._enable_go()
         self.banner.show_error(error, offer_remedy=False)
 
     @Slot()
