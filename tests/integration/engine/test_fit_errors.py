@@ -42,6 +42,8 @@ LOADED = (
     ("qwen3.5-0.8b", False), ("lfm2.5-1.2b-instruct", True), ("gemma-3-1b-it", False), ("llama-3.2-1b-instruct", True),
     ("gemma-4-e2b-it", False))
 """Models that are loaded for real, and whether their weights are rearranged then."""
+FEWER_TOKENS = {"gemma-4-e2b-it": 32_768}
+"""Mapping is work for the kernel, of 3.4 GB here, most of them a row for each token of 262,144, as many as Gemma 3 1B has."""
 
 
 @pytest.fixture
@@ -74,6 +76,7 @@ def test_the_header_says_what_llama_cpp_plans(architecture: str, comparer: Compa
 def test_a_real_load_takes_what_the_header_says(model_id: str, use_repack: bool, tmp_path: Path) -> None:
     """The weights are zeros in a sparse file: mapped, they take no memory of their own."""
     row = next(row for row in source_rows() if row["id"] == model_id)
+    row = row | {"n_vocab": FEWER_TOKENS.get(model_id, row["n_vocab"])}
     path = write_sparse(tmp_path / "model.gguf", synthesise(row, label_of(row)))
     case = Case(4096, KvType.F16, use_repack)
     header = read_header_file(path)

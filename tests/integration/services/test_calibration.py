@@ -12,7 +12,8 @@ from localai_app.errors import AppError
 from localai_app.fit.result import Request, SpeedBasis
 from localai_app.services.app_services import AppServices
 from localai_app.services.events import MeasurementsChanged, ModelLoaded, SuggestionsChanged
-from tests.helpers.real_models import gemma_path, smollm2_path
+from tests.helpers.quick_model import quick_smollm2_path
+from tests.helpers.real_models import gemma_path
 from tests.helpers.services_fixture import EventRecorder, open_services, wait_until
 
 pytestmark = pytest.mark.model
@@ -55,7 +56,7 @@ def answer(services: AppServices, sentences: int) -> GenerationStats:
 
 
 def test_answers_at_two_depths_correct_the_next_prediction(tmp_path: Path) -> None:
-    key = str(smollm2_path())
+    key = str(quick_smollm2_path())
     with open_services(tmp_path, echo=None) as services:
         recorder = EventRecorder(services)
         services.hardware.detect_now()
@@ -64,7 +65,7 @@ def test_answers_at_two_depths_correct_the_next_prediction(tmp_path: Path) -> No
         services.engine.load(key, request)
         recorder.wait_for(ModelLoaded, timeout_s=120)
         recorder.wait_for(MeasurementsChanged)
-        stats = [answer(services, sentences) for sentences in (2, 70)]
+        stats = [answer(services, sentences) for sentences in (2, 62)]
         recorder.wait_for(MeasurementsChanged, 3)
         load, deep, shallow = reversed(services.calibration.measurements()[::-1][:1]), *services.calibration.measurements()[:2]
         (load,) = load

@@ -9,7 +9,7 @@ import pytest
 
 from localai_app.services.events import AnswerEnded, AnswerTimed
 from localai_app.services.views import EngineStatus
-from tests.helpers.real_models import smollm2_path
+from tests.helpers.quick_model import quick_smollm2_path
 from tests.helpers.services_fixture import EventRecorder, open_services, wait_until
 
 pytestmark = [
@@ -22,9 +22,9 @@ QUESTION = "Every boat in the harbour has a name and a small light. " * 20
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
-    place = tmp_path / "models" / "tester" / "SmolLM2-GGUF" / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    place = tmp_path / "models" / "tester" / "SmolLM2-GGUF" / "SmolLM2-135M-Instruct.Q4_0.gguf"
     place.parent.mkdir(parents=True)
-    place.symlink_to(smollm2_path())
+    place.symlink_to(quick_smollm2_path())
     return tmp_path
 
 
