@@ -6,6 +6,7 @@ its parent ends. Only for Linux: the address is an abstract one, and a fork goes
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -20,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOK_AT_PARENT_S = 2.0
-IMPORTED = ("localai_app.__main__", "localai_app.cli.main", "pydantic.types")
+IMPORTED = ("localai_app.__main__", "localai_app.cli.main", "pydantic.types", "typer._adapters")
 """The program, and what typer imports at the first option that it reads."""
 
 
@@ -73,6 +74,8 @@ class ProgramServer:
 def _main(listener: socket.socket) -> int:
     for name in IMPORTED:
         importlib.import_module(name)
+    # No fork looks for garbage among what was imported, which would copy the memory that they share.
+    gc.freeze()
     parent = os.getppid()
     listener.settimeout(LOOK_AT_PARENT_S)
     while os.getppid() == parent:
