@@ -18,7 +18,7 @@ from tools.dev.console import run_logged
 from tools.dev.engine import LOCK, engine_requirement
 from tools.dev.environment import LOGS, REQUIREMENTS, ROOT, cache_dir, clean_environment, install_locked, make_venv
 from tools.dev.prerequisites import missing_compiler
-from tools.package import engine_source
+from tools.package import engine_resources, engine_source
 from tools.package.engine_layout import Origin, lay_out, unshipped_backends
 from tools.package.engine_plan import COMMITS, PLANS, EnginePlan, engine_id, prefix_flags, this_platform
 from tools.package.inputs import locked
@@ -97,7 +97,7 @@ def current_id() -> str:
 def home_of(plan: EnginePlan, tools: tuple[str, ...], more_patches: Sequence[Path] = ()) -> Path:
     """The folder of the cache for a plan, made with tools of these versions."""
     parts = [LOCK.read_text(encoding="utf-8"), BUILD_TOOLS.read_text(encoding="utf-8"), _LAYOUT, *plan.cmake_flags, *tools]
-    parts += [plan.name, current_id(), *platform.libc_ver()]
+    parts += [plan.name, current_id(), *platform.libc_ver(), *engine_resources.key_parts(plan, _bindings())]
     parts += [path.name + path.read_text(encoding="utf-8") for path in (*engine_source.patches(), *more_patches)]
     return cache_dir() / "engines" / f"{plan.name}-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
 
@@ -136,8 +136,9 @@ def configure_command(plan: EnginePlan, source: Path, build_folder: Path) -> lis
     """cmake's command line. The flags that name folders of this computer leave no trace in the result."""
     compiler = prefix_flags(source, build_folder) if plan.maps_prefixes else ""
     commit = COMMITS[_bindings()]
+    resources = engine_resources.configure_options(plan, _bindings(), source, build_folder.with_name("resources"))
     return [
-        "cmake", "-S", str(source), "-B", str(build_folder), "-G", "Ninja", *plan.cmake_flags,
+        "cmake", "-S", str(source), "-B", str(build_folder), "-G", "Ninja", *plan.cmake_flags, *resources,
         f"-DLLAMA_BUILD_COMMIT={commit}", "-DLLAMA_BUILD_NUMBER=0", f"-DCMAKE_C_FLAGS={compiler}",
         f"-DCMAKE_CXX_FLAGS={compiler}"]
 

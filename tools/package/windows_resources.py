@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _ICON, _GROUP_ICON, _VERSION, _MANIFEST = 3, 14, 16, 24
+_PROGRAM, _LIBRARY = 1, 2
 _ENGLISH = 0x409
 _UNICODE = 0x4B0
 _SHARED_FLAGS = 0x1030
@@ -25,6 +26,13 @@ class VersionInfo:
     version: str
     description: str
     file_name: str
+    product: str = "Local AI"
+    product_version: str = ""
+    """Empty: the same as `version`."""
+    company: str = "The Local AI developers"
+    copyright: str = "© The Local AI developers. MIT licence."
+    comments: str = ""
+    is_library: bool = False
 
     @property
     def numbers(self) -> tuple[int, int, int, int]:
@@ -47,9 +55,10 @@ def version_numbers(version: str) -> tuple[int, int, int, int]:
 def version_strings(version: VersionInfo) -> dict[str, str]:
     """The texts of a version."""
     return {
-        "CompanyName": "The Local AI developers", "FileDescription": version.description, "FileVersion": version.version,
-        "InternalName": version.file_name, "LegalCopyright": "© The Local AI developers. MIT licence.",
-        "OriginalFilename": version.file_name, "ProductName": "Local AI", "ProductVersion": version.version,
+        **({"Comments": version.comments} if version.comments else {}),
+        "CompanyName": version.company, "FileDescription": version.description, "FileVersion": version.version,
+        "InternalName": version.file_name, "LegalCopyright": version.copyright, "OriginalFilename": version.file_name,
+        "ProductName": version.product, "ProductVersion": version.product_version or version.version,
     }
 
 
@@ -70,13 +79,18 @@ def program_icons(icons: Path) -> list[tuple[int, bytes]]:
 
 def resource_file(pngs: Sequence[tuple[int, bytes]], manifest: bytes, version: VersionInfo) -> bytes:
     """A .res file with an icon, a manifest and a version."""
-    parts = [_entry(0, 0, b"", flags=0, language=0)]
+    parts = []
     group = struct.pack("<HHH", 0, 1, len(pngs))
     for number, (size, data) in enumerate(pngs, 1):
         parts.append(_entry(_ICON, number, data))
         group += struct.pack("<BBBBHHIH", size % 256, size % 256, 0, 0, 1, 32, len(data), number)
     parts += [_entry(_GROUP_ICON, 1, group), _entry(_VERSION, 1, _version(version)), _entry(_MANIFEST, 1, manifest)]
-    return b"".join(parts)
+    return _FILE_HEAD + b"".join(parts)
+
+
+def version_resource(version: VersionInfo) -> bytes:
+    """A .res file with a version alone, as libraries have it."""
+    return _FILE_HEAD + _entry(_VERSION, 1, _version(version))
 
 
 def _entry(kind: int, name: int, data: bytes, *, flags: int = _SHARED_FLAGS, language: int = _ENGLISH) -> bytes:
@@ -84,10 +98,15 @@ def _entry(kind: int, name: int, data: bytes, *, flags: int = _SHARED_FLAGS, lan
     return head + data + b"\0" * (-len(data) % 4)
 
 
+_FILE_HEAD = _entry(0, 0, b"", flags=0, language=0)
+"""The empty entry that every .res file for Windows begins with."""
+
+
 def _version(version: VersionInfo) -> bytes:
     numbers = version.numbers
     high, low = numbers[0] << 16 | numbers[1], numbers[2] << 16 | numbers[3]
-    fixed = struct.pack("<13I", 0xFEEF04BD, 0x10000, high, low, high, low, 0x3F, 0, 0x40004, 1, 0, 0, 0)
+    kind = _LIBRARY if version.is_library else _PROGRAM
+    fixed = struct.pack("<13I", 0xFEEF04BD, 0x10000, high, low, high, low, 0x3F, 0, 0x40004, kind, 0, 0, 0)
     texts = [_text(key, value) for key, value in version_strings(version).items()]
     table = _block(f"{_ENGLISH:04x}{_UNICODE:04x}", children=texts)
     translation = _block("Translation", struct.pack("<HH", _ENGLISH, _UNICODE))
