@@ -13,7 +13,9 @@ import pytest
 
 from localai_app import __version__
 from localai_app.engine.runtimes import discover
-from tools.package import pe, windows, windows_setup, windows_starters
+from tests.packaging.version_texts import version_texts
+from tools.package import engine_windows, pe, windows, windows_setup, windows_starters
+from tools.package.windows_functions import SystemFunctions
 
 Needs = Callable[[str | Path], Path]
 _ADDED = {"uninstall.exe", "installed-files.txt"}
@@ -48,15 +50,29 @@ def test_the_installer_contains_the_tree_byte_for_byte(tree: Path, unpacked: Pat
     assert listed == windows_setup.file_list(tree)
 
 
-def test_every_program_is_for_x64_and_all_that_it_imports_exists(tree: Path, unpacked: Path) -> None:
-    report = pe.check_tree(tree)
+@pytest.fixture(scope="module")
+def of_windows() -> SystemFunctions:
+    return SystemFunctions(engine_windows.zig_compiler())
+
+
+def test_every_program_is_for_x64_and_all_that_it_imports_exists(
+    tree: Path, unpacked: Path, of_windows: SystemFunctions,
+) -> None:
+    report = pe.check_tree(tree, of_windows)
     assert report.problems == ()
+    assert len(report.system_libraries) > 50
+    assert report.unchecked == frozenset()
     names = {path.path.relative_to(tree).as_posix() for path in report.programs}
     assert {"LocalAI.exe", "localai-app.exe", "python/python311.dll", "python/packages/PySide6/Qt6Core.dll"} <= names
     assert any(name.startswith("engine/") for name in names)
     # The installer and the uninstaller are for x64 too, and so are the libraries that they bring along.
     for path in (unpacked / "uninstall.exe", *unpacked.glob("$PLUGINSDIR/*.dll")):
-        assert pe.read(path).machine == "x64"
+        program = pe.read(path)
+        assert program.machine == "x64"
+        lacking = {name: of_windows.absent(name, functions) for name, functions in program.imports.items()}
+        # Zig has no list of the old C library, which NSIS's own programs use.
+        assert {name for name, functions in lacking.items() if functions is None} <= {"msvcrt.dll"}
+        assert [functions for functions in lacking.values() if functions] == []
 
 
 @pytest.mark.parametrize("fault", ["processor", "library"])
@@ -75,19 +91,27 @@ def test_a_fault_in_the_real_tree_is_found(fault: str, tree: Path, tmp_path: Pat
         assert any("needs vcruntime140_1.dll, which is nowhere" in problem for problem in pe.check_tree(tmp_path).problems)
 
 
-def texts(path: Path) -> dict[str, str]:
-    with_version = pefile.PE(str(path))
-    try:
-        return {
-            key.decode(): value.decode() for group in with_version.FileInfo for entry in group
-            for table in getattr(entry, "StringTable", ()) for key, value in table.entries.items()}
-    finally:
-        with_version.close()
+@pytest.mark.parametrize(("real", "planted", "library"), [
+    (b"GetModuleFileNameW\0", b"GetModuleFileNameQ\0", "kernel32.dll"), (b"_initterm_e\0", b"_initterm_q\0",
+     "api-ms-win-crt-runtime-l1-1-0.dll")])
+def test_a_function_that_windows_lacks_is_found(
+    real: bytes, planted: bytes, library: str, tree: Path, tmp_path: Path, of_windows: SystemFunctions,
+) -> None:
+    for name in ("localai-app.exe", "msvcp140.dll", "vcruntime140.dll", "vcruntime140_1.dll"):
+        shutil.copyfile(tree / name, tmp_path / name)
+    assert pe.check_tree(tmp_path, of_windows).problems == ()
+    changed = [path for path in tmp_path.iterdir() if real in path.read_bytes()]
+    assert changed
+    for path in changed:
+        path.write_bytes(path.read_bytes().replace(real, planted))
+    function = planted[:-1].decode()
+    assert set(pe.check_tree(tmp_path, of_windows).problems) == {
+        f"{path.name} needs {function} of {library}, which has no such function" for path in changed}
 
 
 def test_what_is_ours_says_its_name_and_version(tree: Path, setup: Path, unpacked: Path) -> None:
     for path in (tree / windows_starters.WINDOWED, tree / windows_starters.CONSOLE, setup, unpacked / "uninstall.exe"):
-        facts = texts(path)
+        facts = version_texts(path)
         assert facts["ProductName"] == "Local AI", path.name
         assert facts["ProductVersion"] == facts["FileVersion"] == __version__, path.name
         assert facts["CompanyName"] == "The Local AI developers", path.name

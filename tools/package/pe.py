@@ -1,7 +1,7 @@
 """Reads Windows programs and libraries: for which processor they are, and whether every function that they import exists.
 
 A library is looked for as Windows and Python do: beside the one that needs it, beside the program, in Python's folder, and in
-the folders that packages add. What is in none of them has to be part of Windows; its functions cannot be checked here.
+the folders that packages add. What is in none of them has to be part of Windows (tools/package/windows_functions.py).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.package.pe_image import Image
+from tools.package.windows_functions import SystemFunctions
 
 SUFFIXES = (".exe", ".dll", ".pyd")
 ADDED_FOLDERS = ("PySide6", "shiboken6", "numpy.libs")
@@ -50,7 +51,9 @@ class Report:
     programs: tuple[Program, ...]
     problems: tuple[str, ...]
     system_libraries: frozenset[str]
-    """Libraries of Windows that are used, whose functions were not checked."""
+    """Libraries of Windows that are used."""
+    unchecked: frozenset[str]
+    """Those of them whose functions nobody lists."""
 
 
 def is_program(path: Path) -> bool:
@@ -67,13 +70,19 @@ def read(path: Path) -> Program:
         raise ValueError(f"{path.name} is no program for Windows: {error}") from error
 
 
-def check_tree(tree: Path, machine: str = "x64", beside: Sequence[str] = ("", "python")) -> Report:
-    """Every program below a folder; `beside`: the folders of it that are searched for any of them."""
+def check_tree(
+    tree: Path, system: SystemFunctions | None = None, *, machine: str = "x64", beside: Sequence[str] = ("", "python"),
+) -> Report:
+    """Every program below a folder; `beside`: the folders of it that are searched for any of them.
+
+    Without `system`, functions of Windows' own libraries are left unchecked.
+    """
     programs = {path: read(path) for path in sorted(tree.rglob("*")) if path.is_file() and is_program(path)}
     folders = {path.parent for path in programs}
     shared = [tree / name for name in beside] + sorted(folder for folder in folders if folder.name in ADDED_FOLDERS)
     problems: list[str] = []
-    system: set[str] = set()
+    used: set[str] = set()
+    unchecked: set[str] = set()
     for path, program in programs.items():
         where = path.relative_to(tree).as_posix()
         if program.machine != machine:
@@ -82,15 +91,19 @@ def check_tree(tree: Path, machine: str = "x64", beside: Sequence[str] = ("", "p
         near = (path.parent, path.parent.parent) if path.parent.name == BACKENDS_FOLDER else (path.parent,)
         for library, functions in sorted(program.imports.items()):
             found = next((one for folder in (*near, *shared) if (one := _in_folder(programs, folder, library))), None)
+            absent: list[str] | None = []
             if found is not None:
                 absent = sorted(functions - found.exports)
-                if absent:
-                    problems.append(f"{where} needs {absent[0]} of {library}, which has no such function")
             elif library in SYSTEM_LIBRARIES or library in LIBRARIES_SINCE or API_SET.fullmatch(library):
-                system.add(library)
+                used.add(library)
+                absent = system.absent(library, functions) if system is not None else None
             elif library not in OPTIONAL:
                 problems.append(f"{where} needs {library}, which is nowhere")
-    return Report(tuple(programs.values()), tuple(problems), frozenset(system))
+            if absent is None:
+                unchecked.add(library)
+            elif absent:
+                problems.append(f"{where} needs {absent[0]} of {library}, which has no such function")
+    return Report(tuple(programs.values()), tuple(problems), frozenset(used), frozenset(unchecked))
 
 
 def _in_folder(programs: Mapping[Path, Program], folder: Path, library: str) -> Program | None:
