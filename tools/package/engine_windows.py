@@ -74,7 +74,7 @@ def _compile(home: Path, done: Path) -> None:
     run_logged(["ninja", "-C", str(built), "llama"], LOGS / "engine-windows-compile.log", cwd=ROOT, env=env)
     whole = work / "whole"
     shutil.rmtree(whole, ignore_errors=True)
-    made_with = (f"ziglang {LOCK.read_text(encoding='utf-8').split()[0].partition('==')[2]}, {_TARGET}",)
+    made_with = (f"ziglang {zig_version()}, {_TARGET}",)
     lay_out(PLAN, source, built / "bin", whole / done.name, engine.origin_of(PLAN, archive_sha256, made_with, _patches()))
     shutil.rmtree(home, ignore_errors=True)
     whole.rename(home)
@@ -95,6 +95,11 @@ def zig_compiler() -> Path:
     if not found:
         raise StepError(f"The package ziglang in {folder} has no compiler.")
     return found[0]
+
+
+def zig_version() -> str:
+    """As the lock file pins it."""
+    return LOCK.read_text(encoding="utf-8").split()[0].partition("==")[2]
 
 
 def _compilers(zig: Path, work: Path) -> Sequence[str]:

@@ -32,15 +32,21 @@ class Bundled:
     modules: Mapping[str, Path]
 
 
-def write_notices(folder: Path, bundled: Bundled, engine: str, index_folder: Path) -> None:
+def write_notices(
+    folder: Path, bundled: Bundled, engine: str, index_folder: Path, *, origins: Origins | None = None,
+    linked: Sequence[Component] = (),
+) -> None:
     """Write THIRD_PARTY.txt into `folder`, and into `index_folder` which file belongs to which work.
 
-    `engine`: the folder of llama.cpp's libraries, relative to `folder`. StepError names what belongs to nothing known.
+    `engine`: the folder of llama.cpp's libraries, relative to `folder`; `linked`: works of which parts are inside of these
+    libraries; `origins`: for what is not of this environment. StepError names what belongs to nothing known.
     """
-    origins = Origins()
+    origins = origins or Origins()
     parts = _parts(bundled, origins)
-    parts.setdefault(origins.llama_cpp(folder / engine), []).extend(
-        path.relative_to(folder).as_posix() for path in sorted((folder / engine).rglob("*")) if path.is_file())
+    of_engine = [path for path in sorted((folder / engine).rglob("*")) if path.is_file()]
+    parts.setdefault(origins.llama_cpp(folder / engine), []).extend(path.relative_to(folder).as_posix() for path in of_engine)
+    for component in linked:
+        parts[component] = [path.relative_to(folder).as_posix() for path in of_engine if path.suffix == ".dll"]
     bare = [component.name for component in parts if not component.texts]
     if bare:
         raise StepError(f"No licence text was found for {', '.join(bare)}: add one to packaging/licenses.")

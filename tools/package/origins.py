@@ -8,7 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tools.dev.console import StepError
@@ -20,17 +21,28 @@ LICENCES = ROOT / "packaging" / "licenses"
 _QT = ("pyside6-essentials", "shiboken6")
 _QT_TEXTS = ("qt.txt", "LGPL-3.0.txt", "GPL-3.0.txt")
 _EXTRA = {"qtawesome": ("phosphor-icons.txt",)}
-_IN_THE_CODE = {"nvidia-ml-py": "pynvml.py"}
+IN_THE_CODE = {"nvidia-ml-py": "pynvml.py"}
 """Distributions that state their licence at the top of a module, and bring no file of it."""
 _NAMED = {"pyinstaller": "GPL-2.0-or-later with the exception for its bootloader"}
 """Where the name in the metadata leaves out what matters."""
 
 
-class Origins:
-    """Answers `component_of` for the environment that it runs in."""
+@dataclass(frozen=True)
+class OtherPython:
+    """A Python that is not the one that runs: its version, and the folder with its files and LICENSE.txt."""
 
-    def __init__(self) -> None:
-        self._distributions = _distributions_by_file()
+    version: str
+    folder: Path
+
+
+class Origins:
+    """Answers `component_of`, by default for the environment that it runs in."""
+
+    def __init__(
+        self, distributions: Iterable[importlib.metadata.Distribution] | None = None, python: OtherPython | None = None,
+    ) -> None:
+        self._other_python = python
+        self._distributions = _own_distributions() if distributions is None else _by_file(distributions)
         self._components: dict[str, Component] = {}
         self._own = Component("Local AI", "", "MIT", (tidy((ROOT / "LICENSE").read_text(encoding="utf-8")),))
 
@@ -43,11 +55,12 @@ class Origins:
         distribution = self._distributions.get(path) or self._by_code(path)
         if distribution is not None:
             return self._component(distribution)
-        if path.is_relative_to(ROOT):
+        # Another Python may lie in this checkout's cache, and this checkout may lie beside the Python that runs.
+        if path.is_relative_to(ROOT) and not (self._other_python and self._is_pythons(path)):
             return self._own
-        if path.is_relative_to(Path(sys.base_prefix).resolve()) and "site-packages" not in path.parts:
+        if self._is_pythons(path):
             return self._python()
-        return _system_component(path)
+        return _system_component(path) if self._other_python is None else None
 
     def llama_cpp(self, folder: Path) -> Component:
         """llama.cpp, whose libraries and licence lie in a folder."""
@@ -58,6 +71,11 @@ class Origins:
     def pyinstaller(self) -> Component:
         """The bootloader, which is the executable itself."""
         return self._component(importlib.metadata.distribution("pyinstaller"))
+
+    def _is_pythons(self, path: Path) -> bool:
+        if self._other_python is not None:
+            return path.is_relative_to(self._other_python.folder.resolve())
+        return path.is_relative_to(Path(sys.base_prefix).resolve()) and "site-packages" not in path.parts
 
     def _by_code(self, path: Path) -> importlib.metadata.Distribution | None:
         """For what PyInstaller compiled from a source file of a distribution."""
@@ -78,8 +96,8 @@ class Origins:
             return Component(
                 "Qt, PySide6 and Shiboken", distribution.version, "LGPL-3.0-only", tuple(map(_own_text, _QT_TEXTS)))
         extra = [_own_text(file) for file in _EXTRA.get(name, ())]
-        if name in _IN_THE_CODE:
-            extra.append(_leading_comment(Path(str(distribution.locate_file(_IN_THE_CODE[name])))))
+        if name in IN_THE_CODE:
+            extra.append(_leading_comment(Path(str(distribution.locate_file(IN_THE_CODE[name])))))
         component = of_distribution(distribution, tuple(extra))
         return replace(component, licence=_NAMED.get(name, component.licence))
 
@@ -95,15 +113,23 @@ class Origins:
         raise StepError("The licence of Python was not found beside its modules.")
 
     def _python(self) -> Component:
+        if self._other_python is not None:
+            text = (self._other_python.folder / "LICENSE.txt").read_text(encoding="utf-8")
+            return Component("Python", self._other_python.version, "Python-2.0.1", (tidy(text),))
         return Component("Python", sys.version.split()[0], "Python-2.0.1", (self._python_text,))
 
 
 @functools.cache
-def _distributions_by_file() -> dict[Path, importlib.metadata.Distribution]:
-    """Whose each installed file is; the folders of a distribution may be reached over links."""
+def _own_distributions() -> dict[Path, importlib.metadata.Distribution]:
+    """Whose each installed file is."""
+    return _by_file(importlib.metadata.distributions())
+
+
+def _by_file(distributions: Iterable[importlib.metadata.Distribution]) -> dict[Path, importlib.metadata.Distribution]:
+    """The folders of a distribution may be reached over links."""
     return {
         Path(str(file.locate())).resolve(): distribution
-        for distribution in importlib.metadata.distributions() for file in distribution.files or ()}
+        for distribution in distributions for file in distribution.files or ()}
 
 
 @functools.cache

@@ -18,6 +18,7 @@ from tools.package import (
     bundle,
     engine_windows,
     inputs,
+    windows_notices,
     windows_packages,
     windows_python,
     windows_setup,
@@ -93,6 +94,7 @@ def assemble(scratch: Path, engine: Path) -> Path:
     windows_starters.compile_starters(engine_windows.zig_compiler(), made, scratch)
     shutil.copytree(engine, made / ENGINE_FOLDER / engine.name)
     shutil.copyfile(ROOT / "LICENSE", made / "LICENSE.txt")
+    windows_notices.write(made, python, wheels, f"{ENGINE_FOLDER}/{engine.name}")
     _date(made)
     return made
 

@@ -18,16 +18,18 @@ from tools.package.windows_runtime import RUNTIMES, WHEEL
 
 LOCK = REQUIREMENTS / "lock.txt"
 _DOTTED = ".".join(map(str, VERSION))
+RELEASE = f"{_DOTTED}.9"
 _TARGET = {
     "sys_platform": "win32", "platform_system": "Windows", "os_name": "nt", "platform_machine": "AMD64",
-    "python_version": _DOTTED, "python_full_version": f"{_DOTTED}.9", "implementation_name": "cpython",
-    "implementation_version": f"{_DOTTED}.9", "platform_python_implementation": "CPython", "platform_release": "",
+    "python_version": _DOTTED, "python_full_version": RELEASE, "implementation_name": "cpython",
+    "implementation_version": RELEASE, "platform_python_implementation": "CPython", "platform_release": "",
     "platform_version": "",
 }
 """What the markers of a lock file ask for."""
 _NOT_SHIPPED = frozenset({"hf-xet", "diskcache", "pycparser"})
 """Left out of the bundle on every system too (trim.EXCLUDED_MODULES)."""
-_BINDINGS = "llama-cpp-python"
+BINDINGS = "llama-cpp-python"
+"""Copied from this environment, because its wheel brings libraries of this system."""
 _KEPT_OF_QT = (
     "__init__.py", "_config.py", "_git_pyside_version.py", "support/*", "pyside6.abi3.dll", "QtCore.pyd", "QtGui.pyd",
     "QtWidgets.pyd", "QtNetwork.pyd", "Qt6*.dll", "plugins/*",
@@ -109,9 +111,9 @@ def _unpack(wheel: Path, target: Path) -> None:
 def _copy_bindings(target: Path) -> None:
     """llama_cpp is Python alone: the libraries that lie beside it here are not for Windows."""
     try:
-        files = importlib.metadata.files(_BINDINGS) or []
+        files = importlib.metadata.files(BINDINGS) or []
     except importlib.metadata.PackageNotFoundError as error:
-        raise StepError(f"{_BINDINGS} is not installed in this environment.") from error
+        raise StepError(f"{BINDINGS} is not installed in this environment.") from error
     copied = 0
     for file in files:
         is_module = file.parts[0] == "llama_cpp" and file.suffix == ".py" and "server" not in file.parts
@@ -122,7 +124,7 @@ def _copy_bindings(target: Path) -> None:
             shutil.copyfile(str(file.locate()), path)
             copied += is_module
     if not copied:
-        raise StepError(f"{_BINDINGS} has no modules in this environment.")
+        raise StepError(f"{BINDINGS} has no modules in this environment.")
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:

@@ -17,7 +17,7 @@ from tools.dev.console import StepError
 RUNTIMES = ("msvcp140.dll", "msvcp140_1.dll", "msvcp140_2.dll", "vcruntime140.dll", "vcruntime140_1.dll")
 WHEEL = "shiboken6"
 """The package that brings all of them."""
-_NAME = re.compile(r"(msvcp|vcruntime|concrt|vccorlib)140\w*\.dll", re.IGNORECASE)
+_NAME = re.compile(r"(msvcp|vcruntime|concrt|vccorlib)140[-\w]*\.dll", re.IGNORECASE)
 
 
 def is_runtime(name: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import sys
 from pathlib import Path
@@ -10,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tools.dev.console import StepError
-from tools.package.component import of_distribution
-from tools.package.notices import TEXT_NAME, Bundled, unlisted_files, works_without_text, write_notices
-from tools.package.origins import ROOT, Origins
+from tools.package.component import Component, of_distribution
+from tools.package.notices import INDEX_NAME, TEXT_NAME, Bundled, unlisted_files, works_without_text, write_notices
+from tools.package.origins import ROOT, Origins, OtherPython
 
 
 def bundle(folder: Path, files: dict[str, Path]) -> Bundled:
@@ -70,6 +71,37 @@ def test_what_was_added_later_and_what_has_no_terms_is_found(tmp_path: Path) -> 
     (tmp_path / TEXT_NAME).write_text(text[:start] + "\n" + text[end:])
     assert unlisted_files(tmp_path, tmp_path / "in") == ["in/added.so"]
     assert works_without_text(tmp_path, tmp_path / "in") == ["llama.cpp lcpp-1 (MIT)"]
+
+
+def test_what_is_linked_into_the_engine_and_another_python_have_their_terms(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.mkdir()
+    (python / "LICENSE.txt").write_text("The terms of another Python.\n")
+    (python / "python3.dll").write_bytes(b"library")
+    made = tmp_path / "made"
+    made.mkdir()
+    bundled = bundle(made, {"in/python3.dll": python / "python3.dll"})
+    (made / "engine" / "lcpp-1" / "llama.dll").write_bytes(b"library")
+    runtime = Component("Runtime", "1", "ZPL-2.1", ("The terms of the runtime.",))
+    files = Bundled(bundled.files, {})
+    write_notices(
+        made, files, "engine/lcpp-1", made / "in", origins=Origins([], OtherPython("3.9.1", python)), linked=[runtime])
+    text = (made / TEXT_NAME).read_text()
+    assert "Python 3.9.1 (Python-2.0.1)" in text
+    assert "The terms of another Python." in text
+    assert "The terms of the runtime." in text
+    index = {work["name"]: work["contains"] for work in json.loads((made / "in" / INDEX_NAME).read_text())}
+    assert index["Runtime"] == ["engine/lcpp-1/llama.dll"]
+    strange = Bundled({"in/os.py": Path(os.__file__)}, {})
+    with pytest.raises(StepError, match=r"belong to nothing known: in/os\.py"):
+        write_notices(made, strange, "engine/lcpp-1", made / "in", origins=Origins([], OtherPython("3.9.1", python)))
+
+
+def test_microsofts_libraries_are_not_of_those_who_bring_them() -> None:
+    for name in ("msvcp140.dll", "VCRUNTIME140_1.dll", "msvcp140-a4c2229bdc2a2a630acdc095b4d86008.dll"):
+        component = Origins([]).component_of(ROOT / name)
+        assert component is not None
+        assert component.name == "Microsoft Visual C++ runtime"
 
 
 def test_a_distribution_tells_what_is_compiled_in() -> None:
