@@ -30,7 +30,8 @@ MAX_RANGE_BYTES = 64 * MIB
 _READ_TIMEOUT_S = 15.0
 _RANGE_ATTEMPTS = 3
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_ENDPOINT = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?(?:/[^\s?#]*)?")
+_LABEL = "[A-Za-z0-9_-]{1,63}"
+_ENDPOINT = re.compile(rf"https?://(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])(?::\d{{1,5}})?(?:/[^\s?#]*)?")
 _SEARCH_FIELDS = ["downloads", "likes", "lastModified", "gated", "tags"]
 
 T = TypeVar("T")

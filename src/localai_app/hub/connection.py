@@ -63,7 +63,7 @@ class HubConnection:
             logging.getLogger(name).setLevel(logging.WARNING)
 
     def _make_client(self, proxy: str, *, follow_redirects: bool) -> httpx2.Client:
-        hooks: dict[str, list[Callable[..., None]]] = {"request": [_request_guard(self._origin, self._token)]}
+        hooks: dict[str, list[Callable[..., None]]] = {"request": [_request_guard(self.host, self._origin, self._token)]}
         if follow_redirects:
             hooks["response"] = [_answer_guard(self.host)]
         try:
@@ -186,10 +186,14 @@ def _close(*clients: httpx2.Client) -> None:
         client.close()
 
 
-def _request_guard(origin: tuple[str, str, int], token: str) -> Callable[[httpx2.Request], None]:
+def _request_guard(host: str, origin: tuple[str, str, int], token: str) -> Callable[[httpx2.Request], None]:
     """Runs before each request, redirected ones included: the only place that sets an Authorization header."""
 
     def guard(request: httpx2.Request) -> None:
+        try:
+            request.url.host.encode("idna")
+        except ValueError as error:  # Of what no name can be, with which the look-up would end.
+            raise bad_answer(host, "it redirects to a place that is none", repr(error)) from error
         request.headers.pop("Authorization", None)
         request.headers.pop("Cookie", None)
         if token and _origin(request.url) == origin:

@@ -81,12 +81,15 @@ def test_download_cancel_download_install(running: Program, house: Publisher, br
     dialog.go_button.click()
     qtbot.waitUntil(lambda: running.updates.state.progress.done > 3000)
     qtbot.waitUntil(lambda: dialog._bar.value() > 0)
-    assert (dialog.go_button.isHidden(), dialog.skip_button.isHidden()) == (True, True)
+    assert (dialog.go_button.isEnabled(), dialog.skip_button.isHidden()) == (False, True)
+    cancel_place = dialog.cancel_button.geometry()
     dialog.cancel_button.click()
-    qtbot.waitUntil(lambda: not dialog.go_button.isHidden())
+    qtbot.waitUntil(dialog.go_button.isEnabled)
     house.server.served["/files/localai-app.deb"].drip_s = 0.0
     qtbot.waitUntil(lambda: _pressed_until_busy(dialog, running))
-    qtbot.waitUntil(lambda: dialog.go_button.text() == "Install" and not dialog.go_button.isHidden())
+    qtbot.waitUntil(lambda: dialog.go_button.text() == "Install" and dialog.go_button.isEnabled())
+    qtbot.waitUntil(dialog.cancel_button.isHidden)
+    assert not dialog.go_button.geometry().intersects(cancel_place), "a late click on Cancel installs nothing"
     assert "sudo apt install" in dialog._plan.text()
     installed: list[str] = []
     monkeypatch.setattr(running.updates, "install", lambda: installed.append("yes") or InstallStarted("Begun.", True))

@@ -42,7 +42,7 @@ def test_a_newer_version_is_told_downloaded_and_handed_to_the_system(
             window.update_notice.open_button.click()
             dialog = window.findChild(UpdateDialog)
             dialog.go_button.click()
-            wait_for(qtbot, lambda: dialog.go_button.text() == "Install" and not dialog.go_button.isHidden())
+            wait_for(qtbot, lambda: dialog.go_button.text() == "Install" and dialog.go_button.isEnabled())
             assert not opened.exists()
             assert "can be installed" in window.update_notice.words
             dialog.go_button.click()

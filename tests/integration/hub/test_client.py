@@ -113,6 +113,7 @@ def test_a_gated_repository_can_be_looked_at_but_not_read(server: HubServer, cli
         ("captive_portal", errors.HUB_BAD_ANSWER),
         ("redirect_loop", errors.HUB_BAD_ANSWER),
         ("redirect=file:///etc/passwd", errors.HUB_BAD_ANSWER),
+        ("redirect=http://a..b/x", errors.HUB_BAD_ANSWER),
         (f"huge_json={MAX_ANSWER_BYTES + 1}", errors.HUB_BAD_ANSWER),
         ("json=", errors.HUB_BAD_ANSWER),
         ("json=null", errors.HUB_BAD_ANSWER),
@@ -343,7 +344,9 @@ def test_a_server_without_tls_behind_an_https_address(server: HubServer) -> None
     client.close()
 
 
-@pytest.mark.parametrize("endpoint", ["nonsense", "ftp://x.example", "http://", "http://[::1", "https://exa mple", "https://u:p@x"])
+@pytest.mark.parametrize("endpoint", [
+    "nonsense", "ftp://x.example", "http://", "http://[::1", "https://exa mple", "https://u:p@x", "https://a..b",
+    f"https://{'a' * 64}.example"])
 def test_an_address_that_is_none(endpoint: str) -> None:
     client = HubClient(endpoint)
     assert client.host

@@ -157,6 +157,7 @@ def test_wrong_content_twice_is_refused_and_removed(server: HubServer, tmp_path:
         ("redirect=file:///etc/passwd", errors.HUB_BAD_ANSWER),
         ("redirect=ftp://127.0.0.1/x", errors.HUB_BAD_ANSWER),
         ("redirect=http://", errors.HUB_BAD_ANSWER),
+        ("redirect=http://a..b/x", errors.HUB_BAD_ANSWER),
         ("redirect_loop", errors.HUB_BAD_ANSWER),
         ("captive_portal", errors.HUB_BAD_ANSWER),
         ("status=500", errors.HUB_REFUSED),

@@ -126,11 +126,13 @@ class UpdateDialog(QDialog):
         self.skip_button.setVisible(not is_loading and not is_there)
         self.go_button.setText("Install" if is_there else "Download")
         self._enable_go()
-        self.go_button.setVisible(offer.artefact is not None and not is_loading)
+        # It stays while a download runs, so that no click at its end that was meant for *Cancel* hits *Install*.
+        self.go_button.setVisible(offer.artefact is not None)
 
     def _enable_go(self) -> None:
         """Not while something else is under way, beside which a click would do nothing."""
-        self.go_button.setEnabled(not self._is_installing and self._updates.state.status is not UpdateStatus.CHECKING)
+        is_busy = self._updates.state.status in (UpdateStatus.CHECKING, UpdateStatus.DOWNLOADING)
+        self.go_button.setEnabled(not self._is_installing and not is_busy)
 
     def _show_problem(self, state: UpdateState) -> None:
         problem = state.error or (state.offer.obstacle if state.offer is not None else None)
