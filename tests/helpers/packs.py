@@ -95,9 +95,9 @@ class PackBench:
         fetch = SignedFetch(
             self.trust, SeenNumbers(self.paths.seen_documents), lambda: "",
             FetchOptions(first_pause_s=0.01, max_pause_s=0.05))
-        runtimes = RuntimeService(self.bus, self.paths, lambda: self.report)
+        self.runtimes = RuntimeService(self.bus, self.paths, lambda: self.report)
         return build_packs(
-            self.bus, self.paths, runtimes, fetch, PLATFORM, deadlines_s=self.deadlines_s)
+            self.bus, self.paths, self.runtimes, fetch, PLATFORM, deadlines_s=self.deadlines_s)
 
     def runtimes_in_use(self) -> dict[str, bool]:
         """Every way to run by its key, and whether it passed, as another start of the program sees it."""

@@ -14,7 +14,7 @@ from localai_app.hub.failures import TransferError
 from localai_app.progress import CancelToken, ProgressCallback
 from localai_app.release.acceptance import PACKS, RELEASES, DocumentKind, SignedDocument, accepted
 from localai_app.release.addresses import absolute, host_of
-from localai_app.release.envelope import MAX_ENVELOPE_BYTES, verify
+from localai_app.release.envelope import MAX_ENVELOPE_BYTES
 from localai_app.release.memory import SeenNumbers
 from localai_app.release.pack_document import PackDocument
 from localai_app.release.release_document import ReleaseDocument
@@ -41,27 +41,23 @@ class SignedFetch:
         self._options_given = options
 
     def releases(self, cancel: CancelToken | None = None) -> ReleaseDocument:
-        """The newest release. AppError NOTHING_TO_ASK, and those of `document` and `accepted`."""
+        """The newest release. AppError NOTHING_TO_ASK, and those of `envelope` and `accepted`."""
         return self._accepted(self.trust.release_url, RELEASES, cancel)
 
     def packs(self, cancel: CancelToken | None = None) -> PackDocument:
-        """All runtime packs. AppError NOTHING_TO_ASK, and those of `document` and `accepted`."""
+        """All runtime packs. AppError NOTHING_TO_ASK, and those of `envelope` and `accepted`."""
         return self._accepted(self.trust.packs_url, PACKS, cancel)
 
     def packs_in(self, envelope: bytes) -> PackDocument:
         """The list of packs in a file that came along some other way. AppError as for `accepted`."""
         return accepted(envelope, PACKS, self.trust, self._seen)
 
-    def document(self, url: str, payload_type: str, cancel: CancelToken | None = None) -> bytes:
-        """The payload of a signed document, its signature verified and nothing more: its age and number are not looked at.
-
-        AppError SOURCE_UNREACHABLE, SOURCE_REFUSED, SOURCE_BAD_ANSWER, STAYS_OFFLINE, PROXY_INVALID,
-        CERTIFICATES_UNREADABLE, SIGNED_DOCUMENT_INVALID, SIGNATURE_INVALID; `Cancelled`.
-        """
-        return verify(self.envelope(url, cancel), payload_type, self.trust.keys, self.trust.revoked)
-
     def envelope(self, url: str, cancel: CancelToken | None) -> bytes:
-        """What an address sends, not verified. AppError as `document`; `Cancelled`."""
+        """What an address sends, not verified.
+
+        AppError SOURCE_UNREACHABLE, SOURCE_REFUSED, SOURCE_BAD_ANSWER, STAYS_OFFLINE, PROXY_INVALID, CERTIFICATES_UNREADABLE;
+        `Cancelled`.
+        """
         token = cancel or CancelToken()
         try:
             with BackgroundReader(lambda: self._produce(url), "fetch-document") as reader:

@@ -13,7 +13,6 @@ import pytest
 from localai_app import errors
 from localai_app.errors import AppError, ErrorSpec
 from localai_app.progress import Cancelled, CancelToken, Progress
-from localai_app.release.envelope import PACKS_TYPE, RELEASES_TYPE
 from localai_app.release.memory import SeenNumbers
 from localai_app.services.signed_fetch import SignedFetch
 from localai_app.services.source_download import FetchOptions
@@ -63,12 +62,14 @@ def test_documents_are_fetched_and_nothing_is_told_of_who_asks(fetch: SignedFetc
     server.serve("/release.json", KEY.sign(release(4)), headers={"Set-Cookie": "id=1", "ETag": '"x"'})
     server.serve("/packs.json", KEY.sign_packs(packs(9)))
     assert (fetch.releases().number, fetch.packs().number, fetch.releases().number) == (4, 9, 4)
-    assert b'"number": 4' in fetch.document(f"{server.url}/release.json", RELEASES_TYPE)
-    with pytest.raises(AppError, match="another kind"):
-        fetch.document(f"{server.url}/release.json", PACKS_TYPE)
     for request in server.requests:
         assert {name for name in request.headers if name != "connection"} == {"host", "user-agent", "accept", "accept-encoding"}
         assert request.headers["user-agent"] == "localai-app"
+
+
+def test_a_signed_list_of_another_kind_is_refused(fetch: SignedFetch, server: FileServer) -> None:
+    server.serve("/release.json", KEY.sign_packs(packs(9)))
+    assert "another kind" in document_failure(fetch).message
 
 
 def test_a_build_without_address_or_keys_asks_nobody(tmp_path: Path, server: FileServer) -> None:

@@ -74,10 +74,6 @@ class PackWork:
             return ""
         return f"There may be a runtime pack with NVIDIA's own libraries for {' and '.join(dict.fromkeys(cards))}."
 
-    def test_again(self) -> None:
-        """Test every build and pack again, in the calling thread."""
-        self._parts.runtimes.test_all()
-
     def look(self, cancel: CancelToken | None = None) -> tuple[PackOffer, ...]:
         """Ask for the signed list and say what of it is of use here. AppError as for SignedFetch.packs."""
         return self._offers(self._parts.fetch.packs(cancel))
