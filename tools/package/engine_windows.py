@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tools.dev.console import StepError, run_logged
 from tools.dev.environment import LOGS, REQUIREMENTS, ROOT, cache_dir, install_locked, make_venv
-from tools.package import engine, engine_source
+from tools.package import engine, engine_source, zig_runtime
 from tools.package.engine_layout import lay_out
 from tools.package.engine_plan import ALL_VARIANTS, EnginePlan
 from tools.package.inputs import locked
@@ -25,6 +25,8 @@ PATCHES = engine_source.PATCHES / "mingw"
 _TARGET = "x86_64-windows-gnu"
 _VARIANTS = ("x64", "haswell", "icelake")
 _LINKER = "-Wl,-s"
+_LINKED = "linked.txt"
+"""The file beside the engine with what Zig handed to the linker, a name on each line."""
 
 PLAN = EnginePlan(
     name="windows-x64", variants=_VARIANTS, graphics=(), backend_pattern="ggml-{}.dll", flags=(
@@ -57,8 +59,13 @@ def made() -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def linked_in() -> frozenset[str]:
+    """Names of the objects and libraries of Zig that the engine was linked with, import libraries among them."""
+    return frozenset((_home() / _LINKED).read_text(encoding="utf-8").split())
+
+
 def _home() -> Path:
-    return engine.home_of(PLAN, (LOCK.read_text(encoding="utf-8"), _TARGET), _patches())
+    return engine.home_of(PLAN, (LOCK.read_text(encoding="utf-8"), _TARGET, _LINKED), _patches())
 
 
 def _compile(home: Path, done: Path) -> None:
@@ -71,11 +78,14 @@ def _compile(home: Path, done: Path) -> None:
         "ZIG_GLOBAL_CACHE_DIR": str(cache_dir() / "zig"), "ZIG_LOCAL_CACHE_DIR": str(work / "zig")}
     configure = [*engine.configure_command(PLAN, source, built), *_compilers(zig, work)]
     run_logged(configure, LOGS / "engine-windows-configure.log", cwd=ROOT, env=env)
-    run_logged(["ninja", "-C", str(built), "llama"], LOGS / "engine-windows-compile.log", cwd=ROOT, env=env)
+    log = LOGS / "engine-windows-compile.log"
+    run_logged(["ninja", "-C", str(built), "llama"], log, cwd=ROOT, env=env | {"ZIG_VERBOSE_LINK": "1"})
     whole = work / "whole"
     shutil.rmtree(whole, ignore_errors=True)
     made_with = (f"ziglang {zig_version()}, {_TARGET}",)
     lay_out(PLAN, source, built / "bin", whole / done.name, engine.origin_of(PLAN, archive_sha256, made_with, _patches()))
+    linked = zig_runtime.linked_in(log.read_text(encoding="utf-8", errors="replace"))
+    (whole / _LINKED).write_text("\n".join(sorted(linked)), encoding="utf-8")
     shutil.rmtree(home, ignore_errors=True)
     whole.rename(home)
     shutil.rmtree(work)
