@@ -101,6 +101,10 @@ PROXY_INVALID = ErrorSpec(
 CERTIFICATES_UNREADABLE = ErrorSpec(
     "certificates_unreadable", "The certificates for secure connections cannot be read: {reason}.",
     "Correct or remove the variables SSL_CERT_FILE and SSL_CERT_DIR of the environment, and start Local AI again.")
+CERTIFICATE_REFUSED = ErrorSpec(
+    "certificate_refused", "There is no secure connection to {host}, because its certificate is not trusted: {reason}.",
+    "Check the date and time of this computer. Where a company or a virus scanner reads along, its certificate must be among "
+    "those that this computer trusts.", Remedy.RETRY)
 HUB_BAD_ANSWER = ErrorSpec(
     "hub_bad_answer", "The Hub at {host} sent something that is not an answer: {reason}.",
     "Check the Hub address and the proxy in the settings.", Remedy.OPEN_SETTINGS)

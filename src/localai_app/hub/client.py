@@ -74,7 +74,7 @@ class HubClient:
     def repo(self, repo_id: str, revision: str = "main") -> Repo:
         """A repository, its variants and projectors, at the commit that `revision` now stands for.
 
-        AppError REPO_UNKNOWN, REPO_GATED, HUB_UNREACHABLE, HUB_RATE_LIMITED, HUB_REFUSED, HUB_BAD_ANSWER.
+        AppError REPO_UNKNOWN, REPO_GATED, HUB_UNREACHABLE, CERTIFICATE_REFUSED, HUB_RATE_LIMITED, HUB_REFUSED, HUB_BAD_ANSWER.
         """
         if not is_repo_id(repo_id):
             raise AppError(errors.REPO_UNKNOWN, repo=repo_id)

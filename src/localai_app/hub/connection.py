@@ -20,7 +20,7 @@ from huggingface_hub import constants, set_client_factory
 
 from localai_app import errors
 from localai_app.errors import AppError
-from localai_app.hub.failures import TransferError, bad_answer, status_error
+from localai_app.hub.failures import TransferError, bad_answer, certificate_refusal, status_error
 from localai_app.units import MB
 
 CONNECT_TIMEOUT_S = 5.0
@@ -108,7 +108,8 @@ class HubConnection:
         except (httpx2.TooManyRedirects, httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
             raise bad_answer(self.host, "it redirects in a circle or to a place that is none", repr(error)) from error
         except httpx2.HTTPError as error:
-            raise AppError(errors.HUB_UNREACHABLE, host=self.host, detail=repr(error)) from error
+            refusal = certificate_refusal(error, request.url.host)
+            raise refusal or AppError(errors.HUB_UNREACHABLE, host=self.host, detail=repr(error)) from error
         if response.status_code >= 400:
             raise status_error(
                 response.status_code, response.headers, host=self.host, repo_id=repo_id, has_token=bool(self._token))
@@ -121,7 +122,7 @@ class HubConnection:
         """GET a file, following redirects by hand; the token stays behind when another host takes over.
 
         `byte_range` is the value of the Range header or empty. Raises TransferError for failures of the network (also while
-        the body is read) and AppError for redirects that lead nowhere safe.
+        the body is read) and AppError for redirects that lead nowhere safe and certificates that are not trusted.
         """
         self._require_online()
         timeout = httpx2.Timeout(read_timeout_s, connect=CONNECT_TIMEOUT_S)
@@ -140,7 +141,8 @@ class HubConnection:
                         return
                     target = self._redirect_target(target, response.headers["location"])
         except httpx2.HTTPError as error:
-            raise TransferError(_reason_of(error), final=self._final_of(error)) from error
+            refusal = certificate_refusal(error, target.host)
+            raise refusal or TransferError(_reason_of(error), final=self._final_of(error)) from error
         raise bad_answer(self.host, "it redirects in a circle")
 
     def _require_online(self) -> None:

@@ -74,8 +74,8 @@ def download_file(
     """Get a file to its target, going on from what is there of it; returns when it is complete, checked and named.
 
     `on_progress` reports bytes of the whole file, `on_verifying` bytes of the part that is read again before going on.
-    Raises `Cancelled` within a second of `cancel` (what has arrived stays), or AppError: HUB_UNREACHABLE, HUB_REFUSED,
-    HUB_RATE_LIMITED, HUB_BAD_ANSWER, REPO_UNKNOWN, REPO_GATED, FILE_CHANGED, HASH_MISMATCH, NO_SPACE, DISK_FULL,
+    Raises `Cancelled` within a second of `cancel` (what has arrived stays), or AppError: HUB_UNREACHABLE, CERTIFICATE_REFUSED,
+    HUB_REFUSED, HUB_RATE_LIMITED, HUB_BAD_ANSWER, REPO_UNKNOWN, REPO_GATED, FILE_CHANGED, HASH_MISMATCH, NO_SPACE, DISK_FULL,
     FILE_TOO_LARGE_FOR_DISK, FOLDER_READ_ONLY, FOLDER_MISSING, DOWNLOAD_BUSY, UNSAFE_FILE_NAME, TRANSFER_FAILED.
     """
     check_path(request.file.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -35,6 +36,17 @@ class TransferError(Exception):
 def bad_answer(host: str, reason: str, detail: str = "") -> AppError:
     """What the Hub sent cannot be used."""
     return AppError(errors.HUB_BAD_ANSWER, host=host, reason=reason, detail=detail)
+
+
+def certificate_refusal(error: BaseException, host: str) -> AppError | None:
+    """The words for a connection that ended over the certificate of a host; None where it ended over something else."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return None
+    reason = cause.verify_message.strip().rstrip(".") or "no reason was given"
+    return AppError(errors.CERTIFICATE_REFUSED, host=host, reason=reason, detail=repr(error))
 
 
 def status_error(status: int, headers: Mapping[str, str], *, host: str, repo_id: str, has_token: bool) -> AppError:

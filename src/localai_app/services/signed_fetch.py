@@ -55,8 +55,8 @@ class SignedFetch:
     def envelope(self, url: str, cancel: CancelToken | None) -> bytes:
         """What an address sends, not verified.
 
-        AppError SOURCE_UNREACHABLE, SOURCE_REFUSED, SOURCE_BAD_ANSWER, STAYS_OFFLINE, PROXY_INVALID, CERTIFICATES_UNREADABLE;
-        `Cancelled`.
+        AppError SOURCE_UNREACHABLE, SOURCE_REFUSED, SOURCE_BAD_ANSWER, STAYS_OFFLINE, PROXY_INVALID, CERTIFICATE_REFUSED,
+        CERTIFICATES_UNREADABLE; `Cancelled`.
         """
         token = cancel or CancelToken()
         try:
@@ -78,7 +78,7 @@ class SignedFetch:
 
         One that is there already and right is kept. AppError DOWNLOAD_DAMAGED, NO_ROOM_FOR_FILE, DISK_FULL, FOLDER_UNUSABLE,
         DOWNLOAD_BUSY, TRANSFER_FAILED, SOURCE_UNREACHABLE, SOURCE_REFUSED, SOURCE_BAD_ANSWER, STAYS_OFFLINE, PROXY_INVALID,
-        CERTIFICATES_UNREADABLE; `Cancelled`, after which what has arrived stays.
+        CERTIFICATE_REFUSED, CERTIFICATES_UNREADABLE; `Cancelled`, after which what has arrived stays.
         """
         from localai_app.services.source_download import RemoteFile, SourceDownload
 

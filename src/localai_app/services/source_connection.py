@@ -15,7 +15,7 @@ import httpx2
 
 from localai_app import errors
 from localai_app.errors import AppError
-from localai_app.hub.failures import TransferError
+from localai_app.hub.failures import TransferError, certificate_refusal
 from localai_app.release.addresses import host_of, is_allowed
 
 _CONNECT_TIMEOUT_S = 10.0
@@ -39,7 +39,7 @@ def open_source(url: str, *, byte_range: str, proxy: str, read_timeout_s: float)
     """GET an address; `byte_range` is the value of the Range header, or empty.
 
     TransferError for failures of the network, also while the body is read. AppError STAYS_OFFLINE, SOURCE_BAD_ANSWER for
-    redirects that lead nowhere safe, PROXY_INVALID, CERTIFICATES_UNREADABLE.
+    redirects that lead nowhere safe, CERTIFICATE_REFUSED, PROXY_INVALID, CERTIFICATES_UNREADABLE.
     """
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise AppError(errors.STAYS_OFFLINE, host=host_of(url))
@@ -54,7 +54,8 @@ def open_source(url: str, *, byte_range: str, proxy: str, read_timeout_s: float)
                         return
                     target = _redirect_target(target, response.headers["location"])
         except httpx2.HTTPError as error:
-            raise TransferError(_reason_of(error), final=_final_of(error, target.host)) from error
+            refusal = certificate_refusal(error, target.host)
+            raise refusal or TransferError(_reason_of(error), final=_final_of(error, target.host)) from error
         except httpx2.InvalidURL as error:
             reason = "it leads to a place that is none"
             raise AppError(errors.SOURCE_BAD_ANSWER, host=host_of(url), reason=reason, detail=repr(error)) from error

@@ -18,6 +18,9 @@ from localai_app.services.installation import Installation, InstallationKind, is
 from localai_app.services.signed_fetch import SignedFetch
 from localai_app.services.update_memory import UpdateMemory
 
+NO_ANSWER = (errors.SOURCE_UNREACHABLE, errors.CERTIFICATE_REFUSED, errors.STAYS_OFFLINE)
+"""Failures after which it makes sense to ask sooner than the next day: the server was never heard."""
+
 log = logging.getLogger(__name__)
 
 
@@ -67,7 +70,7 @@ class UpdateSource:
         try:
             data = self._fetch.envelope(self._fetch.trust.release_url, cancel)
         except AppError as error:
-            if error.spec not in (errors.SOURCE_UNREACHABLE, errors.STAYS_OFFLINE):
+            if error.spec not in NO_ANSWER:
                 self._memory.note_asked()
             raise
         self._memory.note_asked()

@@ -7,14 +7,13 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from localai_app import errors
 from localai_app.errors import AppError
 from localai_app.progress import Cancelled, CancelToken, Progress
 from localai_app.services.events import Event, EventBus, SettingChanged
 from localai_app.services.late_call import LateCall
 from localai_app.services.update_install import InstallStarted
 from localai_app.services.update_memory import UpdateMemory
-from localai_app.services.update_source import UpdateSource
+from localai_app.services.update_source import NO_ANSWER, UpdateSource
 from localai_app.services.update_steps import SETTING, UpdateState, UpdateSteps
 
 log = logging.getLogger(__name__)
@@ -134,7 +133,7 @@ class UpdateService:
             self._steps.ask(self._renewed())
         except AppError as error:
             log.info("looking for a newer version failed: %s (%s)", error, error.detail)
-            return RETRY_S if error.spec in (errors.SOURCE_UNREACHABLE, errors.STAYS_OFFLINE) else DAY_S
+            return RETRY_S if error.spec in NO_ANSWER else DAY_S
         except Cancelled:
             return -1.0
         return DAY_S

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from localai_app.hub.connection import MAX_ANSWER_BYTES
 from localai_app.hub.layout import target_path
 from tests.helpers.hub_downloads import MODEL, NAME, REPO, SHA256
 from tests.helpers.hub_server import GOOD_TOKEN, UNGRANTED_TOKEN, HubServer, RepoFixture
+from tests.helpers.tls_server import tls_server
 
 SPLIT = {f"BF16/big-BF16-0000{n}-of-00002.gguf": MODEL[: 100 * n] for n in (1, 2)}
 
@@ -309,6 +311,32 @@ def test_certificates_that_the_environment_names_and_that_are_gone(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
     assert failure_of(HubClient(server.endpoint)).spec is errors.CERTIFICATES_UNREADABLE
+
+
+@pytest.mark.parametrize(
+    ("options", "is_known", "reason"),
+    [({}, False, "self-signed certificate"), ({"valid_days": -1}, True, "certificate has expired"),
+     ({"address": "127.0.0.2"}, True, "IP address mismatch, certificate is not valid for '127.0.0.1'")])
+def test_a_certificate_that_is_not_trusted_is_told_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], is_known: bool, reason: str,
+) -> None:
+    with tls_server(tmp_path, **options) as (url, certificate):
+        if is_known:
+            monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        client = HubClient(url)
+        with pytest.raises(AppError) as searched:
+            client.search("")
+        with pytest.raises(AppError) as read:
+            client.read_range(REPO, "0" * 40, NAME, 0, 10)
+    for error in (searched.value, read.value):
+        assert error.spec is errors.CERTIFICATE_REFUSED
+        assert error.message.endswith(f" to 127.0.0.1, because its certificate is not trusted: {reason}.")
+
+
+def test_a_certificate_that_the_environment_names_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tls_server(tmp_path) as (url, certificate):
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert HubClient(url).search("") == ()
 
 
 @pytest.mark.parametrize("proxy", ["nonsense", "gopher://x:1", "socks5://127.0.0.1:1", "http://[::1", "http://a:b:c"])

@@ -18,6 +18,7 @@ from localai_app.services.signed_fetch import SignedFetch
 from localai_app.services.source_download import FetchOptions
 from tests.helpers.file_server import FileServer, file_server, wait_for
 from tests.helpers.signing import SigningKey, packs, release, trust_in
+from tests.helpers.tls_server import tls_server
 
 KEY = SigningKey()
 CONTENT = bytes(range(256)) * 800
@@ -137,6 +138,17 @@ def test_certificates_that_the_environment_names_and_nobody_can_read(
         (tmp_path / "certificates.pem").write_text(content)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificates.pem"))
     assert document_failure(fetch).spec is errors.CERTIFICATES_UNREADABLE
+
+
+def test_a_certificate_that_is_not_trusted_ends_it_at_once(fetch: SignedFetch, server: FileServer, tmp_path: Path) -> None:
+    with tls_server(tmp_path) as (url, _certificate):
+        server.serve("/release.json", b"", status=302, headers={"Location": f"{url}/release.json"})
+        server.serve("/file", b"", status=302, headers={"Location": f"{url}/file"})
+        found = (document_failure(fetch), file_failure(fetch, f"{server.url}/file", tmp_path / "target" / "file"))
+    for error in found:
+        assert error.spec is errors.CERTIFICATE_REFUSED
+        assert "127.0.0.1, because its certificate is not trusted: self-signed certificate." in error.message
+    assert [request.path for request in server.requests] == ["/release.json", "/file"]
 
 
 @pytest.mark.parametrize("place", ["https://a..b/x", "https://1.2.3.999/x", f"https://{'a' * 64}.example/x"])
