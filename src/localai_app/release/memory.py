@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from localai_app.whole_file import write_whole
 log = logging.getLogger(__name__)
 
 _MAX_FILE_BYTES = 64 * 1024
+_LOCK_PATIENCE_S = 5.0
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -26,7 +26,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SeenNumbers:
-    """The memory, one JSON file that is shared by every process of the profile. Safe to use from several threads.
+    """The memory, one JSON file that is shared by every process of the profile; several threads may use it.
 
     The time that is kept is always earlier than the end of a document that was signed, so a clock that runs far ahead cannot
     spoil the memory for longer than that document lasts.
@@ -34,7 +34,6 @@ class SeenNumbers:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = threading.Lock()
 
     def highest(self, payload_type: str) -> int:
         """The highest number that was accepted of this kind; 0 before the first."""
@@ -47,19 +46,24 @@ class SeenNumbers:
 
     def remember(self, payload_type: str, number: int, time: datetime) -> None:
         """Keep a number and a time if they are higher than what is kept. A disk that refuses is logged and costs only that."""
-        with self._lock:
-            kept = self._read()
-            old = kept.get(payload_type)
-            new = Seen(number=number, time=time.astimezone(UTC))
-            if old is not None:
-                new = Seen(number=max(old.number, number), time=max(old.time, new.time))
-            if new == old:
-                return
-            try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(self._path, msgspec.json.encode({**kept, payload_type: new}))
-            except OSError as error:
-                log.info("what was accepted cannot be remembered: %s", error)
+        from filelock import FileLock
+
+        lock = FileLock(self._path.with_suffix(".lock"), timeout=_LOCK_PATIENCE_S, is_singleton=False)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with lock:
+                self._raise_to(payload_type, number, time)
+        except OSError as error:
+            log.info("what was accepted cannot be remembered: %s", error)
+
+    def _raise_to(self, payload_type: str, number: int, time: datetime) -> None:
+        kept = self._read()
+        old = kept.get(payload_type)
+        new = Seen(number=number, time=time.astimezone(UTC))
+        if old is not None:
+            new = Seen(number=max(old.number, number), time=max(old.time, new.time))
+        if new != old:
+            write_whole(self._path, msgspec.json.encode({**kept, payload_type: new}))
 
     def _read(self) -> dict[str, Seen]:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,18 @@ def test_an_older_number_is_refused_also_by_another_process(seen: SeenNumbers, t
     assert accepted(KEY.sign_packs(packs(1)), PACKS, TRUST, later).number == 1
     accepted(KEY.sign(release(6)), RELEASES, TRUST, later)
     assert seen.highest(RELEASES_TYPE) == 6
+
+
+def test_numbers_that_several_accept_at_once_are_all_kept(tmp_path: Path) -> None:
+    def accept(kind: str) -> None:
+        memory = SeenNumbers(tmp_path / "seen.json")
+        for number in range(1, 21):
+            memory.remember(kind, number, datetime.now(UTC))
+
+    kinds = [f"kind {number}" for number in range(4)]
+    with ThreadPoolExecutor(len(kinds)) as pool:
+        list(pool.map(accept, kinds))
+    assert [SeenNumbers(tmp_path / "seen.json").highest(kind) for kind in kinds] == [20] * 4
 
 
 def test_a_refused_document_is_not_remembered(seen: SeenNumbers) -> None:
