@@ -1,7 +1,7 @@
 """What running side by side gives, and what running in turn costs beyond loads and answers. Run with `-m bench -s`.
 
 Side by side has to write 0.9 of what the better model writes alone in the same time, or the schedule says that in turn is
-faster; in turn may take 5 % more than the plain sum of its loads and answers, from the start to the last answer.
+faster; in turn may take 5% more than the plain sum of its loads and answers, from the start to the last answer.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def quantile(seconds: Sequence[float], share: float) -> float:
 
 
 def figures(name: str, times: Sequence[Time]) -> list[tuple[str, str]]:
-    """Middle, 95 % and worst of the time that passed and of the processor's, in milliseconds."""
+    """Middle, 95% and worst of the time that passed and of the processor's, in milliseconds."""
     return [
         (f"{name}, {kind}", f"p50 {statistics.median(values) * 1000:.0f} ms, p95 {quantile(values, 0.95) * 1000:.0f} ms, "
          f"worst {max(values) * 1000:.0f} ms")

@@ -85,7 +85,7 @@ def test_token_to_client(tmp_path: Path, scene: str, bound_ms: float) -> None:
     assert result.returncode == 0, result.stderr
     seen = json.loads(result.stdout)
     print_table(f"From the worker to the client, {scene}, {seen['tokens']} tokens", [
-        ("median", f"{seen['median_ms']:.2f} ms"), ("99 % below", f"{seen['p99_ms']:.2f} ms"),
+        ("median", f"{seen['median_ms']:.2f} ms"), ("99% below", f"{seen['p99_ms']:.2f} ms"),
         ("longest", f"{seen['longest_ms']:.2f} ms"), ("repaints", f"{seen['repaints']}")])
     assert seen["p99_ms"] < bound_ms
 

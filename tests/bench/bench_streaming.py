@@ -32,9 +32,9 @@ def test_streaming_a_long_answer(tmp_path: Path) -> None:
     print_table(f"{seen['tokens']:,} tokens in {seen['seconds']:.0f} s", [
         ("longest stall", f"{seen['longest_ms']:.0f} ms"),
         ("stalls over 50 ms", f"{seen['n_longer_than_50_ms']}"),
-        ("99.9 % of gaps below", f"{seen['p999_ms']:.1f} ms"),
-        ("99 % of gaps below", f"{seen['p99_ms']:.1f} ms"),
-        ("the same while idle", f"{seen['idle_longest_ms']:.0f} ms longest, {seen['idle_p99_ms']:.1f} ms for 99 %"),
+        ("99.9% of gaps below", f"{seen['p999_ms']:.1f} ms"),
+        ("99% of gaps below", f"{seen['p99_ms']:.1f} ms"),
+        ("the same while idle", f"{seen['idle_longest_ms']:.0f} ms longest, {seen['idle_p99_ms']:.1f} ms for 99%"),
         ("cost per token, each tenth", " ".join(f"{cost:.0f}" for cost in costs) + " µs"),
         ("last tenth to first", f"{costs[-1] / costs[0]:.2f}"),
     ])

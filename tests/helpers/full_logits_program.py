@@ -2,7 +2,7 @@
 
 `python -m tests.helpers.full_logits_program TEXT CTX CHUNKS STEP OUT MODEL...`. A chunk is one batch, as in llama.cpp's
 perplexity tool with `n_batch` of one chunk; with a STEP, its second half is read in batches of so many tokens. (How many rows
-are computed together changes the last digits of quantized products: 1 % and more of a divergence.) OUT is a folder that gets a
+are computed together changes the last digits of quantized products: 1% and more of a divergence.) OUT is a folder that gets a
 file `N.npz` for each model, with `logits` (chunks, ctx - 1 - ctx / 2, vocabulary), 32 bits, and `tokens` (chunks, ctx).
 """
 

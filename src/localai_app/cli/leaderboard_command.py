@@ -34,7 +34,7 @@ def leaderboard(
         session.output.words("Nobody has voted yet. Compare models, then say which answer is best.")
         return
     session.output.table(
-        ("Place", "Model", "Points", "95 % interval", "Meaning", "Votes", "Wins", "Ties", "Right", "Speed", "Size"),
+        ("Place", "Model", "Points", "95% interval", "Meaning", "Votes", "Wins", "Ties", "Right", "Speed", "Size"),
         [_cells(row) for row in board.rows])
     for note in notes_of(board):
         session.output.words(note)

@@ -97,10 +97,10 @@ def _print_results(session: Session, results: tuple[LossResult, ...]) -> None:
         f"{format_count(first.n_scored)} of {format_count(first.n_tokens)} tokens, context {format_count(first.ctx)}.")
     output.words()
     output.table(
-        ("VARIANT", "SIZE", "KL DIVERGENCE", "MEDIAN", "99 %", "SAME TOKEN", "PERPLEXITY", "SPEED", "LOSS"),
+        ("VARIANT", "SIZE", "KL DIVERGENCE", "MEDIAN", "99%", "SAME TOKEN", "PERPLEXITY", "SPEED", "LOSS"),
         [(result.variant.title, format_file_size(result.variant.size_bytes), estimate_words(result.kld),
           f"{result.kld_median:.4f}", f"{result.kld_p99:.3f}",
-          f"{100 * result.same_top.value:.1f} ± {100 * result.same_top.error:.1f} %", estimate_words(result.variant_perplexity),
+          f"{100 * result.same_top.value:.1f} ± {100 * result.same_top.error:.1f}%", estimate_words(result.variant_perplexity),
           format_speed(result.variant.tps) if result.variant.tps else "", result.words) for result in results])
     output.words()
     output.words(recommendation(results))

@@ -61,7 +61,7 @@ class Strengths:
     values: tuple[float, ...]
     lows: tuple[float, ...]
     highs: tuple[float, ...]
-    """Ends of the 95 % intervals."""
+    """Ends of the 95% intervals."""
     groups: tuple[tuple[int, ...], ...]
     """Contestants that votes connect, directly or through others; the group with most votes first. Strengths of different
     groups cannot be compared. Who was never judged is in none.

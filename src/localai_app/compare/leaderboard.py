@@ -25,7 +25,7 @@ MIDDLE_POINTS = 1000
 FEW_VOTES = 10
 """Below this no order is worth a look."""
 SCALE_WORDS = (
-    "Points are on Elo's scale: 100 points more win 64 % of the votes, 200 win 76 %. "
+    "Points are on Elo's scale: 100 points more win 64% of the votes, 200 win 76%. "
     "A tie, and a vote that all answers are bad, counts as half a win for each.")
 
 
@@ -47,7 +47,7 @@ class By(StrEnum):
 
 
 class Share(NamedTuple):
-    """A share of things counted, with its 95 % interval."""
+    """A share of things counted, with its 95% interval."""
 
     n_right: int
     n: int
@@ -64,7 +64,7 @@ class Share(NamedTuple):
 
 
 class Strength(NamedTuple):
-    """Points on Elo's scale with the ends of the 95 % interval, and what they mean."""
+    """Points on Elo's scale with the ends of the 95% interval, and what they mean."""
 
     points: float
     low: float
@@ -87,7 +87,7 @@ class Standing:
     """Rows of different groups never met, directly or through others: their points cannot be compared. -1 without votes."""
     strength: Strength | None
     words: str
-    """What its points mean against a neighbour: wins 64 % against Gemma 3 12B Q8_0."""
+    """What its points mean against a neighbour: wins 64% against Gemma 3 12B Q8_0."""
     n_votes: int
     n_wins: int
     n_ties: int
@@ -298,7 +298,7 @@ def _standings(entries: Sequence[_Entry], strengths: Strengths, by: By) -> tuple
             points, low, high = (MIDDLE_POINTS + POINTS_PER_STRENGTH * value[place] for value in (
                 strengths.values, strengths.lows, strengths.highs))
             strength = Strength(points, low, high, None if is_last else share)
-            words = f"wins {100 * share:.0f} % against {full[neighbour]}"
+            words = f"wins {100 * share:.0f}% against {full[neighbour]}"
             rows.append(_standing(entries[place], full[place], by, (rank, number), strength, words))
     judged = {place for group in strengths.groups for place in group}
     for place, entry in enumerate(entries):

@@ -59,7 +59,7 @@ class LossFigures(msgspec.Struct, frozen=True, kw_only=True):
     kld_median: float
     kld_p90: float
     kld_p99: float
-    """99 % of the tokens are below."""
+    """99% of the tokens are below."""
     kld_p999: float
     kld_max: float
     same_top: Estimate
@@ -202,7 +202,7 @@ def _sentence_for(pick: LossResult, compared: Sequence[LossResult]) -> str:
 def _size_words(pick: LossResult) -> str:
     if not pick.size_share:
         return ""
-    words = f"it takes {format_file_size(pick.variant.size_bytes)}, {100 * pick.size_share:.0f} % of the size"
+    words = f"it takes {format_file_size(pick.variant.size_bytes)}, {100 * pick.size_share:.0f}% of the size"
     if pick.variant.tps > 0 and pick.reference.tps > 0:
         ratio = pick.variant.tps / pick.reference.tps
         if abs(ratio - 1) <= SAME_SPEED:
@@ -228,7 +228,7 @@ def _kld(result: LossResult) -> str:
 
 
 def _percent(share: Estimate) -> str:
-    return f"{100 * share.value:.1f} ± {100 * share.error:.1f} % of the places"
+    return f"{100 * share.value:.1f} ± {100 * share.error:.1f}% of the places"
 
 
 def _article(words: str) -> str:

@@ -100,10 +100,10 @@ def score_rows(comparison: Comparison) -> tuple[ScoreRow, ...]:
 
 
 def share_words(score: Score) -> str:
-    """A share of right answers with its interval, as "75 % (53 to 89 %)"; empty where nothing was checked."""
+    """A share of right answers with its interval, as "75% (53 to 89%)"; empty where nothing was checked."""
     if score.share is None:
         return ""
-    return f"{100 * score.share:.0f} % ({100 * score.low:.0f} to {100 * score.high:.0f} %)"
+    return f"{100 * score.share:.0f}% ({100 * score.low:.0f} to {100 * score.high:.0f}%)"
 
 
 def _cell(names: BlindNames, author: str, answer: AnswerRecord | None, key: CellKey) -> ResultCell:

@@ -39,7 +39,7 @@ class Score:
     """Of right ones among checked answers; None where nothing was checked."""
     low: float = 0.0
     high: float = 1.0
-    """95 % interval of the share."""
+    """95% interval of the share."""
     tps: float | None = None
     """Mean over the answers whose speed was measured; None: of none."""
 
@@ -78,7 +78,7 @@ def score_of(comparison: Comparison, contestant: int, tag: str | None = None) ->
 
 
 def wilson_interval(share: float, count: int) -> tuple[float, float]:
-    """The 95 % interval of a share of `count` independent trials (Wilson, J. Am. Stat. Assoc. 22 (1927) 209).
+    """The 95% interval of a share of `count` independent trials (Wilson, J. Am. Stat. Assoc. 22 (1927) 209).
 
     Repeats of one prompt are not independent, so callers count prompts, not answers: rather too wide than too narrow.
     """

@@ -26,7 +26,7 @@ def difference_reason(placement: Placement, memory: ModelMemory) -> str:
     percent = round(abs(formula_bytes - planned_bytes) / max(1, planned_bytes) * 100)
     return (
         f"Context and buffers take {format_gib(planned_bytes)} by llama.cpp's own plan; the formula alone says "
-        f"{format_gib(formula_bytes)}, {percent} % {'more' if formula_bytes > planned_bytes else 'less'}.")
+        f"{format_gib(formula_bytes)}, {percent}% {'more' if formula_bytes > planned_bytes else 'less'}.")
 
 
 def basis_reason(fit: FitResult, rough: FitResult) -> FitResult:
@@ -38,7 +38,7 @@ def basis_reason(fit: FitResult, rough: FitResult) -> FitResult:
         return fit
     percent = round(apart / max(1, planned_bytes) * 100)
     reason = (
-        f"From the size of the file alone the estimate was {format_gib(rough_bytes)}, {percent} % "
+        f"From the size of the file alone the estimate was {format_gib(rough_bytes)}, {percent}% "
         f"{'more' if rough_bytes > planned_bytes else 'less'}.")
     return msgspec.structs.replace(fit, reasons=(*fit.reasons, reason))
 

@@ -22,7 +22,7 @@ _NVIDIA_PROMPT_FACTORS = {7.0: 1.4, 7.5: 1.4, 8.0: 1.2, 9.0: 0.54}
 """Operations per second in prompts against the listed TFLOPS, by compute capability; 2.0 for Ampere's small chips, Ada and
 Blackwell. 8.0: an A100 with Llama 3 8B, 9.0: an H100 with Qwen3.5 9B (the sources stand in the table)."""
 _MEMORY_TOLERANCE = 0.12
-"""Drivers report up to 8 % less than a card is sold with."""
+"""Drivers report up to 8% less than a card is sold with."""
 _PCIE_IS_SLOWER = frozenset({"a100", "h100", "h200"})
 """Sold as modules and as cards, of which the cards have slower memory; V100 and older do not differ."""
 

@@ -13,7 +13,7 @@ _SHOWN_TYPES = 4
 
 
 def shares_words(stored: StoredTypes) -> str:
-    """ "Stored as Q4_K (62 % of the weights), Q6_K (30 %) and Q8_0 (8 %)."; empty where there is no matrix."""
+    """ "Stored as Q4_K (62% of the weights), Q6_K (30%) and Q8_0 (8%)."; empty where there is no matrix."""
     named = [f"{name} ({_percent(share)})" for name, share in stored.shares[:_SHOWN_TYPES]]
     if not named:
         return ""
@@ -55,7 +55,7 @@ def other_words(stored: StoredTypes) -> tuple[str, ...]:
 
 
 def _how_many(groups: Sequence[StoredGroup], stored: StoredTypes) -> str:
-    """ "60 of 211 matrices, 35 % of the weights, are"."""
+    """ "60 of 211 matrices, 35% of the weights, are"."""
     n = sum(group.n_tensors for group in groups)
     share = _percent(_weights(groups) / stored.n_weights)
     if n == 1:
@@ -79,5 +79,5 @@ def _listed(words: Sequence[str], link: str) -> str:
 def _percent(share: float) -> str:
     """Whole percent; what is there is never told as 0, nor what is not all as 100."""
     if 0 < share < 0.01:
-        return "under 1 %"
-    return f"{round(100 * min(0.99, share)) if share < 1 else 100} %"
+        return "under 1%"
+    return f"{round(100 * min(0.99, share)) if share < 1 else 100}%"

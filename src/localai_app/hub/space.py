@@ -28,7 +28,7 @@ def free_bytes(folder: Path) -> int:
 
 
 def require_space(folder: Path, needed_bytes: int, *, floor_bytes: int = FLOOR_BYTES) -> None:
-    """Raise AppError NO_SPACE unless `needed_bytes`, 2 % more and `floor_bytes` are free; nothing is needed for nothing."""
+    """Raise AppError NO_SPACE unless `needed_bytes`, 2% more and `floor_bytes` are free; nothing is needed for nothing."""
     if needed_bytes <= 0:
         return
     free = free_bytes(folder)

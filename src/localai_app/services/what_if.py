@@ -44,7 +44,7 @@ EIGHT_CHANNEL_BYTES_PER_S = 307.2e9
 MOST_DESKTOP_RAM_BYTES = 192 * GIB
 """Four modules of 48 GiB; a board with more memory than this has server channels."""
 REACHED_SHARE_OF_PEAK = 0.7
-"""Share of a memory's peak that reading reaches; 60 to 80 % is what benchmarks of main memory find."""
+"""Share of a memory's peak that reading reaches; 60 to 80% is what benchmarks of main memory find."""
 _SMALL_MAC_BYTES = 36 * GIB
 DEFAULT_RAM_GIB = 32
 _CORES = {"desktop": 8, "server": 32}

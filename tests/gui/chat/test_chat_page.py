@@ -159,7 +159,7 @@ def test_a_question_is_queued_while_the_model_loads(qtbot: QtBot, theme: ThemeSt
     page = new_page(qtbot, theme, services)
     page.open_with_model(KEY)
     services.engine.become(EngineState(EngineStatus.LOADING, KEY, "tiny", fraction=0.42))
-    assert page.view.strip.loading_words == "Loading tiny · Q4_K_M, 42 %"
+    assert page.view.strip.loading_words == "Loading tiny · Q4_K_M, 42%"
     assert page.view.composer.note == "Sent as soon as the model is ready"
     ask(page, "Hello?")
     assert services.chat.calls[-1][0] == "send"

@@ -210,7 +210,7 @@ def test_tokens_of_the_answer_are_listed_where_they_are_asked_for(
     answer = services.chat.begin_answer(chat)
     found = (TokenLogprob(text=" Hi\n", logprob=-0.5, alternatives=((" Hi\n", -0.5), ("Oh", -9.0))),)
     services.bridge.event_published.emit(AnswerProgressed(chat, answer.id, " Hi\n", stats(1), logprobs=found))
-    assert [tokens.table.item(0, column).text() for column in range(3)] == ["␣Hi↵", "60.7 %", "Oh <0.1 %"]
+    assert [tokens.table.item(0, column).text() for column in range(3)] == ["␣Hi↵", "60.7%", "Oh <0.1%"]
     assert not tokens.note.isVisible()
     services.bridge.event_published.emit(AnswerProgressed(chat, answer.id + 1, "x", stats(1), logprobs=found * 2))
     assert tokens.table.rowCount() == 2

@@ -19,8 +19,8 @@ RUN = ContestantRun(contestant=0, load_s=2.84, peak_bytes=round(9.7 * GIB))
 
 
 def test_a_pill_tells_how_much_of_a_load_or_a_download_is_done() -> None:
-    assert pill(CellState.LOADING, 0.43) == ("loading 43 %", "accent")
-    assert pill(CellState.DOWNLOADING, 0.999) == ("downloading 99 %", "accent")
+    assert pill(CellState.LOADING, 0.43) == ("loading 43%", "accent")
+    assert pill(CellState.DOWNLOADING, 0.999) == ("downloading 99%", "accent")
     assert pill(CellState.WARMING_UP, 1.0) == ("warming up", "accent")
     assert pill(CellState.WRITING) == ("writing", "good")
     assert pill(CellState.FAILED) == ("failed", "bad")

@@ -68,11 +68,11 @@ def test_many_votes_make_places_bars_and_a_chart(
     assert view.card.name_label.text() == "Qwen3 14B Q4_K_M leads after 120 votes on 3 models"
     first = cells(view, 0)
     assert (first[Column.PLACE], first[Column.VOTES], first[Column.SIZE]) == ("1", "120", "9.0 GB")
-    assert first[Column.NEXT].endswith(" %")
+    assert first[Column.NEXT].endswith("%")
     assert cells(view, 2)[Column.NEXT] == ""
     spoken = str(view.table.table_model.index(0, 0).data(Qt.ItemDataRole.AccessibleTextRole))
     assert "Place 1\n" in spoken
-    assert "with 95 % certainty" in spoken
+    assert "with 95% certainty" in spoken
     assert f"Wins {first[Column.NEXT]} against {names(view)[1]}" in spoken
     assert not view.warning.isVisible()
     assert [point.name for point in view.chart.points] == names(view)

@@ -139,7 +139,7 @@ def test_past_chats_are_a_text(view: LossView, services: AppServices, qtbot) -> 
 
 def test_progress_is_told_and_nothing_can_be_changed_meanwhile(view: LossView, services: AppServices, qtbot) -> None:
     show_state(services, LossState(LossStatus.SCORING, TINY_KEY, (OTHER_KEY, "x"), OTHER_KEY, "text", 0.4, 42.0))
-    eventually(qtbot, lambda: view.progress.words.text() == "Measuring BF16 (1 of 2), 40 %, 42 s left")
+    eventually(qtbot, lambda: view.progress.words.text() == "Measuring BF16 (1 of 2), 40%, 42 s left")
     assert view.start_button.isHidden()
     assert not view.setup.models.isEnabled()
     assert nameless(view) == []
@@ -222,7 +222,7 @@ def test_results_are_copied_reopened_and_forgotten(view: LossView, services: App
 def test_what_is_made_is_told(view: LossView, services: AppServices, qtbot) -> None:
     running = QuantizingState(QuantizingStatus.RUNNING, TINY_KEY, "Q4_0", 0.5, 9.0, size_bytes=92_000_000)
     show_making(services, running)
-    eventually(qtbot, lambda: view.making.words.text() == "Making Q4_0, 92 MB, 50 %, 9 s left")
+    eventually(qtbot, lambda: view.making.words.text() == "Making Q4_0, 92 MB, 50%, 9 s left")
     assert not view.start_button.isEnabled()
     fallbacks = (TensorFallback(name="a", wanted="Q4_K", used="Q5_0"), TensorFallback(name="b", wanted="Q6_K", used="Q8_0"))
     show_making(services, replace(

@@ -81,7 +81,7 @@ def test_a_finished_comparison_has_its_cells_and_sums(view: MatrixView, services
     assert "its last number is 4, not -7" in view.model.index(0, FIRST_CONTESTANT).data(Qt.ItemDataRole.ToolTipRole)
     assert [view.score_model.index(row, 1).data() for row in range(2)] == ["0 of 1", "1 of 1"]
     assert view.score_model.index(1, 4).data() == "44.2"
-    assert "1 of 1 right, 100 % (21 to 100 %)" in view.score_model.index(1, 0).data(Qt.ItemDataRole.ToolTipRole)
+    assert "1 of 1 right, 100% (21 to 100%)" in view.score_model.index(1, 0).data(Qt.ItemDataRole.ToolTipRole)
     assert "2 of 2 answers" in view.progress.words
     assert "done" in view.progress.words
     assert not view.progress.stop_button.isVisible()

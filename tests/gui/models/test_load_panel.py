@@ -402,5 +402,5 @@ def test_what_was_measured_is_told(make_panel: Callable[..., LoadPanel], service
 
 def test_it_is_said_how_the_weights_are_stored(tiny: Path, make_panel: Any, qtbot: Any) -> None:
     panel = make_panel()
-    eventually(qtbot, lambda: panel.stored.words == "Stored as F16 (100 % of the weights).")
+    eventually(qtbot, lambda: panel.stored.words == "Stored as F16 (100% of the weights).")
     assert not panel.stored.isHidden()

@@ -58,7 +58,7 @@ def test_made_smaller_measured_and_recommended(tmp_path: Path, offline: None, qa
         dialog.choose("Q4_0")
         wait_for(qtbot, lambda: dialog.make_button.isEnabled())
         planned = next(line.file for line in dialog.table.model().lines if line.file.label == "Q4_0")
-        assert planned.fallback.startswith("The table of tokens, 21 % of the weights, is stored as Q8_0")
+        assert planned.fallback.startswith("The table of tokens, 21% of the weights, is stored as Q8_0")
         dialog.make_button.click()
         view = loss_view(run)
         wait_for(qtbot, lambda: view.made.text().startswith("Q4_0 is made:"), 180)
@@ -80,7 +80,7 @@ def test_made_smaller_measured_and_recommended(tmp_path: Path, offline: None, qa
         assert result.text_name == "The lighthouse"
         model = view.results.table.model()
         assert [str(model.index(row, Column.VARIANT).data()) for row in range(2)] == ["Q4_1", "Q4_0"]
-        assert "Q4_1, Q4_0: the table of tokens, 21 % of the weights" in view.results.notes.text()
+        assert "Q4_1, Q4_0: the table of tokens, 21% of the weights" in view.results.notes.text()
         seen = "\n".join(text_of(widget) for widget in view.findChildren(QWidget))
         assert view.results.shown.advice in seen
         assert [point.name for point in view.results.charts.by_size.points] == ["Q4_1", "Q4_0"]

@@ -41,8 +41,8 @@ def test_the_quantizers_own_choices_are_understood(find: Callable[[], Path], lab
 
 
 @pytest.mark.parametrize(("find", "beginning"), [
-    (smollm2_path, "The table of tokens, 21 % of the weights, is stored as Q8_0, because its rows of 576 values"),
-    (gemma_path, "91 of 127 matrices, 87 % of the weights, are stored as Q8_0 or Q5_0, because their rows of 640 values")])
+    (smollm2_path, "The table of tokens, 21% of the weights, is stored as Q8_0, because its rows of 576 values"),
+    (gemma_path, "91 of 127 matrices, 87% of the weights, are stored as Q8_0 or Q5_0, because their rows of 640 values")])
 def test_real_files_say_what_is_unusual_about_them(find: Callable[[], Path], beginning: str) -> None:
     path = find()
     assert fallback_words(stored_types([read_header_file(path)], label_of_name(path.name))).startswith(beginning)

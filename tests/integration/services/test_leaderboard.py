@@ -44,9 +44,9 @@ def test_the_command_line_shows_standings_in_words_and_as_json(tmp_path: Path) -
     first = document["rows"][0]
     assert first["low"] < first["points"] < first["high"]
     assert first["checked"] == 15
-    assert first["words"] == f"wins {100 * _share(document['rows']):.0f} % against {document['rows'][1]['name']}"
+    assert first["words"] == f"wins {100 * _share(document['rows']):.0f}% against {document['rows'][1]['name']}"
     words = run_program("leaderboard", "--tag", "coding", "--data-dir", tmp_path).stdout
-    assert "100 points more win 64 % of the votes" in words
+    assert "100 points more win 64% of the votes" in words
     first_line = next(line for line in words.splitlines() if line.startswith("1 "))
     assert " 15 " in first_line
 

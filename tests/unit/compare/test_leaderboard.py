@@ -67,8 +67,8 @@ def test_who_wins_clearly_stands_above() -> None:
     assert second.strength is not None
     assert first.strength.low > second.strength.high
     assert first.strength.points == pytest.approx(2000 - second.strength.points)
-    assert first.words == "wins 89 % against Big Q2_K"
-    assert second.words == "wins 11 % against Big Q8_0"
+    assert first.words == "wins 89% against Big Q2_K"
+    assert second.words == "wins 11% against Big Q8_0"
     assert [first.n_votes, first.n_wins, second.n_wins] == [40, 36, 4]
     assert not any("share" in note for note in board.notes[:-1])
 

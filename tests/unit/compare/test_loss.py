@@ -111,8 +111,8 @@ def test_the_smallest_file_that_stays_good_is_recommended() -> None:
         result_of("Q8_0", 0.002, size_bytes=530), result_of("Q4_K_M", 0.03, size_bytes=300),
         result_of("Q2_K", 0.33, size_bytes=200)])
     assert sentence.startswith("Q4_K_M is the smallest of these files that stays good: its mean KL divergence from F16 is 0.03")
-    assert "95.0 ± 1.0 % of the places" in sentence
-    assert "30 % of the size, at 2 times the speed" in sentence
+    assert "95.0 ± 1.0% of the places" in sentence
+    assert "30% of the size, at 2 times the speed" in sentence
     assert "Q2_K, the next smaller one, is strongly reduced at 0.330" in sentence
 
 

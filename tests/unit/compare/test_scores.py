@@ -89,7 +89,7 @@ def test_sums_have_a_row_for_each_contestant() -> None:
     rows = score_rows(comparison(answer(0, 0, 0, RIGHT), answer(1, 0, 0, WRONG)))
     assert [row.name for row in rows] == ["Alpha", "Beta"]
     assert [score.share for score in rows[0].by_tag] == [1.0, None]
-    assert share_words(rows[0].score) == "100 % (21 to 100 %)"
+    assert share_words(rows[0].score) == "100% (21 to 100%)"
     assert share_words(Score()) == ""
 
 

@@ -69,7 +69,7 @@ def test_a_difference_is_told_with_its_size() -> None:
     (told,) = [reason for reason in reasons if "by llama.cpp's own plan" in reason]
     # 2 x 576 MiB of cache and 304 MiB of buffers are planned; the formula knows half of the cache.
     assert told.startswith("Context and buffers take 1.4 GiB")
-    assert told.endswith(" % less.")
+    assert told.endswith("% less.")
 
 
 def test_rearranged_weights_are_told_and_counted_once() -> None:

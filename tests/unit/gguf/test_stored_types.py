@@ -78,24 +78,24 @@ def test_the_sentences_name_count_share_type_and_rows() -> None:
         *(tensor(f"blk.{n}.ffn_up.weight", "Q5_0", 576, 64) for n in range(3)), tensor("blk.0.attn_v.weight", "Q8_0", 576, 16),
         tensor("blk.0.ffn_down.weight", "Q4_K", 1536, 8), tensor("blk.1.ffn_down.weight", "Q6_K", 1536, 8),
         tensor("blk.0.ffn_gate.weight", "Q2_K", 1536, 8), tensor("blk.9.attn_q.weight", "BF16", 1536, 8)])
-    assert shares_words(stored) == "Stored as Q5_0 (65 % of the weights), BF16 (7 %), Q2_K (7 %), Q4_K (7 %) and 2 others."
+    assert shares_words(stored) == "Stored as Q5_0 (65% of the weights), BF16 (7%), Q2_K (7%), Q4_K (7%) and 2 others."
     assert fallback_words(stored) == (
-        "4 of 8 matrices, 71 % of the weights, are stored as Q5_0 or Q8_0, because their rows of 576 values do not divide by "
+        "4 of 8 matrices, 71% of the weights, are stored as Q5_0 or Q8_0, because their rows of 576 values do not divide by "
         "256: the file is larger and better than its label says.")
     assert other_words(stored) == (
-        "1 of 8 matrices, 7 % of the weights, is stored as Q6_K, as usual for Q4_K_M.",
-        "1 of 8 matrices, 7 % of the weights, is stored as Q2_K, which Q4_K_M does not call for: its publisher chose so.",
-        "1 of 8 matrices, 7 % of the weights, is left in BF16.")
+        "1 of 8 matrices, 7% of the weights, is stored as Q6_K, as usual for Q4_K_M.",
+        "1 of 8 matrices, 7% of the weights, is stored as Q2_K, which Q4_K_M does not call for: its publisher chose so.",
+        "1 of 8 matrices, 7% of the weights, is left in BF16.")
 
 
 def test_a_table_that_fell_back_is_called_by_its_name() -> None:
     stored = judged("Q4_1", [tensor("token_embd.weight", "Q8_0", 576, 9), tensor("blk.0.ffn_up.weight", "Q4_1", 576, 991)])
-    assert fallback_words(stored).startswith("The table of tokens, under 1 % of the weights, is stored as Q8_0, because its")
+    assert fallback_words(stored).startswith("The table of tokens, under 1% of the weights, is stored as Q8_0, because its")
 
 
 def test_rows_that_fill_no_blocks_at_all_are_left_in_f16() -> None:
     words = fallback_words(judged("Q8_0", [tensor("a.weight", "F16", 100, 2), tensor("b.weight", "F16", 100, 2)]))
-    assert words.startswith("2 of 2 matrices, 100 % of the weights, are stored as F16")
+    assert words.startswith("2 of 2 matrices, 100% of the weights, are stored as F16")
     assert "do not divide by 32:" in words
 
 

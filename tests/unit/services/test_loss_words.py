@@ -35,11 +35,11 @@ def test_results_belong_together_by_reference_text_and_length() -> None:
 def test_the_reference_is_the_first_line() -> None:
     (measurement,) = measurements([loss_of("Q4_0", 0.07), loss_of("Q8_0", 0.002, 290_000_000, tps=0.0)])
     first, second, third = loss_lines(measurement)
-    assert (first.variant, first.words, first.kld, first.same_top) == ("F32", "the reference", "0", "100 %")
+    assert (first.variant, first.words, first.kld, first.same_top) == ("F32", "the reference", "0", "100%")
     assert first.speed == "40 tok/s"
     assert (second.variant, second.size, second.speed, second.words) == ("Q8_0", "290 MB", "", "practically the original")
     assert (third.kld, third.kld_p99, third.same_top, third.perplexity) == (
-        "0.070 ± 0.004", "0.35", "91.2 ± 0.4 %", "21.3 ± 0.6")
+        "0.070 ± 0.004", "0.35", "91.2 ± 0.4%", "21.3 ± 0.6")
 
 
 def test_text_holds_the_table_the_set_up_and_the_advice() -> None:

@@ -41,7 +41,7 @@ def test_a_desktop_keeps_memory_for_its_system_and_its_screen() -> None:
     assert first.free_bytes == 24 * GIB - DRIVER_HELD_BYTES - SCREEN_HELD_BYTES
     assert second.free_bytes == 24 * GIB - DRIVER_HELD_BYTES
     assert report.memory.total_bytes - report.memory.available_bytes == 3 * GIB
-    # 70 % of the 89.6 GB/s of two channels of DDR5-5600 is read; copying shows half of that.
+    # 70% of the 89.6 GB/s of two channels of DDR5-5600 is read; copying shows half of that.
     assert report.memory.bandwidth_bytes_per_s == pytest.approx(0.7 * 89.6e9 / READS_PER_COPY)
 
 

@@ -98,7 +98,7 @@ class EngineStrip(QWidget):
         self._loading.setVisible(is_loading)
         if is_loading:
             percent = round(state.fraction * 100)
-            self._words.setText(f"Loading {model_name}" + (f", {percent} %" if percent else "…"))
+            self._words.setText(f"Loading {model_name}" + (f", {percent}%" if percent else "…"))
             self._bar.setRange(0, 100 if percent else 0)
             self._bar.setValue(percent)
             self._step.setText(state.steps[-1] if state.steps else "")

@@ -92,4 +92,4 @@ def shown_token(text: str) -> str:
 def chance(logprob: float) -> str:
     """A log-probability as a percentage."""
     percent = math.exp(logprob) * 100
-    return "<0.1 %" if percent < 0.1 else f"{percent:.1f} %"
+    return "<0.1%" if percent < 0.1 else f"{percent:.1f}%"

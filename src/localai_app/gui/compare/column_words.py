@@ -50,7 +50,7 @@ def pill(state: CellState, fraction: float = 0.0) -> tuple[str, str]:
     """The word of a state and its tone, with how much of it is done (0 to 1) where that is known."""
     words, tone = _PILLS[state]
     if state in (CellState.DOWNLOADING, CellState.LOADING) and fraction > 0:
-        words = f"{words} {min(99, int(fraction * 100))} %"
+        words = f"{words} {min(99, int(fraction * 100))}%"
     return words, tone
 
 

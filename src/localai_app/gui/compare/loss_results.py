@@ -21,7 +21,7 @@ from localai_app.services.compare.loss_words import LossMeasurement, loss_csv, l
 
 MEANING = (
     "KL divergence: how far the variant's probabilities of the next token are from the reference's, 0 for none; the mean, and "
-    "what 99 % of the tokens are below. Errors are standard errors; bars in the charts are two of them.")
+    "what 99% of the tokens are below. Errors are standard errors; bars in the charts are two of them.")
 NARROW = 860
 Key = tuple[str, str, int, int]
 

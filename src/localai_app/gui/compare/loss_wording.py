@@ -11,20 +11,20 @@ from localai_app.units import format_count, format_file_size, format_wait
 
 
 def measuring_words(state: LossState, title_of: Callable[[str], str]) -> str:
-    """ "Measuring Q4_0 (2 of 3), 40 %, 20 s left"; `title_of`: what the model of a key is called."""
+    """ "Measuring Q4_0 (2 of 3), 40%, 20 s left"; `title_of`: what the model of a key is called."""
     if not state.is_running:
         return ""
     verb = "Loading for" if state.status is LossStatus.LOADING else "Measuring"
     place = ""
     if len(state.variant_keys) > 1 and state.variant_key in state.variant_keys:
         place = f" ({state.variant_keys.index(state.variant_key) + 1} of {len(state.variant_keys)})"
-    return f"{verb} {title_of(state.variant_key)}{place}, {round(100 * state.fraction)} %{_left_words(state.left_s)}"
+    return f"{verb} {title_of(state.variant_key)}{place}, {round(100 * state.fraction)}%{_left_words(state.left_s)}"
 
 
 def making_words(state: QuantizingState) -> str:
-    """ "Making Q4_0, 92 MB, 40 %, 20 s left"."""
+    """ "Making Q4_0, 92 MB, 40%, 20 s left"."""
     size = f", {format_file_size(state.size_bytes)}" if state.size_bytes else ""
-    return f"Making {state.label}{size}, {round(100 * state.fraction)} %{_left_words(state.left_s)}"
+    return f"Making {state.label}{size}, {round(100 * state.fraction)}%{_left_words(state.left_s)}"
 
 
 def made_words(state: QuantizingState) -> str:

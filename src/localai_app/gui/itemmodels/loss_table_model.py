@@ -24,7 +24,7 @@ class Column(IntEnum):
 class LossTableModel(RecordTableModel[LossLine]):
     """The reference, then each variant."""
 
-    header = ("Variant", "In words", "Size", "KL divergence", "99 % below", "Same top token", "Perplexity", "Speed")
+    header = ("Variant", "In words", "Size", "KL divergence", "99% below", "Same top token", "Perplexity", "Speed")
     first_figure = Column.SIZE
 
     def text(self, record: LossLine, column: int) -> str:
@@ -38,7 +38,7 @@ class LossTableModel(RecordTableModel[LossLine]):
         parts = [f"{record.variant}: {record.words}", record.size]
         if record.kld_p99:
             parts += [
-                f"mean KL divergence {record.kld}", f"99 % of the tokens below {record.kld_p99}",
+                f"mean KL divergence {record.kld}", f"99% of the tokens below {record.kld_p99}",
                 f"the same token most likely in {record.same_top}"]
         parts += [f"perplexity {record.perplexity}", record.speed]
         return ", ".join(part for part in parts if part)

@@ -42,7 +42,7 @@ class PlannedTableModel(RecordTableModel[PlannedLine]):
     def text(self, record: PlannedLine, column: int) -> str:
         """What stands in a cell."""
         file = record.file
-        share = f"{round(100 * file.size_bytes / record.source_bytes)} %" if record.source_bytes else ""
+        share = f"{round(100 * file.size_bytes / record.source_bytes)}%" if record.source_bytes else ""
         return (file.label, loss_words(file.label), format_file_size(file.size_bytes), share)[column]
 
     def spoken(self, record: PlannedLine) -> str:

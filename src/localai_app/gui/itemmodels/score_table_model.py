@@ -31,7 +31,7 @@ class ScoreLine:
 class ScoreTableModel(RecordTableModel[ScoreLine]):
     """One row for each contestant."""
 
-    header = ("Contestant", "Right", "Share (95 % interval)", "Failed", "tok/s")
+    header = ("Contestant", "Right", "Share (95% interval)", "Failed", "tok/s")
     first_figure = Column.RIGHT
 
     def text(self, record: ScoreLine, column: int) -> str:

@@ -31,8 +31,8 @@ STANDING_ROLE = Qt.ItemDataRole.UserRole + 1
 """The whole row, for the painter of its interval."""
 _HINTS = {
     Column.PLACE: "Rows whose intervals overlap share a place",
-    Column.POINTS: "Strength from all votes: 100 points more win 64 % of the votes",
-    Column.INTERVAL: "With 95 % certainty the points lie within the bar",
+    Column.POINTS: "Strength from all votes: 100 points more win 64% of the votes",
+    Column.INTERVAL: "With 95% certainty the points lie within the bar",
     Column.NEXT: "Share of votes that it wins against the row below",
     Column.VOTES: "Votes in which its answer was judged",
     Column.WON: "Votes that its answer was the best",
@@ -46,7 +46,7 @@ _HINTS = {
 class StandingsTableModel(RecordTableModel[Standing]):
     """Shows a board."""
 
-    header = ("Place", "Model", "Points", "95 % certain", "Wins against next", "Votes", "Won", "Tied", "Right", "Speed", "Size")
+    header = ("Place", "Model", "Points", "95% certain", "Wins against next", "Votes", "Won", "Tied", "Right", "Speed", "Size")
     first_figure = Column.POINTS
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -81,7 +81,7 @@ class StandingsTableModel(RecordTableModel[Standing]):
         return {
             Column.PLACE: self._place(record), Column.MODEL: record.name,
             Column.POINTS: format_count(round(known.points)) if known else "–", Column.INTERVAL: "",
-            Column.NEXT: f"{100 * known.beats_next:.0f} %" if known and known.beats_next is not None else "",
+            Column.NEXT: f"{100 * known.beats_next:.0f}%" if known and known.beats_next is not None else "",
             Column.VOTES: format_count(record.n_votes), Column.WON: format_count(record.n_wins),
             Column.TIED: format_count(record.n_ties + record.n_all_bad),
             Column.RIGHT: f"{record.right.n_right} of {record.right.n}" if record.right.n else "–",
@@ -95,14 +95,14 @@ class StandingsTableModel(RecordTableModel[Standing]):
         if known is not None:
             if not record.group:
                 parts.append(f"{'shares place' if self._board.shares_place(record) else 'place'} {record.rank}")
-            parts.append(f"{known.points:.0f} points, with 95 % certainty {known.low:.0f} to {known.high:.0f}")
+            parts.append(f"{known.points:.0f} points, with 95% certainty {known.low:.0f} to {known.high:.0f}")
             parts.append(record.words)
             parts.append(
                 f"{record.n_wins} wins, {record.n_ties} ties and {record.n_all_bad} times all bad in {record.n_votes} votes")
         if record.right.n:
             low, high = record.right.interval
             parts.append(
-                f"{record.right.n_right} of {record.right.n} checked answers right ({100 * low:.0f} to {100 * high:.0f} %)")
+                f"{record.right.n_right} of {record.right.n} checked answers right ({100 * low:.0f} to {100 * high:.0f}%)")
         if record.tps:
             shared = ", measured while others computed too" if record.is_speed_shared else ""
             parts.append(f"{format_speed(record.tps)}{shared}")

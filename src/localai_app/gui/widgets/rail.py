@@ -110,7 +110,7 @@ class Rail(QFrame):
 
     def _on_theme_changed(self) -> None:
         growth = max(1.0, self._theme.sizes.body / TypeSizes().body)
-        # Half as fast as the text, so that large text leaves room for the page; every entry still fits at 200 %.
+        # Half as fast as the text, so that large text leaves room for the page; every entry still fits at 200%.
         wide = round(RAIL_WIDTH * (1 + (growth - 1) / 2))
         self.setFixedWidth(round(RAIL_NARROW_WIDTH + ICON * (growth - 1)) if self._is_narrow else wide)
         self._brand_picture.setPixmap(brand_pixmap(round(20 * growth), self.devicePixelRatioF()))

@@ -93,14 +93,14 @@ def loss_lines(measurement: LossMeasurement) -> tuple[LossLine, ...]:
     """The reference, then each variant."""
     first = measurement.results[0]
     reference = LossLine(
-        first.reference.title, _size(first.reference), "0", "", "100 %", estimate_words(first.reference_perplexity),
+        first.reference.title, _size(first.reference), "0", "", "100%", estimate_words(first.reference_perplexity),
         _speed(first.reference), REFERENCE_WORDS)
     return (reference, *(_line(result) for result in measurement.results))
 
 
 def share_words(share: Estimate) -> str:
-    """A share and its error in percent: 91.2 ± 0.4 %."""
-    return f"{100 * share.value:.1f} ± {100 * share.error:.1f} %"
+    """A share and its error in percent: 91.2 ± 0.4%."""
+    return f"{100 * share.value:.1f} ± {100 * share.error:.1f}%"
 
 
 def loss_text(measurement: LossMeasurement) -> str:

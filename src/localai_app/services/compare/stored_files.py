@@ -18,7 +18,7 @@ class StoredFile:
     """What there is to say of an installed file's types."""
 
     shares: str
-    """ "Stored as Q4_K (62 % of the weights), Q6_K (30 %) and Q8_0 (8 %)."; empty where there is nothing to say."""
+    """ "Stored as Q4_K (62% of the weights), Q6_K (30%) and Q8_0 (8%)."; empty where there is nothing to say."""
     fallback: str
     """Which tensors fell back to another type; empty where none did."""
     others: tuple[str, ...]
