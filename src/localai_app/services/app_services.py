@@ -94,7 +94,7 @@ class AppServices:
     updates: UpdateService
 
     def start(self) -> None:
-        """Begin what runs by itself: probes, gauges and the downloads that were under way."""
+        """Begin what runs by itself: probes, gauges, tidying up, and the downloads that were under way."""
         self.runtimes.start(self.hardware.look_again)
         self.lent.watch(
             self.hardware.look_again, lambda key: self.engine.load(key, keep_others=True), self.engine_uses_lent_devices)
@@ -102,6 +102,7 @@ class AppServices:
         self.hardware.start()
         self.packs.start()
         self.downloads.start_pending()
+        self.pool.submit(self.compare.losses.requantizing.sweep)
         self.tuning.start()
         self.updates.start()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -19,7 +21,7 @@ from localai_app.services.compare.loss_state import LossStatus, QuantizingStatus
 from localai_app.services.compare.loss_texts import MAX_TEXT_BYTES, text_of_file
 from localai_app.services.events import LossChanged, ModelLoaded
 from tests.helpers.gguf_files import write_tiny_gguf
-from tests.helpers.program import run_program
+from tests.helpers.program import program_command, run_program
 from tests.helpers.real_models import gemma_path
 from tests.helpers.services_fixture import EventRecorder, open_services, wait_until
 
@@ -196,6 +198,44 @@ def test_a_stopped_quantization_leaves_nothing(tmp_path: Path) -> None:
         losses.quantize(str(gemma_path()), "Q3_K_S")
         time.sleep(0.3)
     assert list((tmp_path / "models").iterdir()) == [], "closing the program stops it as well"
+
+
+@contextmanager
+def quantizing_process(data_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """The command line making a file of Gemma, and what it writes, once it is there."""
+    command = program_command("quantize", gemma_path(), "Q3_K_S", "--data-dir", data_dir)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_until(lambda: list((data_dir / "models").glob(".*.gguf.part")), PATIENCE_S)
+            (part,) = (data_dir / "models").glob(".*.gguf.part")
+            yield process, part
+        finally:
+            process.kill()
+
+
+def test_what_a_killed_process_left_goes_and_what_a_living_one_makes_stays(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    install_original(tmp_path)
+    download = models / REPO / "tiny-from-F16-Q8_0.gguf.part"
+    download.write_bytes(b"somebody's download")
+    with open_services(tmp_path, echo=None) as services:
+        losses = services.compare.losses
+        with quantizing_process(tmp_path) as (process, part):
+            losses.requantizing.sweep()
+            assert part.exists()
+            losses.quantize(str(gemma_path()), "Q3_K_S")
+            assert losses.requantizing.wait(PATIENCE_S)
+            assert losses.requantizing.state.error is not None
+            assert "another window or command" in losses.requantizing.state.error.message
+            assert process.poll() is None
+        assert part.exists()
+        make(services, "Q4_0")
+        assert [path for path in parts_left(services) if path != download] == [], "the next file that is made tidies up"
+        assert download.exists()
+        part.write_bytes(b"of a version that locked nothing")
+        services.start()
+        wait_until(lambda: not part.exists(), PATIENCE_S)
+        wait_until(lambda: parts_left(services) == [download], PATIENCE_S)
 
 
 def test_the_command_line_does_both(tmp_path: Path) -> None:

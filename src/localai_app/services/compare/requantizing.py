@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
@@ -27,6 +26,7 @@ from localai_app.gguf.quant_types import BITS_PER_WEIGHT, QUANT_TYPES_BY_NAME
 from localai_app.gguf.reader import read_header_file
 from localai_app.services.compare.loss_state import QuantizingState, QuantizingStatus
 from localai_app.services.compare.model_files import headers_of, provenance_of
+from localai_app.services.compare.unfinished import being_made, sweep_unfinished
 from localai_app.services.compare.worker_errand import WorkerErrand
 from localai_app.services.library_service import OWN_SOURCE, LibraryService
 from localai_app.services.views import InstalledModel
@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 
 _NEARLY_ORIGINAL_BITS = 6.5
 """From Q6_K on, what was lost already is far less than what a smaller quantization loses."""
-_PART_SUFFIX = ".part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +106,10 @@ class Requantizing:
         self._on_change()
         return plan
 
+    def sweep(self) -> None:
+        """Take away what killed processes left of files that they made; looks through the whole models folder."""
+        sweep_unfinished(self._models_folder())
+
     def stop(self) -> None:
         """End it now; nothing is left of the file."""
         self._thread.ask_to_stop()
@@ -135,9 +138,10 @@ class Requantizing:
         return folder / f"{stem or 'model'}-from-{source_label}-{label}.gguf"
 
     def _work(self, plan: QuantizePlan) -> None:
-        part = plan.target.with_name(f".{plan.target.name}{_PART_SUFFIX}")
         try:
-            made = self._made(plan, part)
+            self.sweep()
+            with being_made(plan.target) as part:
+                made = self._made(plan, part)
             state = replace(self.state, left_s=0.0)
             if made is None:
                 self._show(replace(state, status=QuantizingStatus.STOPPED))
@@ -154,18 +158,14 @@ class Requantizing:
                 errors.QUANTIZE_FAILED, name=plan.model.paths[0].name, label=plan.label,
                 reason=f"an internal error ({type(error).__name__})", detail=repr(error))
             self._show(replace(self.state, status=QuantizingStatus.FAILED, error=failure, left_s=0.0))
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
 
     def _made(self, plan: QuantizePlan, part: Path) -> Quantized | None:
         """The complete file in its place; None where it was stopped. AppError for everything that goes wrong."""
         make_command, folder = self._worker
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            plan.target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise AppError(errors.FOLDER_READ_ONLY, folder=plan.target.parent, detail=str(error)) from error
+            raise AppError(errors.FOLDER_READ_ONLY, folder=folder, detail=str(error)) from error
         self._errand = errand = WorkerErrand(make_command(), folder, self._on_progress)
         source = plan.model.paths[0]
         metadata = {
