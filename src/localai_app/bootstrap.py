@@ -234,5 +234,4 @@ def _losses(
 
     return LossService(events, LossParts(
         parts.library, parts.engine, ScorePlanner(planner, lambda: parts.hardware.free_now().main_bytes), parts.hashes,
-        store.losses, (lambda: command_now(command), folder), lambda: parts.settings.models_folder, lambda: this_cpu().model,
-        other_work))
+        store.losses, (lambda: command_now(command), folder), parts.settings, lambda: this_cpu().model, other_work))

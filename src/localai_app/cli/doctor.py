@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import threading
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -12,6 +12,7 @@ from localai_app.engine.client import EngineClient
 from localai_app.engine.outcome import WorkerOutcome
 from localai_app.engine.protocol import Event, Ready
 from localai_app.errors import AppError
+from localai_app.hub.space import free_bytes as free_bytes_of
 from localai_app.services.app_services import AppServices
 from localai_app.services.measurement_words import summary_words
 from localai_app.services.runtime_words import result_words
@@ -92,12 +93,13 @@ def _check_window() -> Check:
 
 
 def _check_models_folder(services: AppServices) -> Check:
-    folder = services.settings.models_folder
-    existing = next((parent for parent in (folder, *folder.parents) if parent.is_dir()), None)
-    if existing is None:
-        error = AppError(errors.FOLDER_MISSING, folder=folder)
+    try:
+        folder = services.settings.existing_models_folder()
+        if not os.access(folder, os.W_OK):
+            raise AppError(errors.FOLDER_READ_ONLY, folder=folder)
+        free_bytes = free_bytes_of(folder)
+    except AppError as error:
         return Check("models folder", False, error.message, error.action)
-    free_bytes = shutil.disk_usage(existing).free
     message = f"{folder} has {format_file_size(free_bytes)} free."
     if free_bytes < LITTLE_SPACE_BYTES:
         return Check("models folder", False, message, errors.NO_SPACE.action)

@@ -107,8 +107,12 @@ def settings(
     session.output.document(values)
     for spec in shown:
         session.output.words(f"{spec.key} = {values[spec.key]}")
-        effect = spec.effect[0].lower() + spec.effect[1:]
-        session.output.words(f"    {spec.help} Default: {spec.default!r}. Takes effect: {effect}.")
+        zero = f" 0: {_lower_first(spec.zero_means)}." if spec.zero_means else ""
+        session.output.words(f"    {spec.help}{zero} Default: {spec.default!r}. Takes effect: {_lower_first(spec.effect)}.")
+
+
+def _lower_first(words: str) -> str:
+    return words[0].lower() + words[1:]
 
 
 def hardware_lines(report: HardwareReport) -> list[str]:

@@ -169,10 +169,11 @@ def models(context: typer.Context) -> None:
     if not installed and not unfinished:
         session.output.words("No model is installed. See `localai-app suggest` for what runs well here.")
         return
-    session.output.table(
-        ("Model", "Size", "Speed", "From"),
-        [(model.key, format_file_size(model.size_bytes), format_speed(model.tps) if model.tps else "not measured yet",
-          model.source) for model in installed])
+    if installed:
+        session.output.table(
+            ("Model", "Size", "Speed", "From"),
+            [(model.key, format_file_size(model.size_bytes), format_speed(model.tps) if model.tps else "not measured yet",
+              model.source) for model in installed])
     for record in unfinished:
         session.output.words(f"{record.repo_id}:{record.label} is not complete; go on with `localai-app pull`.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 
@@ -32,7 +33,9 @@ def require_space(folder: Path, needed_bytes: int, *, floor_bytes: int = FLOOR_B
     if needed_bytes <= 0:
         return
     free = free_bytes(folder)
-    if free < needed_bytes * (1 + MARGIN) + floor_bytes:
+    wanted = math.ceil(needed_bytes * (1 + MARGIN)) + floor_bytes
+    if free < wanted:
+        spare = f" (with {format_file_size(floor_bytes)} to spare)" if floor_bytes else ""
         raise AppError(
-            errors.NO_SPACE, folder=folder, needed=format_file_size(needed_bytes), free=format_file_size(free),
+            errors.NO_SPACE, folder=folder, needed=format_file_size(wanted) + spare, free=format_file_size(free),
             detail=f"{needed_bytes} bytes needed, {MARGIN:.0%} margin, {floor_bytes} to be left over, {free} free")

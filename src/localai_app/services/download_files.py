@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from localai_app import errors
 from localai_app.errors import AppError
 from localai_app.hub.download import FileRequest, discard_partial, download_file, partial_bytes
 from localai_app.hub.layout import target_path
@@ -34,9 +33,7 @@ class DownloadFiles:
 
     def fetch(self, job: DownloadJob, cancel: CancelToken, make_reporter: MakeReporter) -> None:
         """Download what is not there yet; Cancelled or AppError as `download_file`."""
-        folder = self._settings.models_folder
-        if folder == self._settings.default_models_folder:
-            make_folder(folder)
+        folder = self._settings.existing_models_folder()
         targets = [target_path(folder, job.repo_id, file.path) for file in job.files]
         missing = sum(
             file.size_bytes - partial_bytes(target)
@@ -65,14 +62,6 @@ class DownloadFiles:
                 discard_partial(target_path(self._settings.models_folder, job.repo_id, file.path))
             except (AppError, OSError) as error:
                 log.warning("a partial file of %s could not be removed: %s", job.repo_id, error)
-
-
-def make_folder(folder: Path) -> None:
-    """Create our own models folder; AppError if it cannot be. A folder that the user chose has to exist."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AppError(errors.FOLDER_READ_ONLY, folder=folder, detail=str(error)) from error
 
 
 def is_there(target: Path, file: RepoFile) -> bool:

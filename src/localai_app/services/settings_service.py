@@ -89,3 +89,18 @@ class SettingsService:
         """The models folder in force."""
         chosen = self.text("models_folder")
         return Path(chosen).expanduser() if chosen else self._paths.default_models
+
+    def existing_models_folder(self) -> Path:
+        """The models folder in force, to write into; AppError FOLDER_MISSING, FOLDER_READ_ONLY.
+
+        Only the default one is made: the drive of another one may not be connected.
+        """
+        folder = self.models_folder
+        if folder == self.default_models_folder:
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise AppError(errors.FOLDER_READ_ONLY, folder=folder, detail=str(error)) from error
+        if not folder.is_dir():
+            raise AppError(errors.FOLDER_MISSING, folder=folder)
+        return folder

@@ -220,7 +220,23 @@ def test_doctor_names_what_works_and_what_does_not(data_dir: Path, monkeypatch: 
     assert checks["engine build"]["ok"]
     assert not checks["Hub"]["ok"]
     assert checks["Hub"]["remedy"]
+    assert checks["models folder"]["ok"]
     assert outcome.document["ok"] is False
+
+
+def test_doctor_tells_of_a_models_folder_that_is_not_there(
+        data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    folder = tmp_path / "a drive that is not connected"
+    assert run_program("settings", "models_folder", folder, "--data-dir", data_dir).code == 0
+    outcome = run_program("doctor", "--data-dir", data_dir)
+    assert f"PROBLEM  models folder: The folder {folder} is not there." in outcome.stdout
+    assert not folder.exists()
+
+
+def test_settings_say_what_zero_means(data_dir: Path) -> None:
+    shown = run_program("settings", "most_models", "--data-dir", data_dir)
+    assert "never loaded side by side. 0: as many as fit. Default: 0." in shown.stdout
 
 
 @pytest.mark.model

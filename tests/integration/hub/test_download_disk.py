@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -97,7 +98,7 @@ def test_no_space_is_said_before_anything_is_fetched(server: HubServer, tmp_path
     with pytest.raises(AppError) as caught:
         download(server, tmp_path, options=with_options(space_floor_bytes=1 << 60))
     assert caught.value.spec is errors.NO_SPACE
-    assert "1 MB needed" in caught.value.message
+    assert "GB (with 1152921504.6 GB to spare) needed, " in caught.value.message
     assert server.requests == []
     assert files_below(tmp_path) == []
 
@@ -120,6 +121,14 @@ def test_require_space_counts_margin_and_floor(tmp_path: Path) -> None:
     with pytest.raises(AppError) as caught:
         require_space(tmp_path, int(free * 0.99) + GB, floor_bytes=0)
     assert caught.value.spec is errors.NO_SPACE
+
+
+def test_what_is_said_to_be_needed_is_more_than_what_is_said_to_be_free(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: SimpleNamespace(free=419_000_000))
+    with pytest.raises(AppError) as caught:
+        require_space(tmp_path, 98_000_000)
+    assert "1.1 GB (with 1.0 GB to spare) needed, 419 MB free" in caught.value.message
 
 
 @pytest.fixture

@@ -238,6 +238,18 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_makes_stays(tmp_p
         wait_until(lambda: parts_left(services) == [download], PATIENCE_S)
 
 
+def test_no_file_is_made_where_the_drive_of_the_models_folder_is_not_connected(tmp_path: Path) -> None:
+    drive = tmp_path / "drive"
+    with open_services(tmp_path, echo=None) as services:
+        services.settings.set("models_folder", str(drive))
+        losses = services.compare.losses
+        losses.quantize(str(gemma_path()), "Q3_K_S")
+        assert losses.requantizing.wait(PATIENCE_S)
+        assert losses.requantizing.state.error is not None
+        assert losses.requantizing.state.error.spec is errors.FOLDER_MISSING
+        assert not drive.exists()
+
+
 def test_the_command_line_does_both(tmp_path: Path) -> None:
     install_original(tmp_path)
     made = run_program("quantize", ORIGINAL, "q4_0", "--json", "--data-dir", tmp_path)

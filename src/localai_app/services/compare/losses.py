@@ -29,6 +29,7 @@ from localai_app.services.engine_service import EngineService
 from localai_app.services.events import EventBus, LossChanged
 from localai_app.services.library_service import LibraryService
 from localai_app.services.quiet_engine import busy_words, unload_all
+from localai_app.services.settings_service import SettingsService
 from localai_app.services.views import InstalledModel
 from localai_app.services.work_thread import WorkThread
 from localai_app.store.prompt_sets import LossStore
@@ -51,7 +52,7 @@ class LossParts:
     hashes: FileHashes
     store: LossStore
     worker: tuple[Callable[[], Sequence[str]], Path]
-    models_folder: Callable[[], Path]
+    settings: SettingsService
     processor: Callable[[], str]
     """What the processor is called; may take a moment."""
     other_work: Callable[[], str] = str
@@ -83,7 +84,7 @@ class LossService:
         self._errand: WorkerErrand | None = None
         self._thread = WorkThread("losses")
         self._started_s = 0.0
-        self.requantizing = Requantizing(parts.library, parts.worker, parts.models_folder, self._tell)
+        self.requantizing = Requantizing(parts.library, parts.worker, parts.settings, self._tell)
         """Makes smaller files; LossChanged tells of its state as well."""
 
     @property

@@ -29,6 +29,7 @@ from localai_app.services.compare.model_files import headers_of, provenance_of
 from localai_app.services.compare.unfinished import being_made, sweep_unfinished
 from localai_app.services.compare.worker_errand import WorkerErrand
 from localai_app.services.library_service import OWN_SOURCE, LibraryService
+from localai_app.services.settings_service import SettingsService
 from localai_app.services.views import InstalledModel
 from localai_app.services.work_thread import WorkThread
 
@@ -55,12 +56,12 @@ class Requantizing:
     """Makes one file at a time, in a thread of its own; `on_change` is called after each change of `state`."""
 
     def __init__(
-        self, library: LibraryService, worker: tuple[Callable[[], Sequence[str]], Path], models_folder: Callable[[], Path],
+        self, library: LibraryService, worker: tuple[Callable[[], Sequence[str]], Path], settings: SettingsService,
         on_change: Callable[[], None],
     ) -> None:
         self._library = library
         self._worker = worker
-        self._models_folder = models_folder
+        self._settings = settings
         self._on_change = on_change
         self._lock = threading.Lock()
         self._errand: WorkerErrand | None = None
@@ -108,7 +109,7 @@ class Requantizing:
 
     def sweep(self) -> None:
         """Take away what killed processes left of files that they made; looks through the whole models folder."""
-        sweep_unfinished(self._models_folder())
+        sweep_unfinished(self._settings.models_folder)
 
     def stop(self) -> None:
         """End it now; nothing is left of the file."""
@@ -134,11 +135,12 @@ class Requantizing:
         own = label_of_name(first.name)
         if own and stem.upper().endswith(own):
             stem = stem[: -len(own)].rstrip("-._ ")
-        folder = first.parent if model.source == OWN_SOURCE else self._models_folder()
+        folder = first.parent if model.source == OWN_SOURCE else self._settings.models_folder
         return folder / f"{stem or 'model'}-from-{source_label}-{label}.gguf"
 
     def _work(self, plan: QuantizePlan) -> None:
         try:
+            self._settings.existing_models_folder()
             self.sweep()
             with being_made(plan.target) as part:
                 made = self._made(plan, part)

@@ -25,14 +25,14 @@ _NOT_LOCKED = (OSError, NotImplementedError)
 def being_made(target: Path) -> Iterator[Path]:
     """The file to write before it gets the target's name, for this process alone; what is left of it at the end goes.
 
-    AppError LOSS_BUSY where another process makes the same file, FOLDER_READ_ONLY where nothing can be written.
+    AppError LOSS_BUSY where another process makes the same file, FOLDER_READ_ONLY where nothing can be written; the target's
+    folder has to be there.
     """
     from filelock import FileLock, Timeout
 
     part, lock_file = _part_of(target), _lock_of(target)
     lock = FileLock(lock_file, timeout=0, thread_local=False)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise AppError(errors.LOSS_BUSY, what="another window or command of Local AI makes this file") from None
