@@ -144,11 +144,12 @@ class EngineTracker:
         """Forget an answer that is over and return its listener; the engine is ready again before that one hears of it."""
         with self._lock:
             entry = self._sinks.pop(request_id, None)
-            status = EngineStatus.ANSWERING if self._sinks else EngineStatus.READY
         if entry is None:
             return None
 
         def change(state: EngineState) -> EngineState:
+            # Looked at here, under the lock: another answer may have begun since this one was taken out.
+            status = EngineStatus.ANSWERING if self._sinks else EngineStatus.READY
             if stats is None or not stats.completion_tokens:
                 return replace(state, status=status)
             return replace(state, status=status, context_used=stats.context_used, tps=stats.tps or None)
