@@ -48,9 +48,9 @@ class DownloadsService:
         self._ids = itertools.count(1)
         self._jobs: dict[int, DownloadJob] = {}
         self._ending: list[DownloadJob] = []
+        """Given up, and their threads have not noticed yet."""
         self._threads: set[threading.Thread] = set()
         """Of transfers, until what comes of them is told."""
-        """Given up, and their threads have not noticed yet."""
         self._is_closing = False
         self._is_closed = False
 
