@@ -79,11 +79,6 @@ class Build:
     """Packs that were added: their back ends are among `backends` too."""
 
     @property
-    def fingerprints(self) -> tuple[str, ...]:
-        """Its own and those of what was added."""
-        return (self.fingerprint, *(addition.fingerprint for addition in self.additions))
-
-    @property
     def processors(self) -> tuple[Path, ...]:
         """The variants for the processor, the one with most instructions first."""
         found = [path for path in self.backends if backend_name(path).split("-")[0] == "cpu"]

@@ -109,8 +109,6 @@ class SamplingSpec:
     step: float
     off: float | None = None
     unit: str = ""
-    off_means: str = "off"
-    """What the neutral value stands for on screen."""
 
     @property
     def default(self) -> float:

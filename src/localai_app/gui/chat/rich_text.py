@@ -39,11 +39,6 @@ class RichTextView(QTextBrowser):
         document.documentLayout().documentSizeChanged.connect(self._fit_height)
         theme.changed.connect(self._on_theme_changed)
 
-    @property
-    def shown_html(self) -> str:
-        """The HTML that was given, before Qt made its document of it."""
-        return self._html
-
     def show_html(self, html: str) -> None:
         """Replace the text; nothing happens if it is the same."""
         if html == self._html:

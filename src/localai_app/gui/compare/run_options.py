@@ -19,7 +19,6 @@ from localai_app.services.compare.drafts import CompareDraft
 
 WAYS = ((None, "Automatic"), (Way.SIDE_BY_SIDE, "Side by side"), (Way.IN_TURN, "In turn"))
 MOST_TOKENS, MOST_REPEATS, MOST_SEED = 32_768, 20, 2**31 - 1
-_UNSET = -1
 
 
 class RunOptions(QWidget):

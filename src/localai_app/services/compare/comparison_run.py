@@ -14,7 +14,6 @@ from localai_app.services.compare.contestant_plans import PlannedContestant
 from localai_app.services.compare.contestant_worker import StoppedError
 from localai_app.services.compare.read_ahead import ReadAhead
 from localai_app.services.compare.worker_memory import MemoryWatch
-from localai_app.services.thinking import AnswerText
 
 
 class ComparisonRun:
@@ -52,10 +51,6 @@ class ComparisonRun:
         self._is_stopped = True
         for lane in self._lanes:
             lane.stop()
-
-    def text_of(self, key: CellKey) -> AnswerText | None:
-        """What a cell that is being answered says so far."""
-        return next((lane.text for lane in self._lanes if lane.place == key.contestant), None)
 
     def run(self) -> bool:
         """Ask what is left; false where it was stopped first. AppError where the store cannot be written to."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from localai_app import errors
-from localai_app.compare.comparison import CellKey, Comparison, ComparisonSpec, ComparisonState, Schedule, Way
+from localai_app.compare.comparison import Comparison, ComparisonSpec, ComparisonState, Schedule, Way
 from localai_app.compare.matrix import cells_left
 from localai_app.compare.schedule import Circumstances, make_schedule
 from localai_app.engine.launch import CommandSource
@@ -34,7 +34,6 @@ from localai_app.services.library_service import LibraryService
 from localai_app.services.quiet_engine import busy_words, unload_all
 from localai_app.services.safe_setups import SafeSetUps
 from localai_app.services.settings_service import SettingsService
-from localai_app.services.thinking import AnswerText
 from localai_app.units import format_wait
 
 log = logging.getLogger(__name__)
@@ -128,11 +127,6 @@ class ComparisonRunner:
         """The same, and wait until its workers are gone."""
         self.disturb()
         self._is_out_of_the_way.wait(_GIVE_WAY_S)
-
-    def text_of(self, key: CellKey) -> AnswerText | None:
-        """What a cell that is being answered says so far."""
-        run = self._run
-        return run.text_of(key) if run is not None else None
 
     def work(self) -> None:
         """Run to the end; what goes wrong is in the state."""

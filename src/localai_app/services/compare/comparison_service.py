@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from localai_app import __version__, errors
-from localai_app.compare.comparison import CellKey, Comparison, ComparisonSpec, ComparisonState, Schedule, Vote
+from localai_app.compare.comparison import Comparison, ComparisonSpec, ComparisonState, Schedule, Vote
 from localai_app.compare.contestant import MAX_CONTESTANTS, MIN_CONTESTANTS
 from localai_app.errors import AppError
 from localai_app.services.compare.comparison_keeper import ComparisonKeeper
@@ -17,7 +17,6 @@ from localai_app.services.compare.comparison_runner import QUIET_S, ComparisonPa
 from localai_app.services.compare.running_state import RunningProgress, RunningState
 from localai_app.services.compare.turn import ComparingTurn
 from localai_app.services.events import BenchmarkChanged, ComparisonChanged, EngineChanged, Event, EventBus, VotesChanged
-from localai_app.services.thinking import AnswerText
 from localai_app.services.work_thread import WorkThread
 from localai_app.store.comparisons import ComparisonRow
 
@@ -111,11 +110,6 @@ class ComparisonService:
         if runner is not None:
             runner.cancel(may_go_on=True)
         self._thread.wait()
-
-    def text_so_far(self, key: CellKey) -> AnswerText | None:
-        """What a cell that is being answered says so far; None where nothing runs."""
-        runner = self._runner
-        return runner.text_of(key) if runner is not None else None
 
     def get(self, comparison_id: int) -> Comparison:
         """Everything that is kept of one. AppError where there is none."""
