@@ -110,15 +110,16 @@ class SourceDownload:
             part.restart()
 
     def _get_rest(self, part: PartFile) -> None:
-        failures = 0
+        failures, best = 0, part.length
         while part.length < self._file.size_bytes:
             self._cancel.raise_if_cancelled()
-            before = part.length
             try:
                 self._attempt(part)
             except TransferError as error:
                 part.sync()
-                failures = 1 if part.length >= before + _MIN_GAIN_BYTES else failures + 1
+                # Against the best so far: a server that always begins anew would otherwise be asked for ever.
+                failures = 1 if part.length >= best + _MIN_GAIN_BYTES else failures + 1
+                best = max(best, part.length)
                 if failures >= self._options.max_failures:
                     raise error.final or self._stopped(error) from error
                 pause_s = error.wait_s

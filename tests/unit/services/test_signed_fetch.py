@@ -180,6 +180,15 @@ def test_a_server_without_ranges_is_asked_for_all_of_it_again(fetch: SignedFetch
     get(fetch, url, tmp_path / "new" / "file.deb")
 
 
+def test_a_server_that_always_begins_anew_and_never_ends_is_given_up(
+    fetch: SignedFetch, server: FileServer, tmp_path: Path,
+) -> None:
+    """Each second attempt brings more than the one before it, and none more than the best."""
+    url = server.serve("/file", CONTENT, cut_after=[150_000, 20_000] * 10, ranges=False)
+    assert file_failure(fetch, url, tmp_path / "get" / "file").spec is errors.TRANSFER_FAILED
+    assert len(server.requests) == QUICK.max_failures
+
+
 def test_a_cancelled_download_goes_on_later(fetch: SignedFetch, server: FileServer, tmp_path: Path) -> None:
     url = server.serve("/file", CONTENT, drip_s=0.005)
     cancel, target = CancelToken(), tmp_path / "new" / "file.deb"
