@@ -339,7 +339,10 @@ def _inside(folder: Path, name: str) -> Path:
 
 
 def _libraries_in(folder: Path) -> list[Path]:
-    return [path.resolve() for path in folder.rglob("*") if path.is_file() and set(path.suffixes) & set(_LIBRARY_SUFFIXES)]
+    """All of them, however their names are written: Windows loads an `X.DLL` too."""
+    return [
+        path.resolve() for path in folder.rglob("*")
+        if path.is_file() and {ending.lower() for ending in path.suffixes} & set(_LIBRARY_SUFFIXES)]
 
 
 def _fingerprint(folder: Path, paths: Sequence[Path]) -> str:

@@ -84,6 +84,7 @@ def test_a_build_for_other_bindings_is_refused(tmp_path: Path) -> None:
     (lambda folder: (folder / "libllama.so").write_bytes(b"cut"), "libllama.so has 3 bytes instead of"),
     (lambda folder: (folder / "libllama.so").write_bytes(b"X" * len("lcpp-1 libllama.so")), "its checksum is not the one"),
     (lambda folder: (folder / "libggml-cpu-planted.so").write_bytes(b"x"), "libggml-cpu-planted.so is not in its engine.json"),
+    (lambda folder: (folder / "MSVCP140.DLL").write_bytes(b"x"), "MSVCP140.DLL is not in its engine.json"),
     (lambda folder: (folder / MANIFEST_NAME).write_bytes(b"{"), "cannot be read"),
     (lambda folder: (folder / MANIFEST_NAME).write_bytes(b" " * 2_000_000), "too long"),
 ])
