@@ -38,7 +38,10 @@ class PackState:
 
 
 class PackService:
-    """One piece of work at a time, in a thread; every method returns at once, but `close`. PacksChanged tells of news."""
+    """One wish at a time, in a thread; every method returns at once, but `close`. PacksChanged tells of news.
+
+    What is wished for while another wish is open is not done; the window offers nothing then.
+    """
 
     def __init__(self, events: EventBus, work: PackWork, keeper: PackKeeper) -> None:
         self.work = work
@@ -48,6 +51,7 @@ class PackService:
         self._state = PackState()
         self._job: Job | None = None
         self._thread: threading.Thread | None = None
+        self._is_wish_open = False
         self._reported_s = 0.0
         self._is_closed = False
 
@@ -59,11 +63,12 @@ class PackService:
     def start(self) -> None:
         """Take away what killed installations left, and watch over what is installed."""
         self._keeper.start()
-        self._run(lambda _job: self.work.sweep())
+        self._run(lambda _job: self.work.sweep(), is_wish=False)
 
     def close(self) -> None:
         """End what runs, and wait for it."""
-        self._is_closed = True
+        with self._lock:
+            self._is_closed = True
         self.cancel()
         thread = self._thread
         if thread is not None:
@@ -117,15 +122,18 @@ class PackService:
         self._reported_s = now_s
         self._change(phase=phase, progress=progress)
 
-    def _run(self, work: Callable[[Job], None]) -> None:
+    def _run(self, work: Callable[[Job], None], *, is_wish: bool = True) -> None:
         with self._lock:
-            if self._is_closed or (self._thread is not None and self._thread.is_alive()):
+            if self._is_closed or self._is_wish_open:
                 return
+            self._is_wish_open, before = is_wish, self._thread
             self._job = job = Job(self._on_step)
-            self._thread = threading.Thread(target=self._guarded, args=(work, job), name="packs", daemon=True)
+            self._thread = threading.Thread(target=self._guarded, args=(work, job, before), name="packs", daemon=True)
             self._thread.start()
 
-    def _guarded(self, work: Callable[[Job], None], job: Job) -> None:
+    def _guarded(self, work: Callable[[Job], None], job: Job, before: threading.Thread | None) -> None:
+        if before is not None:
+            before.join()
         error: AppError | None = None
         try:
             work(job)
@@ -135,6 +143,9 @@ class PackService:
         except Cancelled:
             pass
         finally:
+            with self._lock:
+                if job is self._job:  # A wish may wait for the end of this work, which is none.
+                    self._is_wish_open = False
             self._change(is_looking=False, pack=None, phase=None, error=error)
 
     def _change(self, **changes: object) -> None:
