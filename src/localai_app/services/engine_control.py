@@ -63,7 +63,7 @@ class EngineControl:
         """Run a step that may wait for a process."""
         # After the end of the program's services there is no worker left for whom a step could matter.
         with contextlib.suppress(RuntimeError):
-            self._thread.submit(step)
+            self._thread.submit(_logged, step)
 
     def close(self) -> None:
         """Wait for the last step."""
@@ -118,3 +118,11 @@ class EngineControl:
         self._events.publish(ModelUnloaded(
             slot.model_key, name, reason, max(0, after.main_bytes - before.main_bytes),
             max(0, after.gpu_bytes - before.gpu_bytes)))
+
+
+def _logged(step: Callable[[], None]) -> None:
+    """Run a step; nobody asks the executor how it ended, so what goes wrong unexpectedly is told here."""
+    try:
+        step()
+    except Exception:
+        log.exception("a step of the engine's control failed")
