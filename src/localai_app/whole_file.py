@@ -5,7 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 from pathlib import Path
+
+_IS_WINDOWS = os.name == "nt"
+_PATIENCE_S = 0.5
+_PAUSE_S = 0.02
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
@@ -21,12 +26,30 @@ def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(mode)
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
     sync_folder(path.parent)
+
+
+def put_in_place(new: Path, path: Path) -> None:
+    """Rename a file over another one; OSError where the disk refuses.
+
+    Windows refuses while anybody reads one of the two, a virus scanner or another process of this program: there it is tried
+    again for half a second.
+    """
+    ends_s = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            new.replace(path)
+        except PermissionError:
+            if not _IS_WINDOWS or time.monotonic() >= ends_s:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
 
 
 def sync_folder(folder: Path) -> None:

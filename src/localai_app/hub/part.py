@@ -24,7 +24,7 @@ from localai_app import errors
 from localai_app.errors import AppError
 from localai_app.progress import CancelToken, Progress, ProgressCallback
 from localai_app.units import MIB
-from localai_app.whole_file import sync_folder
+from localai_app.whole_file import put_in_place, sync_folder
 
 log = logging.getLogger(__name__)
 
@@ -216,7 +216,7 @@ class PartFile:
                 stream.write(msgspec.json.encode(record))
                 stream.flush()
                 os.fsync(stream.fileno())
-            new.replace(record_path(self._target))
+            put_in_place(new, record_path(self._target))
         self._synced = self._length
 
     def hash_matches(self) -> bool:
@@ -228,7 +228,7 @@ class PartFile:
         with disk_errors(self._target):
             os.fsync(self._open_stream().fileno())
             self._close()
-            part_path(self._target).replace(self._target)
+            put_in_place(part_path(self._target), self._target)
             record_path(self._target).unlink(missing_ok=True)
             sync_folder(self._target.parent)
 
