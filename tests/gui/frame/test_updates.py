@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import Qt
 
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.theme import LIGHT, ThemeState
@@ -96,6 +98,25 @@ def test_download_cancel_download_install(running: Program, house: Publisher, br
     with qtbot.waitSignals([dialog.said, dialog.quit_requested]):
         dialog.go_button.click()
     assert installed == ["yes"]
+
+
+def test_a_dialog_that_hands_the_file_on_stays_until_it_has_said_so(
+    running: Program, bridge: Bridge, qtbot, monkeypatch,
+) -> None:
+    running.updates.check()
+    running.updates.download(lambda _progress: None)
+    dialog = shown_dialog(running, bridge, qtbot)
+    may_end = threading.Event()
+    monkeypatch.setattr(
+        running.updates, "install", lambda: may_end.wait(10) and InstallStarted("Begun.", ends_program=True))
+    dialog.go_button.click()
+    qtbot.keyClick(dialog, Qt.Key.Key_Escape)
+    dialog.later_button.click()
+    assert dialog.isVisible()
+    with qtbot.waitSignals([dialog.said, dialog.quit_requested]):
+        may_end.set()
+    assert not dialog.isVisible()
+    assert not running.updates.state.is_hidden
 
 
 def _pressed_until_busy(dialog: UpdateDialog, running: Program) -> bool:

@@ -99,6 +99,11 @@ class UpdateDialog(QDialog):
             width, height = min(width, parent.width() - SPACE_6), min(height, parent.height() - SPACE_6)
         self.resize(width, height)
 
+    def reject(self) -> None:
+        """Close it, but not while a file is handed to the system: what came of that is said here."""
+        if not self._is_installing:
+            super().reject()
+
     @Slot(object)
     def _on_event(self, event: object) -> None:
         if isinstance(event, UpdatesChanged):
@@ -125,14 +130,15 @@ class UpdateDialog(QDialog):
         self.later_button.setVisible(not is_loading)
         self.skip_button.setVisible(not is_loading and not is_there)
         self.go_button.setText("Install" if is_there else "Download")
-        self._enable_go()
+        self._enable_buttons()
         # It stays while a download runs, so that no click at its end that was meant for *Cancel* hits *Install*.
         self.go_button.setVisible(offer.artefact is not None)
 
-    def _enable_go(self) -> None:
+    def _enable_buttons(self) -> None:
         """Not while something else is under way, beside which a click would do nothing."""
         is_busy = self._updates.state.status in (UpdateStatus.CHECKING, UpdateStatus.DOWNLOADING)
         self.go_button.setEnabled(not self._is_installing and not is_busy)
+        self.later_button.setEnabled(not self._is_installing)
 
     def _show_problem(self, state: UpdateState) -> None:
         problem = state.error or (state.offer.obstacle if state.offer is not None else None)
@@ -147,12 +153,12 @@ class UpdateDialog(QDialog):
             self._updates.start_download()
             return
         self._is_installing = True
-        self._enable_go()
+        self._enable_buttons()
         run_in_background(self, self._updates.install, self._on_install_started, self._on_install_failed)
 
     def _on_install_started(self, started: InstallStarted) -> None:
         self._is_installing = False
-        self._enable_go()
+        self._enable_buttons()
         self.said.emit(started.sentence)
         self.accept()
         if started.ends_program:
@@ -160,7 +166,7 @@ class UpdateDialog(QDialog):
 
     def _on_install_failed(self, error: AppError) -> None:
         self._is_installing = False
-        self._enable_go()
+        self._enable_buttons()
         self.banner.show_error(error, offer_remedy=False)
 
     @Slot()
