@@ -21,6 +21,7 @@ from huggingface_hub import constants, set_client_factory
 from localai_app import errors
 from localai_app.errors import AppError
 from localai_app.hub.failures import TransferError, bad_answer, certificate_refusal, status_error
+from localai_app.hub.http_failures import chunks_of, is_unheard, reason_of
 from localai_app.units import MB
 
 CONNECT_TIMEOUT_S = 5.0
@@ -137,12 +138,12 @@ class HubConnection:
                     if not response.has_redirect_location:
                         yield FileAnswer(
                             response.status_code, response.headers, hub_headers, _origin(target) == self._origin,
-                            _chunks_of(response))
+                            chunks_of(response))
                         return
                     target = self._redirect_target(target, response.headers["location"])
         except httpx2.HTTPError as error:
             refusal = certificate_refusal(error, target.host)
-            raise refusal or TransferError(_reason_of(error), final=self._final_of(error)) from error
+            raise refusal or TransferError(reason_of(error), final=self._final_of(error)) from error
         raise bad_answer(self.host, "it redirects in a circle")
 
     def _require_online(self) -> None:
@@ -159,9 +160,7 @@ class HubConnection:
         return target
 
     def _final_of(self, error: httpx2.HTTPError) -> AppError | None:
-        if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)):
-            return AppError(errors.HUB_UNREACHABLE, host=self.host, detail=repr(error))
-        return None
+        return AppError(errors.HUB_UNREACHABLE, host=self.host, detail=repr(error)) if is_unheard(error) else None
 
 
 class _RoutedClient(httpx2.Client):
@@ -242,20 +241,3 @@ class _BoundedStream(httpx2.SyncByteStream):
 
     def close(self) -> None:
         self._stream.close()
-
-
-def _chunks_of(response: httpx2.Response) -> Iterator[bytes]:
-    try:
-        yield from response.iter_raw()
-    except httpx2.HTTPError as error:
-        raise TransferError(_reason_of(error)) from error
-
-
-def _reason_of(error: httpx2.HTTPError) -> str:
-    if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout)):
-        return "no connection could be made"
-    if isinstance(error, httpx2.ProxyError):
-        return "the proxy refused the connection"
-    if isinstance(error, httpx2.TimeoutException):
-        return "nothing arrived for a while"
-    return "the connection was lost"

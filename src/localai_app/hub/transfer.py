@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from localai_app.errors import AppError
 from localai_app.hub.background_reader import BackgroundReader
 from localai_app.hub.client import HubClient
 from localai_app.hub.failures import RETRY_STATUSES, TransferError, bad_answer, retry_after_s
+from localai_app.hub.headers import content_range, whole_number
 from localai_app.hub.model import RepoFile
 from localai_app.hub.part import PartFile
 from localai_app.progress import CancelToken
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 MAX_REQUEST_BYTES = 32 * GIB
 """The Hub's second host refuses whole files above 50 GB, but not ranges of them."""
 _MAGIC = b"GGUF"
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,20})-(\d{1,20})/(\d{1,20})")
 _CRAWL_BYTES_PER_S = 64
 _SLEEP_SLICE_S = 0.2
 _CONNECT_ALLOWANCE_S = 10.0
@@ -89,22 +88,22 @@ class Attempt:
             raise TransferError("the server compressed the file", final=bad_answer(host, "a compressed file"))
         if "html" in answer.headers.get("content-type", "").lower():
             raise bad_answer(host, "a web page instead of a file, perhaps the login page of this network")
-        length = _number(answer.headers.get("content-length"))
+        length = whole_number(answer.headers.get("content-length"))
         if answer.status == 200:
             if length not in (None, size):
                 raise bad_answer(host, "the file has another size than its list of files says", f"{length} instead of {size}")
             return True
-        found = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", "")) if answer.status == 206 else None
+        found = content_range(answer.headers) if answer.status == 206 else None
         if found is None:
             final = bad_answer(host, f"status {answer.status} for a file")
             raise TransferError("the server sent an unusable answer", final=final)
-        first, last, total = (int(number) for number in found.groups())
+        first, last, total = found
         if total != size:
             raise bad_answer(host, "the file has another size than its list of files says", f"{total} instead of {size}")
         if first != start or not first <= last < total or length not in (None, last - first + 1):
             raise TransferError(
                 "the server sent another part of the file",
-                final=bad_answer(host, "another part of the file than was asked for", found.group()))
+                final=bad_answer(host, "another part of the file than was asked for", f"bytes {first}-{last}/{total}"))
         return False
 
     def _check_identity(self, headers: Mapping[str, str]) -> None:
@@ -117,7 +116,7 @@ class Attempt:
         if stated is not None and source.file.sha256 is not None and stated != source.file.sha256:
             raise AppError(errors.FILE_CHANGED, name=source.name, detail=f"checksum {stated[:80]!r}")
         linked = headers.get("x-linked-size")
-        if linked is not None and _number(linked) != source.file.size_bytes:
+        if linked is not None and whole_number(linked) != source.file.size_bytes:
             raise bad_answer(
                 source.client.host, "the file has another size than its list of files says",
                 f"{linked[:40]!r} instead of {source.file.size_bytes}")
@@ -126,7 +125,7 @@ class Attempt:
         """What to make of a status of 400 or more."""
         final = self._source.client.refusal(answer, self._source.repo_id)
         if answer.status == 416:
-            stated = _number(answer.headers.get("content-range", "").removeprefix("bytes */"))
+            stated = whole_number(answer.headers.get("content-range", "").removeprefix("bytes */"))
             size = self._source.file.size_bytes
             if stated is not None and stated != size:
                 return bad_answer(
@@ -199,7 +198,3 @@ class _Pace:
             if self._window_bytes < _CRAWL_BYTES_PER_S * elapsed_s:
                 raise TransferError("nothing arrived for a while")
             self._window_s, self._window_bytes = time.monotonic(), 0
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 20 else None

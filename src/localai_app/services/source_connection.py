@@ -7,7 +7,7 @@ may lead to any host; but never from https to http.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ import httpx2
 from localai_app import errors
 from localai_app.errors import AppError
 from localai_app.hub.failures import TransferError, certificate_refusal
+from localai_app.hub.http_failures import chunks_of, is_unheard, reason_of
 from localai_app.release.addresses import host_of, is_allowed
 
 _CONNECT_TIMEOUT_S = 10.0
@@ -50,12 +51,12 @@ def open_source(url: str, *, byte_range: str, proxy: str, read_timeout_s: float)
             for _ in range(_MAX_REDIRECTS):
                 with client.stream("GET", target, headers=headers) as response:
                     if not response.has_redirect_location:
-                        yield SourceAnswer(response.status_code, response.headers, target.host, _chunks_of(response))
+                        yield SourceAnswer(response.status_code, response.headers, target.host, chunks_of(response))
                         return
                     target = _redirect_target(target, response.headers["location"])
         except httpx2.HTTPError as error:
             refusal = certificate_refusal(error, target.host)
-            raise refusal or TransferError(_reason_of(error), final=_final_of(error, target.host)) from error
+            raise refusal or TransferError(reason_of(error), final=_final_of(error, target.host)) from error
         except httpx2.InvalidURL as error:
             reason = "it leads to a place that is none"
             raise AppError(errors.SOURCE_BAD_ANSWER, host=host_of(url), reason=reason, detail=repr(error)) from error
@@ -98,24 +99,5 @@ def _checked(url: str, asked: str) -> str:
     return url
 
 
-def _chunks_of(response: httpx2.Response) -> Iterator[bytes]:
-    try:
-        yield from response.iter_raw()
-    except httpx2.HTTPError as error:
-        raise TransferError(_reason_of(error)) from error
-
-
 def _final_of(error: httpx2.HTTPError, host: str) -> AppError | None:
-    kinds: tuple[type[httpx2.HTTPError], ...] = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError)
-    return AppError(errors.SOURCE_UNREACHABLE, host=host, detail=repr(error)) if isinstance(error, kinds) else None
-
-
-_REASONS: tuple[tuple[Callable[[httpx2.HTTPError], bool], str], ...] = (
-    (lambda error: isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout)), "no connection could be made"),
-    (lambda error: isinstance(error, httpx2.ProxyError), "the proxy refused the connection"),
-    (lambda error: isinstance(error, httpx2.TimeoutException), "nothing arrived for a while"),
-)
-
-
-def _reason_of(error: httpx2.HTTPError) -> str:
-    return next((words for fits, words in _REASONS if fits(error)), "the connection was lost")
+    return AppError(errors.SOURCE_UNREACHABLE, host=host, detail=repr(error)) if is_unheard(error) else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from localai_app.errors import AppError
 from localai_app.hub.background_reader import BackgroundReader
 from localai_app.hub.download import only_writer
 from localai_app.hub.failures import RETRY_STATUSES, TransferError, retry_after_s
+from localai_app.hub.headers import content_range, whole_number
 from localai_app.hub.part import PartFile, PartRecord
 from localai_app.hub.space import free_bytes
 from localai_app.progress import Cancelled, CancelToken, Progress, ProgressCallback
@@ -24,7 +24,6 @@ from localai_app.units import MIB, format_count, format_file_size
 
 log = logging.getLogger(__name__)
 
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,20})-(\d{1,20})/(\d{1,20})")
 _PROGRESS_INTERVAL_S = 0.1
 _MIN_GAIN_BYTES = 16 * 1024
 _CRAWL_BYTES_PER_S = 64
@@ -171,15 +170,15 @@ class SourceDownload:
             part.restart()
             raise TransferError("the server refused to go on")
         require_answer(answer)
-        length = _number(answer.headers.get("content-length"))
+        length = whole_number(answer.headers.get("content-length"))
         if answer.status == 200:
             if length not in (None, size):
                 raise self._other_size(length)
             return True
-        found = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
+        found = content_range(answer.headers)
         if answer.status != 206 or found is None:
             raise AppError(errors.SOURCE_BAD_ANSWER, host=answer.host, reason=f"status {answer.status} for a file")
-        first, last, total = (int(number) for number in found.groups())
+        first, last, total = found
         if total != size:
             raise self._other_size(total)
         if first != part.length or not first <= last < total or length not in (None, last - first + 1):
@@ -245,7 +244,3 @@ def _folder_words(target: Path) -> Iterator[None]:
         raise AppError(
             errors.FOLDER_UNUSABLE, name=target.name, folder=target.parent, reason=error.strerror or str(error),
             detail=repr(error)) from error
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) <= 20 else None
