@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QApplication, QWidget
 
 from localai_app.errors import MODEL_TOO_LARGE, AppError
 from localai_app.gui.commands import box_commands
 from localai_app.gui.dialogs.command_box import BoxCommand, CommandBox, matching
-from localai_app.gui.theme import LIGHT, ThemeState
+from localai_app.gui.theme import LIGHT, ThemeState, apply_theme
 from localai_app.services.views import EngineState, EngineStatus
 from localai_app.settings.declaration import SETTINGS
 from tests.helpers.frame_fakes import frame_services, installed_model
@@ -68,6 +68,24 @@ def test_nothing_found_is_said_and_enter_does_nothing(qtbot) -> None:
     assert box.list.item(0).text() == "Nothing is called like this"
     qtbot.keyClick(box.field, Qt.Key.Key_Return)
     assert box.isVisible()
+    box.close()
+
+
+def test_the_line_stays_in_its_place_however_few_commands_match(qapp: QApplication, qtbot) -> None:
+    apply_theme(qapp, "light", 100)
+    window = QWidget()
+    qtbot.addWidget(window)
+    window.resize(1280, 800)
+    box = CommandBox([command(f"Thing {number}") for number in range(12)], ThemeState(LIGHT), window)
+    box.open_over(window)
+    places, heights = [], []
+    for words in ("", "thing 1", "nothing", "thing 11", ""):
+        box.field.setText(words)
+        QApplication.processEvents()
+        places.append(box.field.mapToGlobal(QPoint()).y())
+        heights.append(box.height() - box.list.height())
+    assert len(set(places)) == 1
+    assert len(set(heights)) == 1, "no more room than the list takes"
     box.close()
 
 

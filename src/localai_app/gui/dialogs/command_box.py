@@ -114,7 +114,7 @@ class CommandBox(QDialog):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(frame)
-        layout = QVBoxLayout(frame)
+        layout = self._column = QVBoxLayout(frame)
         layout.setContentsMargins(SPACE_2, SPACE_2, SPACE_2, SPACE_2)
         layout.setSpacing(SPACE_2)
         layout.addWidget(self.field)
@@ -155,6 +155,8 @@ class CommandBox(QDialog):
         self.list.setCurrentRow(0 if self._shown else -1)
         row_height = max(self.list.sizeHintForRow(0), 32)
         self.list.setFixedHeight(row_height * min(ROWS_SHOWN, self.list.count()) + 2)
+        # Qt would take the height that the list had before, and what is too much would push the line down.
+        self._column.activate()
         self.adjustSize()
 
     def _run_selected(self) -> None:
