@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from PySide6.QtCore import QObject, QSize, Qt, Slot
-from PySide6.QtGui import QAction, QFont
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Slot
+from PySide6.QtGui import QAction, QFont, QHelpEvent, QPaintEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
     QComboBox,
@@ -15,8 +15,12 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QPushButton,
     QSizePolicy,
+    QStyle,
     QStyledItemDelegate,
+    QStyleOptionComboBox,
+    QStylePainter,
     QToolButton,
+    QToolTip,
     QWidget,
 )
 
@@ -86,7 +90,7 @@ def button(text: str, role: str = "", *, compact: bool = False) -> QPushButton:
 
 def combo_box() -> QComboBox:
     """A closed list; its open list is dressed by the style sheet, which Qt's own item delegates ignore."""
-    result = QComboBox()
+    result = _ClosedList()
     result.setItemDelegate(QStyledItemDelegate(result))
     return result
 
@@ -117,6 +121,38 @@ def add_clear_button(field: QLineEdit, name: str, theme: ThemeState) -> None:
         action.setIcon(icon("x", theme, "muted", ICON))
     for cross in field.findChildren(QToolButton):
         cross.setAccessibleName(name)
+
+
+class _ClosedList(QComboBox):
+    """Shortens words that it has no room for with an ellipsis, and tells them on hover; Qt cuts them off within a letter."""
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the frame, the arrow and as much of the words as fits."""
+        if self.isEditable():
+            super().paintEvent(event)
+            return
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        option.currentText = self._shown_text(option)
+        painter = QStylePainter(self)
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
+    def event(self, event: QEvent) -> bool:
+        """Before its own help, tell the words where they are shortened."""
+        if isinstance(event, QHelpEvent) and event.type() == QEvent.Type.ToolTip and not self.isEditable():
+            option = QStyleOptionComboBox()
+            self.initStyleOption(option)
+            whole = self.currentText()
+            if self._shown_text(option) != whole:
+                QToolTip.showText(event.globalPos(), "\n".join(filter(None, (whole, self.toolTip()))), self)
+                return True
+        return super().event(event)
+
+    def _shown_text(self, option: QStyleOptionComboBox) -> str:
+        room = self.style().subControlRect(
+            QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, self)
+        return self.fontMetrics().elidedText(self.currentText(), Qt.TextElideMode.ElideRight, room.width())
 
 
 class _IconFitter(QObject):

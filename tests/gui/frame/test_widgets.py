@@ -4,15 +4,15 @@ import math
 
 import msgspec
 import pytest
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QGuiApplication, QImage
-from PySide6.QtWidgets import QLineEdit, QToolButton, QWidget
+from PySide6.QtCore import QEvent, QPoint, Qt
+from PySide6.QtGui import QGuiApplication, QHelpEvent, QImage
+from PySide6.QtWidgets import QApplication, QLineEdit, QStyle, QStyleOptionComboBox, QToolButton, QToolTip, QWidget
 
 from localai_app.errors import HUB_UNREACHABLE, NO_MODEL_LOADED, VARIANT_UNKNOWN, AppError, Remedy
 from localai_app.fit.result import Verdict
 from localai_app.gui.messages import MessageKind, UserMessage
 from localai_app.gui.pages.factory import RAIL_ENTRIES
-from localai_app.gui.styling import add_clear_button, button, icon_button, set_icon
+from localai_app.gui.styling import add_clear_button, button, combo_box, icon_button, set_icon
 from localai_app.gui.theme import DARK, LIGHT, ThemeState, apply_theme
 from localai_app.gui.widgets.badge import Badge, verdict_short, verdict_words
 from localai_app.gui.widgets.elided_label import ElidedLabel
@@ -271,6 +271,32 @@ def test_a_long_text_is_shortened_and_told_whole_on_hover(qtbot) -> None:
     text.resize(900, 20)
     text.grab()
     assert text.toolTip() == ""
+
+
+def test_a_list_shows_its_words_whole_or_shortened_and_told_on_hover(qapp: QApplication, qtbot) -> None:
+    apply_theme(qapp, "light", 100)
+    box = combo_box()
+    qtbot.addWidget(box)
+    box.addItem("A very long name of a model")
+    box.setToolTip("Which one")
+    box.resize(box.sizeHint())
+    box.show()
+    hovered = QHelpEvent(QEvent.Type.ToolTip, QPoint(5, 5), box.mapToGlobal(QPoint(5, 5)))
+    qapp.sendEvent(box, hovered)
+    assert QToolTip.text() == "Which one", "all of it is seen"
+    box.resize(130, box.height())
+    qapp.sendEvent(box, hovered)
+    assert QToolTip.text() == "A very long name of a model\nWhich one"
+    short = box.grab().toImage()
+    option = QStyleOptionComboBox()
+    box.initStyleOption(option)
+    room = box.style().subControlRect(
+        QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, box).width()
+    shown = box.fontMetrics().elidedText(box.itemText(0), Qt.TextElideMode.ElideRight, room)
+    box.setItemText(0, shown)
+    assert shown.endswith("…")
+    assert box.grab().toImage() == short, "no letter is cut off"
+    QToolTip.hideText()
 
 
 def test_icons_beside_words_follow_colour_and_text_size(qtbot, theme: ThemeState) -> None:
