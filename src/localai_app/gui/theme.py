@@ -197,7 +197,9 @@ def apply_theme(app: QApplication, name: str, scale_percent: int) -> Palette:
     follows_contrast = name not in ("light", "dark") and system_prefers_contrast()
     palette = CONTRAST if follows_contrast else palette_named(name, system_prefers_dark())
     sizes = type_sizes(scale_percent)
-    if app.style() is None or app.style().objectName() != "fusion":
+    # Below a style sheet a style does not tell its name. Set again, it would take their own fonts from widgets that nobody
+    # tells of a change.
+    if not app.styleSheet() and (app.style() is None or app.style().objectName() != "fusion"):
         app.setStyle("fusion")
     app.setPalette(qt_palette(palette))
     app.setFont(ui_font(sizes.body))

@@ -9,6 +9,7 @@ from PySide6.QtGui import QColor, QFontMetrics, QImage, QRegion
 from PySide6.QtWidgets import QApplication, QPlainTextEdit, QWidget
 
 from localai_app.gui import theme as theme_module
+from localai_app.gui.chat.title_edit import TitleEdit
 from localai_app.gui.metrics import type_sizes
 from localai_app.gui.styling import button, label, set_role
 from localai_app.gui.theme import CONTRAST, DARK, LIGHT, Palette, ThemeState, apply_theme, palette_named, style_sheet, ui_font
@@ -81,6 +82,21 @@ def test_applying_a_theme_changes_palette_and_text_size_at_once(qapp: QApplicati
     apply_theme(qapp, "dark", 150)
     assert qapp.palette().window().color().name() == DARK.background
     assert title.font().pixelSize() == round(normal_px * 1.5)
+    qapp.setStyleSheet("")
+
+
+def test_a_theme_that_is_in_force_already_leaves_widgets_their_own_fonts(qapp: QApplication, qtbot) -> None:
+    state = ThemeState()
+    apply_theme(qapp, "light", 100)
+    window = set_role(QWidget(), "panel")
+    qtbot.addWidget(window)
+    title = TitleEdit(state, window)
+    window.show()
+    for name, scale_percent in (("light", 150), ("dark", 120)):
+        state.update(apply_theme(qapp, name, scale_percent), scale_percent)
+        apply_theme(qapp, name, scale_percent)
+        QApplication.processEvents()
+        assert title.font().pixelSize() == state.sizes.lead
     qapp.setStyleSheet("")
 
 
