@@ -6,14 +6,16 @@ from collections.abc import Callable
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from localai_app.engine.protocol import TokenLogprob
 from localai_app.engine.sampling import LogitBias
 from localai_app.engine.sampling_values import SamplingValues
+from localai_app.gui.chat_panel.fold import Fold
 from localai_app.gui.chat_panel.shape_field import HINT, ShapeField, shape_problem
 from localai_app.gui.pages.chat_page import ChatPage
-from localai_app.gui.theme import ThemeState
+from localai_app.gui.theme import ThemeState, apply_theme
 from localai_app.services.chat_settings import ChatSettings
 from localai_app.services.events import AnswerProgressed
 from tests.gui.chat.chat_fakes import KEY, FakeServices, stats
@@ -48,6 +50,20 @@ def test_values_are_shown_with_their_origin(page: ChatPage) -> None:
     assert page.side.recommendation.text() == "Recommended by Acme"
     assert not any(fold.head.isChecked() for fold in page.side.form.folds.values())
     assert not page.side.keep_button.isVisible()
+
+
+@pytest.mark.parametrize("scale_percent", [100, 150, 200])
+def test_nothing_is_cut_off_at_its_right_at_any_text_size(
+    qapp: QApplication, qtbot: QtBot, page: ChatPage, theme: ThemeState, scale_percent: int,
+) -> None:
+    theme.update(apply_theme(qapp, "light", scale_percent), scale_percent)
+    for fold in page.side.findChildren(Fold):
+        fold.open()
+    content, view = page.side.area.widget(), page.side.area.viewport()
+    assert content is not None
+    settle(qtbot, lambda: content.minimumSizeHint().width() <= content.width() <= view.width())
+    chooser = page.view.chooser
+    assert chooser.iconSize().width() > chooser.iconSize().height(), "the arrow keeps away from the words"
 
 
 def test_a_value_set_before_the_first_message_holds_for_it(qtbot: QtBot, page: ChatPage, services: FakeServices) -> None:

@@ -114,6 +114,17 @@ def test_only_text_is_pasted(qtbot: QtBot, theme: ThemeState) -> None:
     assert widget.text == "bold"
 
 
+def test_what_is_said_below_the_text_is_shortened_where_there_is_no_room(qtbot: QtBot, theme: ThemeState) -> None:
+    widget = composer(qtbot, theme)
+    widget.show_context(214, 8192)
+    widget.resize(320, widget.height())
+    widget.grab()
+    assert widget._note.toolTip() == widget.note
+    widget.resize(680, widget.height())
+    widget.grab()
+    assert widget._note.toolTip() == ""
+
+
 def test_the_context_meter_speaks(qtbot: QtBot, theme: ThemeState) -> None:
     widget = composer(qtbot, theme)
     widget.show_context(1204, 16_384)

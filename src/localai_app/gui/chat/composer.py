@@ -10,6 +10,7 @@ from localai_app.gui import metrics
 from localai_app.gui.chat.prompt_edit import PromptEdit
 from localai_app.gui.styling import button, label, set_icon, set_role, set_spacing, set_style_property
 from localai_app.gui.theme import ThemeState
+from localai_app.gui.widgets.elided_label import ElidedLabel
 from localai_app.gui.widgets.meter import Meter, Segment
 from localai_app.units import format_count
 
@@ -28,7 +29,7 @@ class Composer(QWidget):
         set_role(self, "composer")
         self._is_answering = False
         self.edit = PromptEdit(self)
-        self._note = label(HINT, "caption")
+        self._note = ElidedLabel(HINT, "caption")
         self._warning = label("", "caption-warn", wrap=True)
         self._warning.hide()
         self._meter = Meter(theme, 4)

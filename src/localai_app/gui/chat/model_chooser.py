@@ -37,7 +37,8 @@ class ModelChooser(QPushButton):
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setLayoutDirection(Qt.LayoutDirection.RightToLeft)
         set_icon(self, "caret-down", theme, "muted", 12)
-        self.setIconSize(QSize(metrics.SPACE_5, 12))
+        theme.changed.connect(self._fit_icon)
+        self._fit_icon()
         self.setAccessibleDescription("Opens the list of installed models")
         self.clicked.connect(self.open_menu)
         self.show_model("", "", is_loaded=False)
@@ -94,6 +95,11 @@ class ModelChooser(QPushButton):
             unload = menu.addAction(icon("eject", self._theme), "Unload, free its memory")
             unload.triggered.connect(self.unload_requested)
         return menu
+
+    def _fit_icon(self) -> None:
+        """Wider than the arrow is, which keeps it away from the words."""
+        sizes = self._theme.sizes
+        self.setIconSize(QSize(sizes.grown(metrics.SPACE_5), sizes.grown(12)))
 
     def _offset(self, menu: QMenu) -> QPoint:
         return QPoint(min(0, self.width() - menu.sizeHint().width()), metrics.SPACE_1)

@@ -27,7 +27,7 @@ from localai_app.gui.chat_panel.preset_row import PresetRow
 from localai_app.gui.chat_panel.sampling_form import SamplingForm
 from localai_app.gui.chat_panel.shape_field import ShapeField
 from localai_app.gui.chat_panel.token_list import TokenList
-from localai_app.gui.metrics import SPACE_2, SPACE_3, SPACE_4, SPACE_5
+from localai_app.gui.metrics import SPACE_2, SPACE_3, SPACE_4, SPACE_5, TypeSizes
 from localai_app.gui.styling import (
     add_clear_button,
     button,
@@ -46,6 +46,8 @@ from localai_app.services.sampling_service import EffectiveSampling, Preset
 from localai_app.settings.declaration import SPECS
 
 PANEL_WIDTH = 304
+GROWTH_SHARE = 0.6
+"""Of the growth of the text."""
 PROMPT_HEIGHT = 88
 STOP_HEIGHT = 56
 WRITE_DELAY_MS = 600
@@ -77,7 +79,9 @@ class ChatPanel(QFrame):
     def __init__(self, theme: ThemeState, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         set_role(self, "sidebar")
-        self.setFixedWidth(PANEL_WIDTH)
+        self._theme = theme
+        theme.changed.connect(self._fit)
+        self._fit()
         self._settings = ChatSettings()
         self.close_button = icon_button("x", "Close the panel", theme)
         self.close_button.clicked.connect(self.close_requested)
@@ -118,6 +122,11 @@ class ChatPanel(QFrame):
         for field in (self.prompt, self.stop, self.biases):
             field.textChanged.connect(self._timer.start)
         self._lay_out(theme)
+
+    def _fit(self) -> None:
+        """Wider with the text, though less so: the chat beside it needs the room as well."""
+        growth = max(1.0, self._theme.sizes.body / TypeSizes().body)
+        self.setFixedWidth(round(PANEL_WIDTH * (1 + GROWTH_SHARE * (growth - 1))))
 
     def _lay_out(self, theme: ThemeState) -> None:
         head = set_role(QFrame(), "toolbar")
