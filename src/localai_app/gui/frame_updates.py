@@ -27,6 +27,7 @@ from localai_app.services.events import (
     SharingChanged,
     UpdatesChanged,
 )
+from localai_app.services.library_service import name_of_key
 from localai_app.services.packs.installer import Phase
 from localai_app.services.packs.pack_service import PackState
 from localai_app.services.update_steps import UpdateState, UpdateStatus
@@ -92,7 +93,7 @@ class FrameUpdates(QObject):
                 self._show_network()
                 if self._window.page_name not in (FIRST_START, MODELS):
                     self._messages.info(
-                        f"{key.rpartition('/')[2]} is downloaded.", button="Chat",
+                        f"{name_of_key(key)} is downloaded.", button="Chat",
                         on_button=lambda: self._window.open_chat(key))
             case ErrorHappened(error=error):
                 self._messages.error(error)

@@ -21,6 +21,7 @@ from localai_app.errors import AppError
 from localai_app.services.engine_asides import Aside, Asides
 from localai_app.services.engine_tracker import AnswerSink, EngineTracker
 from localai_app.services.events import AnswerTimed, EventBus, LoadStepped, ModelLoaded, WorkerDied
+from localai_app.services.library_service import name_of_key
 from localai_app.services.load_ladder import LoadFailure, failure_of_error, failure_of_outcome
 from localai_app.services.load_way import LoadPlan, LoadWay
 from localai_app.services.prompt_states import PromptStates
@@ -299,4 +300,4 @@ class EngineSlot:
 
 def loading_state(model_key: str) -> EngineState:
     """A model that was wished for, before anything is known of it."""
-    return EngineState(EngineStatus.LOADING, model_key, Path(model_key).name)
+    return EngineState(EngineStatus.LOADING, model_key, name_of_key(model_key))

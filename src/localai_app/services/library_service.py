@@ -263,6 +263,14 @@ def _readable(name: str) -> str:
     return name
 
 
+def name_of_key(key: str) -> str:
+    """What `InstalledModel.name` most likely is, by the key alone, for a model that was not looked for yet."""
+    path = Path(key)
+    if path.is_absolute():
+        return _without_label(_readable(_stem_without_part(path)), label_of_name(path.name))
+    return _readable(path.name.partition(":")[0])
+
+
 def _trash(paths: Iterable[Path]) -> None:
     from send2trash import TrashPermissionError, send2trash
 

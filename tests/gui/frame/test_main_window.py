@@ -196,7 +196,7 @@ def test_a_download_that_ends_elsewhere_is_announced_with_a_way_to_chat(make_win
     window.show_page("settings")
     services.events.publish(DownloadFinished(1, "owner/Some-GGUF:Q4_K_M"))
     qtbot.waitUntil(lambda: len(window.toasts.toasts) == 1)
-    assert window.toasts.toasts[0].message.text == "Some-GGUF:Q4_K_M is downloaded."
+    assert window.toasts.toasts[0].message.text == "Some is downloaded."
     window.toasts.toasts[0].action_button.click()
     assert window.page_name == "chat"
     assert "open owner/Some-GGUF:Q4_K_M" in window.page("chat").asked

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from localai_app.errors import AppError
+from localai_app.services.library_service import name_of_key
 from tests.helpers.gguf_files import write_tiny_gguf
 from tests.helpers.services_fixture import TINY_KEY, install_tiny_model, open_services
 
@@ -107,6 +108,17 @@ def test_other_programs_models_are_found_in_place(tmp_path: Path, private_home: 
         assert services.library.link_found() == 2
         assert services.library.found_elsewhere() == 0
         assert {model.paths[0].name for model in services.library.models()} == {"thing-Q4_K_M.gguf", "sha256-abc"}
+
+
+def test_a_key_alone_tells_the_name_that_people_read(tmp_path: Path) -> None:
+    install_tiny_model(tmp_path)
+    linked = tmp_path / "elsewhere" / "My-Model-Q8_0.gguf"
+    linked.parent.mkdir()
+    write_tiny_gguf(linked)
+    with open_services(tmp_path) as services:
+        services.library.link(linked)
+        models = services.library.models()
+        assert {name_of_key(model.key) for model in models} == {model.name for model in models} == {"Tiny-Chat", "My-Model"}
 
 
 def test_an_unknown_model_is_named(tmp_path: Path) -> None:
