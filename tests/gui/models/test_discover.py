@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QImage, QPainter
 from PySide6.QtTest import QAbstractItemModelTester, QTest
-from PySide6.QtWidgets import QStyle, QStyleOptionViewItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QScrollArea, QStyle, QStyleOptionViewItem, QVBoxLayout, QWidget
 
 from localai_app.fit.result import Verdict
 from localai_app.gui.bridge import Bridge
@@ -245,6 +245,18 @@ def test_the_chosen_model_stays_chosen_in_another_order(view: DiscoverView, serv
     assert view.list_view.currentIndex().data() == "gpt-oss-20b"
     assert view.detail.entry is not None
     assert view.detail.entry.title == "gpt-oss-20b"
+
+
+def test_another_model_is_shown_from_its_beginning(view: DiscoverView, services: AppServices, qtbot: Any) -> None:
+    choose(view, services, "gpt-oss-20b")
+    bar = view.detail.findChild(QScrollArea).verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() > 0)
+    bar.setValue(bar.maximum())
+    services.discovery.compute_now()
+    finish_background_work()
+    assert bar.value() == bar.maximum(), "new figures of the same model leave the reader where they are"
+    choose(view, services, "gemma-3-27b-it")
+    assert bar.value() == 0
 
 
 def test_the_context_and_its_precision_change_every_line_at_once(view: DiscoverView, services: AppServices) -> None:

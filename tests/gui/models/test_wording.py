@@ -84,6 +84,10 @@ def test_every_state_of_a_download_has_its_words(status: DownloadStatus, words: 
     assert progress_words(download(status)) == words
 
 
+def test_a_download_that_was_paused_before_its_size_was_known_tells_none() -> None:
+    assert progress_words(download(DownloadStatus.PAUSED, done_bytes=0, total_bytes=0)) == "Paused before it began"
+
+
 def test_a_failed_download_says_what_happened() -> None:
     error = AppError(HUB_UNREACHABLE, host="huggingface.co")
     assert progress_words(download(DownloadStatus.FAILED, error=error)) == "The Hub at huggingface.co cannot be reached."

@@ -16,7 +16,7 @@ from localai_app.gui.widgets.gauge import short_gpu_name
 from localai_app.hardware.report import HardwareReport
 from localai_app.units import GIB, format_gib
 
-COLUMNS = {"Processor": 28, "Memory": 22, "Graphics": 32, "Engine": 26}
+COLUMNS = {"Processor": 26, "Memory": 26, "Graphics": 31, "Engine": 26}
 """Shares of the width: fixed, so that nothing moves when the figures arrive."""
 NARROW = 760
 _CPU_NOISE = re.compile(

@@ -103,7 +103,7 @@ class ModelDetail(QStackedWidget):
         for part in (self._error, self.context, self.table, self.why, self.scores):
             layout.addWidget(part)
         layout.addStretch(1)
-        scroll = QScrollArea()
+        scroll = self._scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -125,6 +125,7 @@ class ModelDetail(QStackedWidget):
             return
         self._hub.drop()
         self._services.variants.leave()
+        self._scroll.verticalScrollBar().setValue(0)
         self._error.clear()
         self._name.setText(entry.title)
         self._card_button.setVisible(bool(entry.repo_id))

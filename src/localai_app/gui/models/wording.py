@@ -129,6 +129,8 @@ def progress_words(view: DownloadView) -> str:
             return "Waiting to start"
         case DownloadStatus.VERIFYING:
             return "Checking what has arrived"
+        case DownloadStatus.PAUSED if not view.total_bytes:
+            return "Paused before it began"
         case DownloadStatus.PAUSED:
             return f"Paused at {format_file_size(view.done_bytes)} of {format_file_size(view.total_bytes)}"
         case DownloadStatus.FAILED:
