@@ -59,7 +59,7 @@ def offer_facts(offer: Offer, installed_version: str) -> str:
     """Size and date of a newer version, and what runs now."""
     date = f"{offer.published.day} {offer.published:%B %Y}"
     size = f"{format_file_size(offer.artefact.size_bytes)} to download · " if offer.artefact is not None else ""
-    return f"{size}Published on {date} · This is {installed_version}"
+    return f"{size}Published on {date} · You have {installed_version}"
 
 
 def progress_words(state: UpdateState) -> str:

@@ -67,6 +67,7 @@ def test_findings_of_the_real_rules_are_shown_with_a_button(card: SlowCard, serv
     assert [row.finding.cause for row in card.rows] == [Cause.POWER_SAVING, Cause.OTHER_PROGRAMS]
     assert all(row.button.text() for row in card.rows)
     assert nameless(card) == []
+    assert [row.button.isHidden() for row in card.rows] == [False, True], "the card looks again itself, with one button"
     card.rows[0].button.click()
     assert QGuiApplication.clipboard().text() == "powerprofilesctl set performance"
     assert card.notice.text() == "Copied: powerprofilesctl set performance"

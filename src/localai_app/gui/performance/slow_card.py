@@ -145,6 +145,8 @@ class FindingRow(QWidget):
         self.finding = finding
         self.button = button(finding.button, compact=True)
         self.button.setAccessibleDescription(f"{finding.words} {finding.advice}")
+        if finding.remedy is SlowRemedy.LOOK_AGAIN:
+            self.button.hide()  # The card's own button does the same, a line below.
         if finding.command:
             self.button.setToolTip(finding.command)
         words = QVBoxLayout()
