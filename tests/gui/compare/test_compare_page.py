@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QAbstractButton, QLabel, QWidget
@@ -16,6 +16,7 @@ from localai_app.compare.comparison import Way
 from localai_app.compare.contestant import ContestantSettings
 from localai_app.compare.prompts import Prompt, PromptSet
 from localai_app.gui.bridge import Bridge
+from localai_app.gui.compare.parts import ANSWERS, HISTORY, RESULTS
 from localai_app.gui.compare.vote_bar import ALL_BAD, TIE
 from localai_app.gui.pages.compare_page import ComparePage
 from localai_app.gui.theme import ThemeState
@@ -200,6 +201,10 @@ def test_a_model_that_is_gone_fails_in_its_column_and_the_other_answers(page: Co
     qtbot.waitUntil(lambda: not failed.rerun_button.isHidden(), timeout=WAIT_MS)
     assert answered.body.answer
     assert not page.answers.votes.can_vote
+    failed.setFixedWidth(236)
+    for control in (failed.rerun_button, failed.choose_button):
+        qtbot.waitUntil(lambda control=control: failed.rect().contains(
+            QRect(control.mapTo(failed, QPoint()), control.size())) and control.width() >= control.sizeHint().width())
 
 
 def test_contestants_options_and_prompt_are_remembered(
@@ -265,6 +270,19 @@ def test_without_a_model_the_page_says_what_to_do(
     assert not page.answers.prompt.isVisible()
     page.answers.empty.button.click()
     assert asked == ["models"]
+
+
+@pytest.mark.parametrize("tab", [RESULTS, HISTORY])
+def test_an_empty_tab_leads_to_the_answers(
+    services: AppServices, theme: ThemeState, bridge: Bridge, show: Show, qtbot, tab: str,
+) -> None:
+    page = ComparePage(services, theme, bridge)
+    show(page)
+    page.show_tab(tab)
+    empty = page.view(tab).empty
+    qtbot.waitUntil(empty.isVisible, timeout=WAIT_MS)
+    empty.button.click()
+    assert page.current_tab == ANSWERS
 
 
 def test_a_model_from_the_list_of_installed_ones_is_added_once(page: ComparePage, two_models: tuple[str, str]) -> None:

@@ -42,7 +42,7 @@ SEARCH_DELAY_MS = 150
 REFRESH_MS = 400
 """While a comparison runs, news come with every cell."""
 SEARCH_WIDTH = 320
-NOTHING = ("No comparisons yet", "What you compare is kept here with everything to repeat it.")
+NOTHING = ("No comparisons yet", "What you compare is kept here with everything to repeat it.", "Compare models")
 NOTHING_FOUND = ("Nothing found", "No prompt, answer or model that may be named has these words in it.")
 
 
@@ -50,6 +50,7 @@ class HistoryView(QWidget):
     """Reads the list in the background; rows are drawn as they come into view."""
 
     comparison_chosen = Signal(int)
+    answers_requested = Signal()
 
     def __init__(self, services: AppServices, theme: ThemeState, bridge: Bridge) -> None:
         super().__init__()
@@ -64,6 +65,7 @@ class HistoryView(QWidget):
         self.export_button = ExportButton(services, theme, bridge)
         self.banner = ErrorBanner(theme)
         self.empty = EmptyState(theme, "clock-counter-clockwise", *NOTHING)
+        self.empty.button_pressed.connect(self.answers_requested)
         self.undo_bar = UndoBar()
         self.list = self._build_list()
         self._build_buttons()

@@ -43,7 +43,8 @@ EMPTY_TEXT = "Compare models on a prompt or a prompt set, or open an earlier com
 CELL_WORDS = "Right or wrong by each prompt's checks, and tok/s"
 SHARED_WORDS = " of a computer that they shared"
 NARROW = 620
-NARROWEST, WIDEST = 112, 190
+NARROW_TABLE = 720
+NARROWEST, WIDEST = 128, 190
 """Of a contestant's column."""
 
 
@@ -51,6 +52,7 @@ class MatrixView(QWidget):
     """`show_comparison` opens one; `cell_chosen` has the prompt and the repeat of the row that was pressed."""
 
     cell_chosen = Signal(int, int)
+    answers_requested = Signal()
 
     def __init__(self, services: AppServices, theme: ThemeState, bridge: Bridge, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -65,7 +67,8 @@ class MatrixView(QWidget):
         self._pause.timeout.connect(self._load)
         self._clock = QTimer(self, interval=CLOCK_MS)
         self._clock.timeout.connect(self._show_progress)
-        self.empty = EmptyState(theme, "table", EMPTY_TITLE, EMPTY_TEXT)
+        self.empty = EmptyState(theme, "table", EMPTY_TITLE, EMPTY_TEXT, "Compare models")
+        self.empty.button_pressed.connect(self.answers_requested)
         self.banner = ErrorBanner(theme)
         self.progress = MatrixProgress(theme)
         self.progress.stop_requested.connect(services.compare.comparisons.cancel)
@@ -194,9 +197,15 @@ class MatrixView(QWidget):
         self.model.show_rows(rows, tables.names)
         is_shared = any(answer.is_shared for answer in tables.comparison.answers)
         self._legend.setText(CELL_WORDS + (SHARED_WORDS if is_shared else ""))
-        self.table.setColumnHidden(Column.TAG, len(tags) < 2 or self._tag is not None)
         self.table.setColumnHidden(Column.REPEAT, tables.comparison.spec.repeats < 2)
+        self._show_tags()
         self._show_progress()
+
+    def _show_tags(self) -> None:
+        """In a narrow table only as chips: their column would leave no room for the prompts."""
+        n_tags = len(self._tables.tags) if self._tables is not None else 0
+        is_narrow = self.table.width() < scaled(NARROW_TABLE, self)
+        self.table.setColumnHidden(Column.TAG, n_tags < 2 or self._tag is not None or is_narrow)
 
     def _show_chips(self, names: tuple[str, ...]) -> None:
         if [chip.text() for chip in self._chips.buttons()] == list(names):
@@ -228,6 +237,7 @@ class MatrixView(QWidget):
     @Slot()
     def _fit_table(self) -> None:
         header = self.table.horizontalHeader()
+        self._show_tags()
         self.table.verticalHeader().setDefaultSectionSize(self.score_table.row_height)
         n_contestants = max(1, self.model.columnCount() - FIRST_CONTESTANT)
         width = min(scaled(WIDEST, self), max(scaled(NARROWEST, self), round(0.6 * self.table.width() / n_contestants)))

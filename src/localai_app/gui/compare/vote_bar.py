@@ -104,6 +104,9 @@ class VoteBar(QWidget):
         room -= len(self._names) * (SPACE_3 + 2 * PADDING)
         leads = [f"{index + 1}  " for index in range(len(self._names))]
         wholes = [f"{lead}{name}{END}" for lead, name in zip(leads, self._names, strict=True)]
+        if sum(map(letters.horizontalAdvance, wholes)) > room:
+            # Without their end on all of them, for a bar in which some say it looks as if the others meant something else.
+            wholes = [whole.removesuffix(END) for whole in wholes]
         widest = _widest([letters.horizontalAdvance(whole) for whole in wholes], room)
         for index, name in enumerate(self._names):
             words = wholes[index]

@@ -130,7 +130,7 @@ class ComparePage(QWidget):
             if name == LOSS:
                 view.page_requested.connect(self.page_requested)  # type: ignore[attr-defined]
                 view.model_requested.connect(self.model_requested)  # type: ignore[attr-defined]
-            if name == LEADERBOARD:
+            if name in (RESULTS, LEADERBOARD, HISTORY):
                 view.answers_requested.connect(lambda: self.show_tab(ANSWERS))  # type: ignore[attr-defined]
             if name == HISTORY:
                 view.comparison_chosen.connect(self.open_comparison)  # type: ignore[attr-defined]
