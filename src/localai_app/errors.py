@@ -170,8 +170,8 @@ ENGINE_PART_DAMAGED = ErrorSpec(
     "engine_part_damaged", "A part of the engine is not used: {reason}.",
     "The rest of it works; install Local AI again to have all of it.")
 ENGINE_CRASHED = ErrorSpec(
-    "engine_crashed", "The engine stopped: {cause}.", "The text so far is kept; load the model again to go on.",
-    Remedy.RELOAD_MODEL)
+    "engine_crashed", "The engine stopped: {cause}.",
+    "What is there so far is kept; load the model again, or start again what it was doing.", Remedy.RELOAD_MODEL)
 ENGINE_CRASHED_AGAIN = ErrorSpec(
     "engine_crashed_again", "With {name} the engine stopped {count} times in a row, the last time because {cause}.",
     "Load it with safe settings: on the processor alone and with a short context, which is slower.", Remedy.LOAD_SAFELY)

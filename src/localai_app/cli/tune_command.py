@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Annotated
 
 import typer
@@ -12,7 +13,8 @@ from localai_app.cli.loading import load_and_wait
 from localai_app.cli.session import Session
 from localai_app.engine.protocol import TuningKind
 from localai_app.errors import AppError
-from localai_app.services.tuning import BUDGET_S, TuningService
+from localai_app.services.app_services import AppServices
+from localai_app.services.tuning import BUDGET_S
 from localai_app.services.tuning_memory import KnownTuning
 from localai_app.services.tuning_words import tuning_sentence
 from localai_app.units import format_speed
@@ -41,7 +43,7 @@ def tune(
         known = services.tuning_memory.find(services.library.get(key), options) if options is not None else None
         if known is None or again:
             session.output.say("Measuring ...")
-            known = _measured(services.tuning, key)
+            known = _measured(services, key)
     session.output.document({
         "model": key, "threads": known.tuning.threads, "prompt_threads": known.tuning.prompt_threads,
         "ubatch": known.tuning.ubatch, "rows": known.rows, "time_s": known.time_s})
@@ -50,7 +52,7 @@ def tune(
     session.output.words(tuning_sentence(known))
 
 
-def _measured(tuning: TuningService, key: str) -> KnownTuning:
+def _measured(services: AppServices, key: str) -> KnownTuning:
     found: list[KnownTuning | None] = []
     over = threading.Event()
 
@@ -58,9 +60,14 @@ def _measured(tuning: TuningService, key: str) -> KnownTuning:
         found.append(known)
         over.set()
 
-    tuning.measure(key, on_done)
-    if not over.wait(PATIENCE_S):
-        raise AppError(errors.ENGINE_NOT_RESPONDING, seconds=round(PATIENCE_S))
+    services.tuning.measure(key, on_done)
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not over.wait(0.2):
+        error = services.engine.state.error
+        if error is not None:
+            raise error
+        if time.monotonic() > deadline_s:
+            raise AppError(errors.ENGINE_NOT_RESPONDING, seconds=round(PATIENCE_S))
     if not found or found[0] is None:
         raise AppError(errors.NOTHING_MEASURED, name=key)
     return found[0]

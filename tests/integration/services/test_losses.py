@@ -238,6 +238,22 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_makes_stays(tmp_p
         wait_until(lambda: parts_left(services) == [download], PATIENCE_S)
 
 
+def test_a_quantization_whose_worker_is_killed_says_that_nothing_was_kept(tmp_path: Path) -> None:
+    with open_services(tmp_path, echo=None) as services:
+        losses = services.compare.losses
+        plan = losses.quantize(str(gemma_path()), "Q3_K_S")
+        wait_until(plan.target.with_name(f".{plan.target.name}.part").exists, PATIENCE_S)
+        (worker,) = psutil.Process().children()
+        worker.kill()
+        assert losses.requantizing.wait(PATIENCE_S)
+        error = losses.requantizing.state.error
+        assert error is not None
+        assert error.spec is errors.QUANTIZE_FAILED
+        assert "the engine stopped: it was killed from outside" in error.message
+        assert "Nothing was kept" in error.action
+        assert list(services.settings.models_folder.iterdir()) == []
+
+
 def test_no_file_is_made_where_the_drive_of_the_models_folder_is_not_connected(tmp_path: Path) -> None:
     drive = tmp_path / "drive"
     with open_services(tmp_path, echo=None) as services:

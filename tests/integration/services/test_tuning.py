@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from localai_app.engine.protocol import FinishReason, LoadOptions, Sampling, TuningKind, TuningRow
@@ -16,7 +18,8 @@ from localai_app.services.events import ModelLoaded, TuningChanged
 from localai_app.services.tuning import TuningParts, TuningService
 from localai_app.services.tuning_memory import KnownTuning
 from tests.helpers.engine_bench import QUESTION, Sink
-from tests.helpers.program import run_program
+from tests.helpers.program import program_command, run_program
+from tests.helpers.real_models import smollm2_path
 from tests.helpers.services_fixture import TINY_KEY, EventRecorder, install_tiny_model, open_services, wait_until
 
 PACE = ("--tokens-per-s", "50", "--prompt-tokens-per-s", "4000")
@@ -93,6 +96,24 @@ def test_it_is_not_done_where_the_settings_say_so(services: AppServices, tuning:
     load(services)
     time.sleep(0.5)
     assert recorder.of(TuningChanged) == []
+
+
+@pytest.mark.model
+@pytest.mark.skipif(importlib.util.find_spec("llama_cpp") is None, reason="llama.cpp is not installed")
+def test_the_command_does_not_wait_for_a_worker_that_is_gone(data_dir: Path) -> None:
+    command = program_command("tune", smollm2_path(), "--data-dir", data_dir)
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            while process.stderr.readline() != "Measuring ...\n":
+                assert process.poll() is None
+            for worker in psutil.Process(process.pid).children():
+                worker.kill()
+            _stdout, words = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 1
+    assert "it was killed from outside" in words
 
 
 @pytest.mark.model

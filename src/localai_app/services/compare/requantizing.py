@@ -175,6 +175,12 @@ class Requantizing:
         try:
             made = None if self._thread.is_stopped else errand.run(
                 Quantize(id=1, source_path=str(source), target_path=str(part), label=plan.label, metadata=metadata), Quantized)
+        except AppError as error:
+            if error.spec is not errors.ENGINE_CRASHED:
+                raise
+            reason = error.message[0].lower() + error.message[1:].rstrip(".")
+            raise AppError(
+                errors.QUANTIZE_FAILED, name=source.name, label=plan.label, reason=reason, detail=error.detail) from error
         finally:
             self._errand = None
         if made is None:
