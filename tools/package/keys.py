@@ -135,13 +135,13 @@ def entries_of(paths: Sequence[Path]) -> list[dict[str, str]]:
     """Public halves from files that hold private keys or what `public` printed."""
     entries: list[dict[str, str]] = []
     for path in paths:
-        text = path.read_text(encoding="utf-8")
-        if _PEM.search(text):
-            entries += [public_entry(key) for key in _keys_in(_read_private(path))]
-            continue
         try:
-            entry = json.loads(text)
-            entries.append({"key_id": str(entry["key_id"]), "public_key": str(entry["public_key"])})
+            text = path.read_text(encoding="utf-8")
+            if _PEM.search(text):
+                entries += [public_entry(key) for key in _keys_in(_read_private(path))]
+                continue
+            for entry in map(json.loads, text.splitlines()):
+                entries.append({"key_id": str(entry["key_id"]), "public_key": str(entry["public_key"])})
         except (ValueError, KeyError, TypeError) as failure:
             raise StepError(f"{path} is neither a private key nor a public one.") from failure
     return entries

@@ -104,6 +104,23 @@ def test_a_key_is_replaced_step_by_step(tmp_path: Path, key_file: Path) -> None:
             assert verify(keys.sign_with_all(b"{}", RELEASES_TYPE, [new]), RELEASES_TYPE, trust.keys, trust.revoked)
 
 
+def test_the_public_halves_of_two_keys_in_one_file_are_read_again(tmp_path: Path, key_file: Path) -> None:
+    keys.make_key(tmp_path / "new.key")
+    both = tmp_path / "both.key"
+    both.write_text(key_file.read_text(encoding="ascii") + (tmp_path / "new.key").read_text(encoding="ascii"), encoding="ascii")
+    both.chmod(0o600)
+    printed = tmp_path / "public.json"
+    printed.write_text(run_keys("public", str(both)).stdout, encoding="utf-8")
+    assert keys.entries_of([printed]) == keys.entries_of([key_file, tmp_path / "new.key"])
+
+
+@pytest.mark.parametrize("content", ['{"key_id": "a"}'.encode("utf-16"), b'{"key_id": "a"}', b"[]", b"x"])
+def test_what_is_no_key_is_told_in_words(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "public.json").write_bytes(content)
+    with pytest.raises(StepError, match="neither a private key nor a public one"):
+        keys.entries_of([tmp_path / "public.json"])
+
+
 def test_a_trust_file_that_the_program_would_refuse_is_not_made(key_file: Path) -> None:
     entries = keys.entries_of([key_file])
     for bad_entries, url, words in (
