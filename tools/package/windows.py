@@ -10,6 +10,7 @@ import platform
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tools.dev.environment import REQUIREMENTS, ROOT, cache_dir
@@ -113,9 +114,8 @@ def _downloads() -> tuple[Path, Path]:
     return python, wheels
 
 
-def _make_folder(target: Path, make: object) -> None:
+def _make_folder(target: Path, make: Callable[[Path], object]) -> None:
     """Fill a folder and give it its name when it is whole."""
-    assert callable(make)
     with tempfile.TemporaryDirectory(prefix="part-", dir=target.parent) as folder:
         part = Path(folder) / "whole"
         part.mkdir()
