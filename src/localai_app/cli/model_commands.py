@@ -28,6 +28,7 @@ from localai_app.hub.reference import parse_model_reference
 from localai_app.progress import Progress
 from localai_app.services.app_services import AppServices
 from localai_app.services.events import DownloadChanged, DownloadFinished, Event
+from localai_app.services.library_service import OWN_SOURCE
 from localai_app.services.machine_file import read_machine
 from localai_app.services.views import DownloadStatus, InstalledModel
 from localai_app.units import (
@@ -181,13 +182,16 @@ def models(context: typer.Context) -> None:
 def remove(
     context: typer.Context, model: Annotated[str, typer.Argument(help="An installed model, as `models` lists it.")],
 ) -> None:
-    """Move a model to the trash and say how much space that frees."""
+    """Move a model to the trash and say how much space that frees; a linked file stays where it is."""
     session: Session = context.obj
     with session.services() as services:
-        key = services.library.get(model).key
-        freed_bytes = services.library.remove(key)
-    session.output.document({"removed": key, "freed_bytes": freed_bytes})
-    session.output.words(f"{key} is in the trash; emptying it frees {format_file_size(freed_bytes)}.")
+        found = services.library.get(model)
+        freed_bytes = services.library.remove(found.key)
+    session.output.document({"removed": found.key, "freed_bytes": freed_bytes})
+    if found.source == OWN_SOURCE:
+        session.output.words(f"{found.key} is in the trash; emptying it frees {format_file_size(freed_bytes)}.")
+    else:
+        session.output.words(f"{found.key} is off the list; its file stays where it is.")
 
 
 def _pull(session: Session, services: AppServices, repo_id: str, variant: str | None) -> InstalledModel:
@@ -271,7 +275,8 @@ def fit_document(result: FitResult) -> dict[str, object]:
 
 def fit_lines(result: FitResult) -> list[str]:
     """A fit in words."""
-    lines = [VERDICT_WORDS[result.verdict].capitalize() + f" at a context of {format_count(result.ctx)} tokens."]
+    verdict = VERDICT_WORDS[result.verdict]
+    lines = [f"{verdict[0].upper()}{verdict[1:]} at a context of {format_count(result.ctx)} tokens."]
     lines += [f"  {reason}" for reason in result.reasons]
     for device in result.devices:
         lines.append(

@@ -242,9 +242,12 @@ class DownloadsService:
         with self._recording:
             if self._is_closed or job.is_removed:
                 raise Cancelled
-            job.record_id = self._records.add(
-                repo_id=job.repo_id, commit=job.commit, label=job.label,
-                files=tuple((file.path, file.size_bytes, file.sha256) for file in job.files)).id
+            files = tuple((file.path, file.size_bytes, file.sha256) for file in job.files)
+            # Another window or command may have begun the same a moment ago: they share one record.
+            same = [record for record in self._records.list() if (record.repo_id, record.files) == (job.repo_id, files)]
+            record = same[0] if same else self._records.add(
+                repo_id=job.repo_id, commit=job.commit, label=job.label, files=files)
+            job.record_id = record.id
 
     def _progress_reporter(
         self, job: DownloadJob, cancel: CancelToken, done_before: int, status: DownloadStatus,

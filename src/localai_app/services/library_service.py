@@ -95,9 +95,9 @@ class LibraryService:
         return added
 
     def freed_bytes(self, key: str) -> int:
-        """How much space removing a model frees; 0 for linked files, which stay where they are."""
+        """How much space removing a model frees; 0 for files that stay where they are: linked ones, and targets of symlinks."""
         model = self.get(key)
-        return model.size_bytes if model.source == OWN_SOURCE else 0
+        return _own_bytes(model) if model.source == OWN_SOURCE else 0
 
     def remove(self, key: str) -> int:
         """Move a model's files to the trash (a linked one is only taken off the list); returns the bytes freed."""
@@ -106,10 +106,11 @@ class LibraryService:
             self._store.library.unlink(str(model.paths[0]))
             self._events.publish(LibraryChanged())
             return 0
+        freed_bytes = _own_bytes(model)
         _trash(model.paths)
         _remove_empty_parents(model.paths[0].parent, self._settings.models_folder)
         self._events.publish(LibraryChanged())
-        return model.size_bytes
+        return freed_bytes
 
     def note_use(self, key: str, tps: float | None = None, prompt_tps: float | None = None) -> None:
         """Remember that a model was used, and how fast it was."""
@@ -269,6 +270,11 @@ def name_of_key(key: str) -> str:
     if path.is_absolute():
         return _without_label(_readable(_stem_without_part(path)), label_of_name(path.name))
     return _readable(path.name.partition(":")[0])
+
+
+def _own_bytes(model: InstalledModel) -> int:
+    """The size of those of its files that lie in the models folder themselves."""
+    return model.size_bytes - sum(path.stat().st_size for path in model.paths if path.is_symlink() and path.exists())
 
 
 def _trash(paths: Iterable[Path]) -> None:

@@ -92,6 +92,14 @@ def test_fit_of_a_file_adds_up(data_dir: Path, tiny: Path) -> None:
     assert set(document["max_ctx"]) == {"f16", "q8_0", "q4_0"}
 
 
+def test_what_is_said_of_a_file_of_the_user(data_dir: Path, tiny: Path) -> None:
+    fit = run_program("fit", tiny, "--data-dir", data_dir)
+    assert fit.stdout.startswith(("Runs on the CPU at", "Runs fully on the GPU at", "Runs on the GPU at"))
+    removed = run_program("rm", tiny, "--data-dir", data_dir)
+    assert removed.stdout == f"{tiny} is off the list; its file stays where it is.\n"
+    assert tiny.is_file()
+
+
 def test_fit_on_given_hardware_can_say_no(data_dir: Path, tmp_path: Path) -> None:
     machine = {"system": "linux", "cpu": {"model": "Toy", "architecture": "x86_64", "physical_cores": 1, "logical_cores": 1},
                "memory": {"total_bytes": 2 * 1024**3, "available_bytes": 1024**3}}

@@ -154,6 +154,25 @@ def test_a_missing_models_folder_is_named(tmp_path: Path, hub: HubServer, expect
         assert view.error.code == "folder_missing"
 
 
+def test_what_another_command_began_a_moment_ago_is_remembered_once(
+        tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_services(tmp_path / "data") as services:
+        ask, records = services.hub.repo, services.store.downloads
+
+        def asked_by_both(repo_id: str) -> object:
+            repo = ask(repo_id)
+            (variant,) = repo.variants
+            records.add(repo_id=repo.repo_id, commit=repo.commit, label=variant.label, files=tuple(
+                (file.path, file.size_bytes, file.sha256) for file in variant.files))
+            return repo
+
+        monkeypatch.setattr(services.hub, "repo", asked_by_both)
+        recorder = EventRecorder(services)
+        services.downloads.start(REPO, LABEL)
+        recorder.wait_for(DownloadFinished)
+        assert records.list() == ()
+
+
 def _done_bytes(services, download_id: int) -> int:
     view = services.downloads.get(download_id)
     return view.done_bytes if view is not None else 0

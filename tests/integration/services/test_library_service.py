@@ -87,6 +87,25 @@ def test_removing_moves_to_the_trash_and_says_how_much_it_frees(
     assert [trashed.stat().st_size for trashed in private_home.rglob("tiny-chat-F32.gguf")] == [size_bytes]
 
 
+def test_a_symlink_frees_nothing_and_its_target_stays(
+    tmp_path: Path, private_home: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "send2trash"]:
+        monkeypatch.delitem(sys.modules, name)
+    data_dir = private_home / "data"
+    path = install_tiny_model(data_dir)
+    target = path.rename(private_home / "target.gguf")
+    try:
+        path.symlink_to(target)
+    except OSError:
+        pytest.skip("this system makes no symlinks")
+    with open_services(data_dir) as services:
+        assert services.library.freed_bytes(TINY_KEY) == 0
+        assert services.library.remove(TINY_KEY) == 0
+        assert services.library.models() == ()
+    assert target.is_file()
+
+
 def test_other_programs_models_are_found_in_place(tmp_path: Path, private_home: Path) -> None:
     studio = private_home / ".lmstudio" / "models" / "someone" / "thing-GGUF"
     studio.mkdir(parents=True)
