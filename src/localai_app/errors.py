@@ -405,6 +405,9 @@ FILE_UNREADABLE = ErrorSpec(
     "file_unreadable", "The file {name} cannot be read: {reason}.", "Check its name and permissions.")
 FILE_UNWRITABLE = ErrorSpec(
     "file_unwritable", "The file {name} cannot be written: {reason}.", "Choose another folder.")
+OUTPUT_UNWRITABLE = ErrorSpec(
+    "output_unwritable", "What was to be printed cannot be written: {reason}.",
+    "Free some space where it goes, or send it somewhere else.")
 COMPARISON_FILE_INVALID = ErrorSpec(
     "comparison_file_invalid", "The file {name} cannot be imported: {reason}.",
     "Choose a file that was exported from a comparison as JSON.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from localai_app import errors
 from localai_app.errors import AppError
 from localai_app.progress import Progress
 from localai_app.units import format_file_size
@@ -50,17 +52,17 @@ class Output:
                 encoded = msgspec.json.encode(value)
             except UnicodeEncodeError:
                 encoded = msgspec.json.encode(_without_surrogates(msgspec.to_builtins(value)))
-            print(msgspec.json.format(encoded, indent=2).decode(), flush=True)
+            _print(msgspec.json.format(encoded, indent=2).decode())
 
     def words(self, line: str = "") -> None:
         """Print a line for people; nothing in JSON mode."""
         if not self.is_json:
-            print(plain(line), flush=True)
+            _print(plain(line))
 
     def piece(self, text: str) -> None:
         """Print part of a line at once (a streaming answer); nothing in JSON mode."""
         if not self.is_json:
-            print(plain(text), end="", flush=True)
+            _print(plain(text), end="")
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print aligned columns; nothing in JSON mode."""
@@ -95,10 +97,23 @@ class Output:
     def error(self, error: AppError, extra: dict[str, object] | None = None) -> None:
         """Report a failure: as JSON on stdout, or in words on stderr."""
         self.end_progress()
-        if self.is_json:
+        if self.is_json and error.spec is not errors.OUTPUT_UNWRITABLE:
             self.document({**(extra or {}), "error": {"code": error.code, "message": error.message, "action": error.action}})
         else:
             print(plain(f"{error.message}\n{error.action}"), file=sys.stderr, flush=True)
+
+
+def _print(text: str, end: str = "\n") -> None:
+    """To stdout at once. AppError OUTPUT_UNWRITABLE; whoever stopped reading is the command line library's business."""
+    try:
+        print(text, end=end, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What is still in the stream's buffer would be tried again at the end, and fail with noise.
+        with contextlib.suppress(OSError), Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        raise AppError(errors.OUTPUT_UNWRITABLE, reason=(error.strerror or str(error)).lower()) from error
 
 
 def _without_surrogates(value: Any) -> Any:

@@ -193,6 +193,19 @@ def test_a_reader_that_goes_away_is_no_error(data_dir: Path, arguments: tuple[st
     assert "did not expect" not in errors
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+@pytest.mark.parametrize("arguments", [("settings",), ("settings", "--json")])
+def test_what_cannot_be_printed_for_want_of_space_is_said_in_words(data_dir: Path, arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(
+            program_command(*arguments, "--data-dir", data_dir), stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            timeout=60)
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [
+        "What was to be printed cannot be written: no space left on device.",
+        "Free some space where it goes, or send it somewhere else."]
+
+
 def _stop_pull(data_dir: Path, number: signal.Signals, *options: str) -> Outcome:
     """Begin a download, and send a signal once some of it has arrived."""
     process = subprocess.Popen(
