@@ -74,9 +74,11 @@ def test_a_home_that_was_touched_is_no_other_tests(tmp_path: Path) -> None:
     (first / ".config" / "settings.json").touch()
     second = homes.empty()
     assert second != first
-    (second / "run").chmod(0o755)
-    third = homes.empty()
-    assert third != second
+    third = second
+    if sys.platform != "win32":  # Windows has no such rights.
+        (second / "run").chmod(0o755)
+        third = homes.empty()
+        assert third != second
     (third / ".cache" / "huggingface").rmdir()
     assert homes.empty() != third
 

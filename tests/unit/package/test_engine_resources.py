@@ -25,7 +25,8 @@ def test_each_library_that_is_shipped_has_a_resource_of_its_own(plan: EnginePlan
     folder = source / "resources"
     options = engine_resources.configure_options(plan, BINDINGS, source, folder)
     assert options == [
-        f"-DCMAKE_PROJECT_TOP_LEVEL_INCLUDES={engine_resources.SCRIPT}", f"-DLOCALAI_RESOURCES={folder}"]
+        f"-DCMAKE_PROJECT_TOP_LEVEL_INCLUDES={engine_resources.SCRIPT.as_posix()}",
+        f"-DLOCALAI_RESOURCES={folder.as_posix()}"]
     shipped = {name for _compiled, name in plan.libraries} | set(plan.backends)
     assert {f"{path.stem}.dll" for path in folder.iterdir()} == shipped
     for path in folder.iterdir():
