@@ -151,14 +151,17 @@ def _show_crash(report: str, paths: AppPaths, window: MainWindow) -> None:
 
 
 def _quit_on_signals(app: QApplication) -> Callable[[], None]:
-    """Close the window in order on Ctrl+C and on a polite request to end; returns what undoes this.
+    """Close the window in order on Ctrl+C, on a polite request to end, and with its terminal; returns what undoes this.
 
     Python runs its handlers between two of its own steps: the gauges' measurement every second is the latest one.
     """
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         app.quit()
 
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, on_signal) for number in numbers}
 
     def restore() -> None:
         for number, handler in before.items():

@@ -141,3 +141,15 @@ def test_two_real_starts_share_one_window_and_a_killed_one_leaves_no_trace(data_
         process.kill()
     assert output.splitlines() == ["opened /clicked.gguf", "opened hf:owner/name", "ended 0"]
     assert process.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ends the window with a signal")
+def test_a_window_whose_terminal_is_closed_ends_in_order(data_dir: Path) -> None:
+    process = start_first(data_dir)
+    try:
+        process.send_signal(signal.SIGHUP)
+        output, _ = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert output.splitlines()[-1] == "ended 0"
+    assert process.returncode == 0
