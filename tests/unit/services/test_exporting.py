@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,9 @@ from localai_app.services.compare.exporting import (
     write_export,
 )
 from tests.helpers.kept_comparisons import Texts, person_votes, two_models
+
+NOT_THERE = "(cannot find the file|file not found)" if sys.platform == "win32" else "no such file"
+"""Windows says it in words of its own."""
 
 
 @pytest.mark.parametrize("form", list(ExportFormat))
@@ -74,7 +78,7 @@ def test_a_lone_half_of_a_surrogate_pair_does_not_stop_an_export(tmp_path: Path)
 
 
 @pytest.mark.parametrize(("content", "reason"), [
-    (None, "no such file"), (b"", "not an exported comparison"), (b"\xff\xfe\x00", "not an exported comparison"),
+    (None, NOT_THERE), (b"", "not an exported comparison"), (b"\xff\xfe\x00", "not an exported comparison"),
     (b'{"format": "localai-comparison", "version": 1, "comparison": {}}', "damaged")])
 def test_a_file_that_cannot_be_imported_is_told_in_words(content: bytes | None, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
