@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QPushButton
 
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.theme import LIGHT, ThemeState
@@ -133,7 +134,8 @@ def test_a_damaged_download_is_told_where_it_was_asked_for(running: Program, hou
     dialog.go_button.click()
     qtbot.waitUntil(lambda: dialog.banner.error is not None)
     assert "not the file that its publishers signed" in dialog.banner.error.message
-    assert dialog.go_button.text() == "Download"
+    offered = [part.text() for part in dialog.findChildren(QPushButton) if part.isVisible() and "Download" in part.text()]
+    assert offered == ["Download"]
 
 
 def test_no_click_is_lost_while_somebody_is_asked(running: Program, house: Publisher, bridge: Bridge, qtbot) -> None:

@@ -67,7 +67,9 @@ class RunOptions(QWidget):
         for switch in (self.same_seed, self.hides_speed):
             switch.toggled.connect(self._on_changed)
         self.way.activated.connect(self._on_changed)
-        self._hides_part = _below("Until the vote", _row(self.hides_speed, label("hide speed", "caption")))
+        hides = _row(self.hides_speed, label("hide speed", "caption"))
+        hides.setMinimumHeight(self.seed.sizeHint().height())
+        self._hides_part = _below("Until the vote", hides)
         flow = FlowLayout(self, across=SPACE_5, down=SPACE_3)
         for part in (
             _below("Seed", _row(self.same_seed, label("same for all", "caption"), self.seed)),

@@ -25,6 +25,7 @@ from localai_app.settings.declaration import Kind, SettingSpec, SettingValue
 from localai_app.units import GIB, format_gib
 
 CONTROL_WIDTH = 264
+DECIMALS = 2
 TYPING_PAUSE_MS = 600
 
 
@@ -97,7 +98,7 @@ class NumberEditor(Editor):
             decimal.setRange(
                 float(spec.minimum or 0.0) / self._scale, float(1e9 if spec.maximum is None else spec.maximum) / self._scale)
             decimal.setSingleStep(0.5 if spec.kind is Kind.MEMORY else 0.1)
-            decimal.setDecimals(2)
+            decimal.setDecimals(DECIMALS)
         if spec.unit:
             self._box.setSuffix(f" {spec.unit}")
         if special := special_words(spec):
@@ -280,7 +281,7 @@ def value_words(spec: SettingSpec, value: SettingValue) -> str:
         return special_words(spec)
     if spec.kind is Kind.MEMORY:
         return format_gib(int(value))
-    number = f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    number = f"{value:.{DECIMALS}f}" if spec.kind is Kind.NUMBER else f"{value:,}"
     return f"{number} {spec.unit}".strip()
 
 

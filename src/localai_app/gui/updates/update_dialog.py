@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtCore import QUrl, Signal, Slot
 from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QProgressBar, QScrollArea, QVBoxLayout, QWidget
 
-from localai_app.errors import AppError, Remedy
+from localai_app.errors import AppError
 from localai_app.gui.bridge import Bridge
 from localai_app.gui.chat.lexer_finder import LexerFinder
 from localai_app.gui.chat.links import ask_to_open
@@ -44,7 +44,6 @@ class UpdateDialog(QDialog):
         self.notes.link_clicked.connect(self._on_link_clicked)
         self.banner = ErrorBanner(theme)
         self.banner.close_button.hide()
-        self.banner.remedy_requested.connect(lambda _remedy: self._on_go_clicked())
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setRange(0, 1000)
@@ -145,7 +144,7 @@ class UpdateDialog(QDialog):
         if problem is None:
             self.banner.clear()
         elif problem is not self.banner.error:
-            self.banner.show_error(problem, offer_remedy=problem.remedy in (Remedy.RETRY, Remedy.DOWNLOAD_AGAIN))
+            self.banner.show_error(problem, offer_remedy=False)  # The button below does it.
 
     @Slot()
     def _on_go_clicked(self) -> None:

@@ -36,7 +36,7 @@ class Toast(QFrame):
         if message.advice:
             words.addWidget(label(message.advice, "muted", wrap=True, selectable=True))
         self.action_button = button(message.button, compact=True)
-        self.copy_button = button("Copy details", "ghost", compact=True)
+        self.copy_button = button("Copy details", "ghost" if message.button else "", compact=True)
         words.addLayout(self._buttons(message))
         self.close_button = icon_button("x", "Dismiss", theme, size=14)
         self.close_button.clicked.connect(self.close_toast)
