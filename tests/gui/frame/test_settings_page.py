@@ -170,6 +170,7 @@ def test_special_values_are_shown_in_words(qtbot) -> None:
     assert value_words(SPECS["gpu_layers"], -1) == "Automatic"
     assert value_words(SPECS["gpu_layers"], 0) == "0 layers"
     assert value_words(SPECS["context_tokens"], 8192) == "8,192 tokens"
+    assert value_words(SPECS["text_scale_percent"], 150) == "150%"
     assert value_words(SPECS["temperature"], 0.8) == "0.80", "as its field shows it"
     assert value_words(SPECS["kv_type"], "f16") == "16 bit, exact (f16)"
     editor = make_editor(SPECS["threads"], ThemeState(LIGHT))

@@ -100,7 +100,7 @@ class NumberEditor(Editor):
             decimal.setSingleStep(0.5 if spec.kind is Kind.MEMORY else 0.1)
             decimal.setDecimals(DECIMALS)
         if spec.unit:
-            self._box.setSuffix(f" {spec.unit}")
+            self._box.setSuffix(_unit_words(spec))
         if special := special_words(spec):
             self._box.setSpecialValueText(special)
         self._box.setMinimumWidth(CONTROL_WIDTH)
@@ -282,7 +282,12 @@ def value_words(spec: SettingSpec, value: SettingValue) -> str:
     if spec.kind is Kind.MEMORY:
         return format_gib(int(value))
     number = f"{value:.{DECIMALS}f}" if spec.kind is Kind.NUMBER else f"{value:,}"
-    return f"{number} {spec.unit}".strip()
+    return f"{number}{_unit_words(spec)}"
+
+
+def _unit_words(spec: SettingSpec) -> str:
+    """A unit as it stands behind a figure."""
+    return "%" if spec.unit == "%" else f" {spec.unit}" if spec.unit else ""
 
 
 def special_words(spec: SettingSpec) -> str:
