@@ -13,6 +13,7 @@ class WorkThread:
         self._name = name
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
+        self._over = threading.Event()
 
     @property
     def is_stopped(self) -> bool:
@@ -25,7 +26,15 @@ class WorkThread:
 
     def begin(self, work: Callable[[], object]) -> None:
         """Run `work`; the one before must be over."""
-        self._thread = threading.Thread(target=work, name=self._name, daemon=True)
+        self._over = over = threading.Event()
+
+        def run() -> None:
+            try:
+                work()
+            finally:
+                over.set()
+
+        self._thread = threading.Thread(target=run, name=self._name, daemon=True)
         self._thread.start()
 
     def ask_to_stop(self) -> None:
@@ -35,5 +44,6 @@ class WorkThread:
     def wait(self, timeout_s: float | None = None) -> None:
         """Wait for the end of the work, for `timeout_s` at most."""
         thread = self._thread
-        if thread is not None:
-            thread.join(timeout_s)
+        # Not by `join`: up to Python 3.12, after an exception out of a signal in one, every later one returns at once.
+        if thread is not None and self._over.wait(timeout_s):
+            thread.join()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -211,6 +213,15 @@ def quantizing_process(data_dir: Path) -> Iterator[tuple[subprocess.Popen[bytes]
             yield process, part
         finally:
             process.kill()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ends the command with a signal")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_command_that_is_stopped_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    with quantizing_process(tmp_path) as (process, _part):
+        process.send_signal(number)
+        assert process.wait(PATIENCE_S) == 128 + number
+        assert list((tmp_path / "models").iterdir()) == []
 
 
 def test_what_a_killed_process_left_goes_and_what_a_living_one_makes_stays(tmp_path: Path) -> None:

@@ -17,8 +17,6 @@ log = logging.getLogger(__name__)
 _PART, _LOCK = ".part", ".lock"
 _MADE_HERE = re.compile(r"\.(.+-from-[A-Z0-9_]+-[A-Z0-9_]+\.gguf)\.part(?:\.lock)?")
 """The target's name in that of its part or lock."""
-_NOT_LOCKED = (OSError, NotImplementedError)
-"""What filelock raises where a file cannot be locked; the second one on disks that know no locks."""
 
 
 @contextmanager
@@ -36,7 +34,7 @@ def being_made(target: Path) -> Iterator[Path]:
         lock.acquire()
     except Timeout:
         raise AppError(errors.LOSS_BUSY, what="another window or command of Local AI makes this file") from None
-    except _NOT_LOCKED as error:
+    except OSError as error:
         raise AppError(errors.FOLDER_READ_ONLY, folder=target.parent, detail=str(error)) from error
     try:
         yield part
