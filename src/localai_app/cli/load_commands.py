@@ -112,7 +112,7 @@ class LoadChoices:
     def require_devices(self, report: HardwareReport) -> None:
         """Wrong usage where a device to leave alone is not there."""
         known = [gpu.name for gpu in report.gpus]
-        named = [*known, *(device.name for device in report.engine_devices or ())]
+        named = [*known, *(device.name for device in report.engine_devices or () if device.kind != "cpu")]
         asked = [(name, "--without-device") for name in self.without or ()]
         if self.main_device not in (None, "auto"):
             asked.append((str(self.main_device), "--main-device"))

@@ -190,7 +190,7 @@ def _take_global_options(arguments: list[str]) -> tuple[LaunchOptions, list[str]
 
 
 def _report_usage(output: Output, error: typer.TyperException) -> int:
-    message = error.format_message()
+    message = error.format_message().replace("Value error, ", "", 1)  # the validator's own words for a wrong choice
     context = getattr(error, "ctx", None)
     action = f"See `{context.command_path if context is not None else 'localai-app'} --help`."
     if output.is_json:

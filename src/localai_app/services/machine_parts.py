@@ -74,7 +74,8 @@ def find_gpu(gpus: Sequence[KnownGpu], words: str) -> KnownGpu:
     nearest = [gpu for gpu in found if len(_words(gpu.name)) == shortest]
     if len(nearest) > 1:
         names = ", ".join(gpu.name for gpu in nearest[:MAX_CHOICES_NAMED])
-        raise AppError(errors.GPU_AMBIGUOUS, name=words, choices=names + (" ..." if len(nearest) > MAX_CHOICES_NAMED else ""))
+        more = " or another" if len(nearest) > MAX_CHOICES_NAMED else ""
+        raise AppError(errors.GPU_AMBIGUOUS, name=words, choices=names + more)
     return nearest[0]
 
 

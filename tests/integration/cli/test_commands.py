@@ -198,6 +198,12 @@ def test_wrong_usage_is_exit_code_2(data_dir: Path, arguments: tuple[str, ...]) 
     assert outcome.document["error"]["message"]
 
 
+def test_a_wrong_choice_is_told_without_the_validators_own_words(data_dir: Path) -> None:
+    outcome = run_program("comparisons", "export", "1", "--format", "pdf", "--data-dir", data_dir)
+    assert outcome.code == 2
+    assert "Invalid value for '--format': 'pdf' is not one of 'markdown'" in outcome.stderr
+
+
 def test_no_network_is_a_sentence(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     outcome = run_program("search", "anything", "--json", "--data-dir", data_dir)

@@ -143,6 +143,9 @@ def test_a_name_of_several_gpus_says_which() -> None:
     with pytest.raises(AppError, match="40-core") as caught:
         find_gpu(GPUS, "m4 max")
     assert caught.value.code == "gpu_ambiguous"
+    with pytest.raises(AppError) as many:
+        find_gpu(GPUS, "rtx")
+    assert many.value.action.endswith(" or another.")
 
 
 @given(st.text(max_size=40))
