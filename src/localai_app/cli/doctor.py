@@ -38,11 +38,14 @@ def run_checks(services: AppServices) -> list[Check]:
     checks += [_check_models_folder(services), _check_hub(services)]
     report = services.hardware.detect_now()
     checks += [Check(f"hardware: {note.probe}", False, note.message, note.remedy) for note in report.notes]
-    for name, notice in (("settings", services.settings.notice), ("chats", services.store.notice)):
+    paths = services.paths
+    for name, notice, file in (
+        ("settings", services.settings.notice, paths.settings_file), ("chats", services.store.notice, paths.store_file)):
         if notice is None:
-            checks.append(Check(name, True, "The file is readable."))
+            checks.append(Check(name, True, f"{file} is in order." if file.exists() else f"Nothing was changed; changes go to {file}."))
         else:
             checks.append(Check(name, False, notice.message, notice.action))
+    checks.append(Check("log", True, f"It is written to {paths.log_file}."))
     checks.append(Check("predictions", True, summary_words(services.calibration.measurements())))
     return checks
 

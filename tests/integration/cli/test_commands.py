@@ -235,6 +235,8 @@ def test_doctor_names_what_works_and_what_does_not(data_dir: Path, monkeypatch: 
     assert not checks["Hub"]["ok"]
     assert checks["Hub"]["remedy"]
     assert checks["models folder"]["ok"]
+    assert f"{data_dir / 'localai.sqlite3'} is in order." in checks["chats"]["message"]
+    assert str(data_dir / "logs" / "localai.log") in checks["log"]["message"]
     assert outcome.document["ok"] is False
 
 
