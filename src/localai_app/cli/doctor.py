@@ -42,7 +42,8 @@ def run_checks(services: AppServices) -> list[Check]:
     for name, notice, file in (
         ("settings", services.settings.notice, paths.settings_file), ("chats", services.store.notice, paths.store_file)):
         if notice is None:
-            checks.append(Check(name, True, f"{file} is in order." if file.exists() else f"Nothing was changed; changes go to {file}."))
+            message = f"{file} is in order." if file.exists() else f"Nothing was changed; changes go to {file}."
+            checks.append(Check(name, True, message))
         else:
             checks.append(Check(name, False, notice.message, notice.action))
     checks.append(Check("log", True, f"It is written to {paths.log_file}."))
