@@ -78,6 +78,8 @@ class MainWindow(QMainWindow):
             self._connect_if_there(page, "model_requested", self.open_reference)
             self._connect_if_there(page, "load_panel_requested", self.open_load_panel)
             self._connect_if_there(page, "why_slow_requested", self.show_why_slow)
+            for control in getattr(page, "kept_clear", ()):
+                self.toasts.keep_clear_of(control)
             self._pages[name] = page
             self._stack.addWidget(page)
         return self._pages[name]

@@ -346,6 +346,26 @@ def test_toasts_stack_inside_the_window_and_run_their_action(qtbot, theme: Theme
     assert area.toasts == ()
 
 
+def test_toasts_stay_above_what_is_written_in_or_pressed_below(qtbot, theme: ThemeState) -> None:
+    host = QWidget()
+    qtbot.addWidget(host)
+    host.resize(900, 600)
+    field = QWidget(host)
+    field.setGeometry(300, 480, 560, 80)
+    host.show()
+    area = ToastArea(host, theme)
+    area.keep_clear_of(field)
+    area.show_message(UserMessage(MessageKind.ERROR, "It failed."))
+    (toast,) = area.toasts
+    assert toast.geometry().bottom() < 480
+    field.setGeometry(300, 400, 560, 160)
+    assert toast.geometry().bottom() < 400, "it grew"
+    field.hide()
+    assert toast.geometry().bottom() > 500
+    field.show()
+    assert toast.geometry().bottom() < 400
+
+
 def test_information_goes_by_itself_and_errors_stay(qtbot, theme: ThemeState) -> None:
     host = QWidget()
     qtbot.addWidget(host)

@@ -75,6 +75,8 @@ class ChatPage(QWidget):
         self._chat = services.chat
         self.panel = ConversationPanel(theme)
         self.view = ChatView(theme)
+        self.kept_clear = (self.view.composer,)
+        """What messages of the window are not to cover."""
         self.session = ChatSession(self._chat, self.view, self)
         self.model = ModelControl(
             services.engine, services.set_ups, (services.library, services.installed_fits), self.view, self.session, self)

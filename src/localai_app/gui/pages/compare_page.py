@@ -40,6 +40,8 @@ class ComparePage(QWidget):
         self.blind_button.setToolTip("Hide whose answers they are until you have voted; the next run begins so")
         self.answers = AnswersView(services, theme, bridge)
         self._views[ANSWERS] = self.answers
+        self.kept_clear = (self.answers.bar,)
+        """What messages of the window are not to cover."""
         self.sets_button = button(PROMPT_SETS)
         self.sets_button.clicked.connect(self._on_sets_clicked)
         self.export_button = make_part(EXPORT, services, theme, bridge)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QEnterEvent, QGuiApplication
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
@@ -15,6 +15,7 @@ from localai_app.gui.widgets.icon_label import IconLabel
 INFO_MS = 6_000
 TOAST_WIDTH = 380
 MOST_AT_ONCE = 4
+_OF_PLACE = (QEvent.Type.Resize, QEvent.Type.Move, QEvent.Type.Show, QEvent.Type.Hide)
 
 
 class Toast(QFrame):
@@ -99,12 +100,18 @@ class ToastArea(QObject):
         self._host = host
         self._theme = theme
         self._toasts: list[Toast] = []
+        self._kept_clear: list[QWidget] = []
         host.installEventFilter(self)
 
     @property
     def toasts(self) -> tuple[Toast, ...]:
         """What is shown, oldest first."""
         return tuple(self._toasts)
+
+    def keep_clear_of(self, control: QWidget) -> None:
+        """Stay above a control at the bottom of the window while it is on screen. It lives as long as the window."""
+        self._kept_clear.append(control)
+        control.installEventFilter(self)
 
     def show_message(self, message: UserMessage) -> None:
         """Show a message; the same one twice is shown once, and the oldest makes room."""
@@ -120,8 +127,8 @@ class ToastArea(QObject):
         self._place()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Follow the window's size."""
-        if event.type() == QEvent.Type.Resize and self._toasts:
+        """Follow the window's size, and what is to stay clear."""
+        if event.type() in _OF_PLACE and self._toasts:
             self._place()
         return super().eventFilter(watched, event)
 
@@ -133,7 +140,8 @@ class ToastArea(QObject):
             self._place()
 
     def _place(self) -> None:
-        bottom = self._host.height() - STATUS_HEIGHT - SPACE_4
+        tops = [control.mapTo(self._host, QPoint(0, 0)).y() for control in self._kept_clear if control.isVisible()]
+        bottom = min((self._host.height() - STATUS_HEIGHT - SPACE_4, *(top - SPACE_2 for top in tops)))
         for toast in reversed(self._toasts):
             toast.ensurePolished()
             height = toast.heightForWidth(TOAST_WIDTH)
