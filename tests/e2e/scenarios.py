@@ -178,6 +178,8 @@ def compare(person: Person) -> Script:
     person.seen["side_by_side"] = person.texts()
     person.click("1  ")
     yield lambda: "best" in person.texts().split("\n")
+    for toast in person.window.toasts.toasts:
+        toast.close_button.click()
     person.shoot("compare")
     person.choose("How contestants run", "In turn")
     person.click("Blind")
