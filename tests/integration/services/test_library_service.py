@@ -70,13 +70,17 @@ def test_linking_something_else_is_refused_in_words(tmp_path: Path, content: byt
     assert caught.value.code == code
 
 
-def test_removing_moves_to_the_trash_and_says_how_much_it_frees(
-    tmp_path: Path, private_home: Path, monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def home_with_trash(private_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with a trash of its own."""
     # The module notes the place of the trash when it is imported, which another test may have done with its own home.
     for name in [name for name in sys.modules if name.partition(".")[0] == "send2trash"]:
         monkeypatch.delitem(sys.modules, name)
-    data_dir = private_home / "data"
+    return private_home
+
+
+def test_removing_moves_to_the_trash_and_says_how_much_it_frees(home_with_trash: Path) -> None:
+    data_dir = home_with_trash / "data"
     path = install_tiny_model(data_dir)
     size_bytes = path.stat().st_size
     with open_services(data_dir) as services:
@@ -84,17 +88,13 @@ def test_removing_moves_to_the_trash_and_says_how_much_it_frees(
         assert services.library.remove(TINY_KEY) == size_bytes
         assert services.library.models() == ()
     assert not path.exists()
-    assert [trashed.stat().st_size for trashed in private_home.rglob("tiny-chat-F32.gguf")] == [size_bytes]
+    assert [trashed.stat().st_size for trashed in home_with_trash.rglob("tiny-chat-F32.gguf")] == [size_bytes]
 
 
-def test_a_symlink_frees_nothing_and_its_target_stays(
-    tmp_path: Path, private_home: Path, monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "send2trash"]:
-        monkeypatch.delitem(sys.modules, name)
-    data_dir = private_home / "data"
+def test_a_symlink_frees_nothing_and_its_target_stays(home_with_trash: Path) -> None:
+    data_dir = home_with_trash / "data"
     path = install_tiny_model(data_dir)
-    target = path.rename(private_home / "target.gguf")
+    target = path.rename(home_with_trash / "target.gguf")
     try:
         path.symlink_to(target)
     except OSError:

@@ -48,12 +48,18 @@ def service_of(work: Any, events: EventBus) -> PackService:
     return PackService(events, work, keeper)
 
 
-def test_a_wish_while_leftovers_are_taken_away_waits_and_is_granted() -> None:
+def sweeping_service() -> tuple[PackService, Work]:
+    """A service that takes leftovers away until `may_end`, with a wish to look that waits for it."""
     work = Work()
     service = service_of(work, EventBus())
     service.start()
     assert work.is_sweeping.wait(10)
     service.look()
+    return service, work
+
+
+def test_a_wish_while_leftovers_are_taken_away_waits_and_is_granted() -> None:
+    service, work = sweeping_service()
     work.during_look = service.look
     work.may_end.set()
     wait_for(lambda: service.state.news == NONE_FOUND)
@@ -62,11 +68,7 @@ def test_a_wish_while_leftovers_are_taken_away_waits_and_is_granted() -> None:
 
 
 def test_the_end_of_the_program_waits_for_no_wish() -> None:
-    work = Work()
-    service = service_of(work, EventBus())
-    service.start()
-    assert work.is_sweeping.wait(10)
-    service.look()
+    service, work = sweeping_service()
     service.cancel()
     work.may_end.set()
     service.close()
